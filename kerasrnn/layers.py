@@ -1,0 +1,254 @@
+"""The layer: a plain RNN over whole sequences, a drop-in for `SimpleRNN`."""
+
+import operator
+
+import keras
+import tensorflow as tf
+
+from kerasrnn import recurrence
+from kerasrnn.cells import VanillaRNNCell
+
+
+def _of_cell(name):
+    """A constructor argument of the cell, readable as an attribute of the layer."""
+    return property(operator.attrgetter(f"cell.{name}"))
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class VanillaRNN(keras.layers.RNN):
+    """A plain (Elman) RNN, h_t = phi(x_t W_x + h_{t-1} W_h + b), trained fast.
+
+    A drop-in replacement for `keras.layers.SimpleRNN`: arguments, defaults,
+    weights, masks, states, dropout and saving are the same, so that
+    `layer.set_weights(simple_rnn.get_weights())` and its reverse give the same
+    numbers. Inputs are projected for all time steps at once, and gradients
+    come from a backward scan written by hand (`kerasrnn.recurrence`). XLA
+    compiles both scans in training and in eager calls; a graph traced for
+    inference holds plain TensorFlow ops, so that it can be served anywhere.
+
+    Different on purpose: `seed` is part of the configuration, `reset_state`
+    restores what `get_initial_state` gives, and `activity_regularizer` has an
+    effect.
+
+    Args:
+        units: positive integer, the size of the state and of the output.
+        activation: phi. Default: `"tanh"`. `None` means linear. For `tanh`,
+            `relu`, `sigmoid` and linear the gradient is written by hand; any
+            other activation gives the same numbers through Keras' own loop.
+        use_bias: whether there is a `bias`. Default: `True`.
+        kernel_initializer: of W_x. Default: `"glorot_uniform"`.
+        recurrent_initializer: of W_h. Default: `"orthogonal"`.
+        bias_initializer: of b. Default: `"zeros"`.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: default
+            `None`.
+        activity_regularizer: applied to the output. Default: `None`.
+        kernel_constraint, recurrent_constraint, bias_constraint: default
+            `None`.
+        dropout: fraction of the inputs to drop, one mask per sequence
+            (Gal & Ghahramani 2016, arXiv:1512.05287). Default: 0.
+        recurrent_dropout: the same for the previous state. Default: 0.
+        return_sequences: whether to return every output or the last.
+            Default: `False`.
+        return_state: whether to return the last state too. Default: `False`.
+        go_backwards: whether to go through time backwards; the outputs come
+            in that order. Default: `False`.
+        stateful: whether the last state of a batch is the initial state of
+            the next. Default: `False`.
+        unroll: whether to unroll the loop, through Keras' own code; only for
+            short sequences of a fixed length. Default: `False`.
+        seed: seed of the dropout masks. Default: `None`.
+        **kwargs: `zero_output_for_mask` (default `False`), and what every
+            Keras layer takes: `name`, `dtype`, `trainable`.
+
+    Call arguments:
+        sequences: `(batch, time, features)`.
+        initial_state: a list with one tensor `(batch, units)`. Default: zeros.
+        mask: booleans, `(batch, time)`. A `False` step is skipped: the state
+            stays, and the output is the previous one (zeros before the first
+            `True` step, and everywhere with `zero_output_for_mask`).
+        training: whether dropout applies.
+
+    Returns:
+        The outputs, `(batch, time, units)` with `return_sequences`, else
+        `(batch, units)`; with `return_state` also the last state,
+        `(batch, units)`.
+
+    Raises:
+        ValueError: if `units` is not positive; if `unroll` meets sequences of
+            unknown length; if `stateful` meets another batch size.
+
+    Reference: J. Elman, "Finding structure in time", Cognitive Science 14(2),
+    1990, doi:10.1207/s15516709cog1402_1.
+
+    Example:
+
+    >>> layer = VanillaRNN(4, return_sequences=True, return_state=True)
+    >>> outputs, state = layer(keras.ops.zeros((2, 3, 5)))
+    >>> outputs.shape, state.shape
+    (TensorShape([2, 3, 4]), TensorShape([2, 4]))
+    """
+
+    def __init__(
+        self,
+        units,
+        activation="tanh",
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        recurrent_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        recurrent_constraint=None,
+        bias_constraint=None,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        return_sequences=False,
+        return_state=False,
+        go_backwards=False,
+        stateful=False,
+        unroll=False,
+        seed=None,
+        **kwargs,
+    ):
+        cell = VanillaRNNCell(
+            units,
+            activation=activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            seed=seed,
+            dtype=kwargs.get("dtype"),
+            trainable=kwargs.get("trainable", True),
+            name="vanilla_rnn_cell",
+        )
+        super().__init__(
+            cell,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            stateful=stateful,
+            unroll=unroll,
+            activity_regularizer=activity_regularizer,
+            **kwargs,
+        )
+        self.input_spec = [keras.layers.InputSpec(ndim=3)]
+
+    units = _of_cell("units")
+    activation = _of_cell("activation")
+    use_bias = _of_cell("use_bias")
+    kernel_initializer = _of_cell("kernel_initializer")
+    recurrent_initializer = _of_cell("recurrent_initializer")
+    bias_initializer = _of_cell("bias_initializer")
+    kernel_regularizer = _of_cell("kernel_regularizer")
+    recurrent_regularizer = _of_cell("recurrent_regularizer")
+    bias_regularizer = _of_cell("bias_regularizer")
+    kernel_constraint = _of_cell("kernel_constraint")
+    recurrent_constraint = _of_cell("recurrent_constraint")
+    bias_constraint = _of_cell("bias_constraint")
+    dropout = _of_cell("dropout")
+    recurrent_dropout = _of_cell("recurrent_dropout")
+    seed = _of_cell("seed")
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        return super().call(
+            sequences, initial_state=initial_state, mask=mask, training=training
+        )
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        cell = self.cell
+        phi = recurrence.closed_derivative(cell.activation)
+        if phi is None or self.unroll:
+            return super().inner_loop(sequences, initial_state, mask, training)
+
+        dtype = cell.compute_dtype
+        inputs = tf.cast(sequences, dtype)
+        h_0 = initial_state[0]
+        if training and cell.dropout > 0:
+            inputs = inputs * cell.get_dropout_mask(inputs[:, 0])[:, None]
+        recurrent_dropout_mask = None
+        if training and cell.recurrent_dropout > 0:
+            recurrent_dropout_mask = cell.get_recurrent_dropout_mask(h_0)
+
+        inputs = tf.transpose(inputs, [1, 0, 2])
+        if mask is not None:
+            mask = tf.cast(mask, tf.bool)
+            mask = tf.transpose(mask if len(mask.shape) == 2 else mask[..., 0])[..., None]
+        if self.go_backwards:
+            inputs = tf.reverse(inputs, [0])
+            mask = None if mask is None else tf.reverse(mask, [0])
+
+        states = recurrence.recur(
+            self._project(inputs),
+            tf.cast(cell.recurrent_kernel, dtype),
+            h_0,
+            phi,
+            mask=mask,
+            dropout_mask=recurrent_dropout_mask,
+            every_state=self.return_sequences,
+            compiled=bool(training) or tf.executing_eagerly(),
+        )
+        last_state = states[-1] if self.return_sequences else states
+        last_output, outputs = self._mask_outputs(last_state, states, mask)
+        if self.return_sequences:
+            outputs = tf.transpose(outputs, [1, 0, 2])
+        else:
+            outputs = last_output[:, None]
+        return last_output, outputs, [last_state]
+
+    def _project(self, inputs):
+        """p = x W_x + b for all time steps, as one matrix product."""
+        cell = self.cell
+        time, batch, features = inputs.shape
+        projected = tf.matmul(
+            tf.reshape(inputs, [-1, features]), tf.cast(cell.kernel, inputs.dtype)
+        )
+        if cell.bias is not None:
+            projected = tf.nn.bias_add(projected, tf.cast(cell.bias, inputs.dtype))
+        shape = tf.concat([tf.shape(inputs)[:2], [cell.units]], 0)
+        return tf.ensure_shape(tf.reshape(projected, shape), [time, batch, cell.units])
+
+    def _mask_outputs(self, last_state, states, mask):
+        """Outputs from states: they differ only where steps are masked."""
+        if mask is None:
+            return last_state, states
+        if self.zero_output_for_mask:
+            shown, shown_last = mask, mask[-1]
+        else:  # the previous output, and zeros before there is one
+            shown = tf.cumsum(tf.cast(mask, tf.int32), axis=0) > 0
+            shown_last = tf.reduce_any(mask, axis=0)
+        last_output = tf.where(shown_last, last_state, tf.zeros_like(last_state))
+        if not self.return_sequences:
+            return last_output, None
+        return last_output, tf.where(shown, states, tf.zeros_like(states))
+
+    def reset_state(self):
+        """Restores the states that `get_initial_state` gives."""
+        if self.states is not None:
+            initial_state = self.get_initial_state(self.states[0].shape[0])
+            for state, value in zip(self.states, initial_state, strict=True):
+                state.assign(value)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["cell"]
+        arguments_of_cell = self.cell.get_config()
+        for key in ("name", "trainable", "dtype"):
+            arguments_of_cell.pop(key)
+        activity_regularizer = keras.regularizers.serialize(self.activity_regularizer)
+        return {**config, **arguments_of_cell, "activity_regularizer": activity_regularizer}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)

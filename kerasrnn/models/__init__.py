@@ -1,0 +1,1 @@
+"""Ready models, one file per task shape."""

@@ -1,0 +1,115 @@
+"""Many-to-one: a text in, the probability of one of two labels out."""
+
+from collections.abc import Sequence
+
+import keras
+
+from kerasrnn.layers import VanillaRNN
+from kerasrnn.pooling import MeanMaxPooling1D
+from kerasrnn.text import PADDING_ID, Vocabulary
+
+CELLS = {"vanilla": VanillaRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+POOLINGS = ("mean_max", "last")
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class TextClassifier(keras.Model):
+    """Embedding, a recurrent layer, pooling over time, one sigmoid output.
+
+    It works on the ids of its `vocabulary`; `kerasrnn.export` writes it with
+    the text processing inside. Compile it with `"binary_crossentropy"`.
+
+    Args:
+        vocabulary: a `kerasrnn.Vocabulary`, or its words.
+        labels: the names of the labels 0 and 1.
+        max_length: how many words of a long text an exported model reads.
+        embedding_dim: size of the word vectors. Default: 128.
+        cell: `"vanilla"` (`VanillaRNN`), `"lstm"` or `"gru"`. Default:
+            `"vanilla"`.
+        units: size of the recurrent state, in each direction. Default: 128.
+        bidirectional: whether a second layer reads backwards. Default: `True`.
+        pooling: `"mean_max"`, the mean and the maximum of the outputs over
+            the unmasked steps, or `"last"`, the last output. Default:
+            `"mean_max"`.
+        dropout: fraction to drop of the word vectors' features, one mask per
+            sequence, and of what reaches the output. Default: 0.
+        **kwargs: `name`, `dtype`.
+
+    Call arguments:
+        ids: int32 `(batch, time)`, padded with 0, which is masked.
+
+    Returns:
+        Probability of label 1, `(batch, 1)`; finite for a sequence that is
+        all padding, too.
+
+    Raises:
+        ValueError: for an unknown `cell` or `pooling`, or if there are not
+            two labels.
+
+    Example:
+
+    >>> model = TextClassifier(["", "[UNK]", "good", "bad"], max_length=8, units=4)
+    >>> model(keras.ops.array([[2, 0], [0, 0]])).shape
+    TensorShape([2, 1])
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary | Sequence[str],
+        labels: Sequence[str] = ("negative", "positive"),
+        max_length: int = 400,
+        embedding_dim: int = 128,
+        cell: str = "vanilla",
+        units: int = 128,
+        bidirectional: bool = True,
+        pooling: str = "mean_max",
+        dropout: float = 0.0,
+        **kwargs,
+    ):
+        if cell not in CELLS:
+            raise ValueError(f"cell must be one of {', '.join(CELLS)}, got cell={cell!r}.")
+        if pooling not in POOLINGS:
+            raise ValueError(
+                f"pooling must be one of {', '.join(POOLINGS)}, got pooling={pooling!r}."
+            )
+        if len(labels) != 2:
+            raise ValueError(f"labels must be two names, got labels={labels!r}.")
+        super().__init__(**kwargs)
+        if not isinstance(vocabulary, Vocabulary):
+            vocabulary = Vocabulary(vocabulary)
+        self.vocabulary = vocabulary
+        self.labels = tuple(labels)
+        self.max_length = max_length
+        self._arguments = {
+            "embedding_dim": embedding_dim,
+            "cell": cell,
+            "units": units,
+            "bidirectional": bidirectional,
+            "pooling": pooling,
+            "dropout": dropout,
+        }
+        self.embedding = keras.layers.Embedding(len(vocabulary), embedding_dim, mask_zero=True)
+        self.feature_dropout = keras.layers.SpatialDropout1D(dropout)
+        every_output = pooling == "mean_max"
+        recurrent = CELLS[cell](units, return_sequences=every_output)
+        self.recurrent = keras.layers.Bidirectional(recurrent) if bidirectional else recurrent
+        self.pooling = MeanMaxPooling1D() if every_output else None
+        self.output_dropout = keras.layers.Dropout(dropout)
+        self.output_layer = keras.layers.Dense(1, activation="sigmoid", dtype="float32")
+
+    def call(self, ids, training=False):
+        mask = ids != PADDING_ID
+        features = self.feature_dropout(self.embedding(ids), training=training)
+        features = self.recurrent(features, mask=mask, training=training)
+        if self.pooling is not None:
+            features = self.pooling(features, mask=mask)
+        return self.output_layer(self.output_dropout(features, training=training))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            **self._arguments,
+            "vocabulary": list(self.vocabulary.words),
+            "labels": list(self.labels),
+            "max_length": self.max_length,
+        }

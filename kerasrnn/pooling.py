@@ -1,0 +1,49 @@
+"""Pooling over time that leaves masked steps out."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class MeanMaxPooling1D(keras.layers.Layer):
+    """The mean and the maximum over the unmasked steps, side by side.
+
+    Unlike `keras.layers.GlobalMaxPooling1D` it knows masks. A sequence without
+    any unmasked step gives zeros.
+
+    Call arguments:
+        sequences: `(batch, time, features)`.
+        mask: optional booleans, `(batch, time)`.
+
+    Returns:
+        `(batch, 2 * features)`: means first, then maxima.
+
+    Example:
+
+    >>> sequences = keras.ops.array([[[1.0], [3.0], [100.0]]])
+    >>> mask = keras.ops.array([[True, True, False]])
+    >>> MeanMaxPooling1D()(sequences, mask=mask).numpy().tolist()
+    [[2.0, 3.0]]
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, sequences, mask=None):
+        if mask is None:
+            mask = ops.ones(ops.shape(sequences)[:2], "bool")
+        mask = ops.expand_dims(ops.cast(mask, "bool"), -1)
+        num_steps = ops.sum(ops.cast(mask, "int32"), axis=1)
+        total = ops.sum(ops.where(mask, sequences, ops.zeros_like(sequences)), axis=1)
+        mean = total / ops.cast(ops.maximum(num_steps, 1), sequences.dtype)
+        lowest = ops.full_like(sequences, -float("inf"))
+        maximum = ops.max(ops.where(mask, sequences, lowest), axis=1)
+        maximum = ops.where(num_steps > 0, maximum, ops.zeros_like(maximum))
+        return ops.concatenate([mean, maximum], axis=-1)
+
+    def compute_mask(self, _, mask=None):
+        return None
+
+    def compute_output_shape(self, sequences_shape):
+        return (sequences_shape[0], 2 * sequences_shape[-1])

@@ -1,0 +1,279 @@
+"""The recurrence of a plain RNN, as two hand-written passes over time.
+
+With inputs x_t, weights W_x, W_h, b and activation phi,
+
+    a_t = x_t W_x + h_{t-1} W_h + b        h_t = phi(a_t)
+
+Forward, x_t W_x + b is one matrix product over all time steps, and only
+phi(p_t + h_{t-1} W_h), with p_t = x_t W_x + b, is a scan. Backward, with g_t
+the gradient that reaches h_t from above, only
+
+    delta_h_t = g_t + delta_a_{t+1} W_h^T
+    delta_a_t = delta_h_t * phi'(a_t)
+
+is a scan; every weight gradient is one matrix product over all time steps:
+
+    dW_h = sum_t h_{t-1}^T delta_a_t       dp_t = delta_a_t
+
+(dW_x, db and dx_t follow from dp_t by ordinary differentiation of
+p_t = x_t W_x + b). Everything here is time-major: the first axis is time.
+
+Reference: P. Werbos, "Backpropagation through time: what it does and how to do
+it", Proceedings of the IEEE 78(10), 1990, doi:10.1109/5.58337.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        "kerasrnn needs the TensorFlow backend of Keras, but "
+        f"keras.backend.backend() is {keras.backend.backend()!r}. "
+        "Set the environment variable KERAS_BACKEND=tensorflow."
+    )
+
+
+class Activation(NamedTuple):
+    """An activation phi whose derivative is a function of its own output."""
+
+    function: Callable[[tf.Tensor], tf.Tensor]
+    """phi(a)."""
+    derivative: Callable[[tf.Tensor], tf.Tensor]
+    """phi'(a), written in terms of h = phi(a)."""
+
+
+_CLOSED_DERIVATIVES = {
+    keras.activations.tanh: Activation(tf.tanh, lambda h: 1 - h * h),
+    keras.activations.relu: Activation(tf.nn.relu, lambda h: tf.cast(h > 0, h.dtype)),
+    keras.activations.sigmoid: Activation(tf.sigmoid, lambda h: h * (1 - h)),
+    keras.activations.linear: Activation(tf.identity, tf.ones_like),
+}
+
+
+def closed_derivative(activation: Callable) -> Activation | None:
+    """The `Activation` of a Keras activation function, if one is known here.
+
+    Args:
+        activation: what `keras.activations.get` returns.
+
+    Returns:
+        An `Activation` for `tanh`, `relu`, `sigmoid` and `linear`; otherwise
+        `None`, and the caller has to differentiate step by step.
+    """
+    try:
+        return _CLOSED_DERIVATIVES.get(activation)
+    except TypeError:  # an activation object that is not hashable
+        return None
+
+
+def step(p_t, h, W_h, phi, dropout_mask=None):
+    """One time step: h_t = phi(p_t + h_{t-1} W_h).
+
+    Args:
+        p_t: the projected input x_t W_x + b, `(batch, units)`.
+        h: the previous state h_{t-1}, `(batch, units)`.
+        W_h: the recurrent kernel, `(units, units)`.
+        phi: the activation function.
+        dropout_mask: optional mask on h_{t-1}, `(batch, units)`, the same at
+            every step of a sequence (Gal & Ghahramani 2016, arXiv:1512.05287).
+
+    Returns:
+        h_t, `(batch, units)`.
+    """
+    if dropout_mask is not None:
+        h = h * dropout_mask
+    return phi(p_t + tf.matmul(h, W_h))
+
+
+def scan_forward(projected, W_h, h_0, mask, dropout_mask, length, phi):
+    """The states h_0 to h_T.
+
+    Args:
+        projected: p, `(time, batch, units)`.
+        W_h: `(units, units)`.
+        h_0: the initial state, `(batch, units)`.
+        mask: `None`, or booleans `(time, batch, 1)`. A masked (`False`) step
+            carries the state through unchanged.
+        dropout_mask: `None` or `(batch, units)`.
+        length: int32 scalar, how many leading steps of `projected` count.
+        phi: an `Activation`.
+
+    Returns:
+        `(time + 1, batch, units)`, beginning with h_0.
+    """
+
+    def body(t, h, states):
+        h_t = step(projected[t], h, W_h, phi.function, dropout_mask)
+        if mask is not None:
+            h_t = tf.where(mask[t], h_t, h)
+        return t + 1, h_t, states.write(t + 1, h_t)
+
+    states = tf.TensorArray(h_0.dtype, tf.shape(projected)[0] + 1, element_shape=h_0.shape)
+    first = (tf.constant(0), h_0, states.write(0, h_0))
+    _, _, states = tf.while_loop(lambda t, *_: t < length, body, first)
+    return states.stack()
+
+
+def scan_backward(states, state_gradients, W_h, mask, dropout_mask, length, phi):
+    """The gradients delta_a_1 to delta_a_T, and that of the initial state.
+
+    Args:
+        states: what `scan_forward` returned, `(time + 1, batch, units)`.
+        state_gradients: g, the gradients that reach the states from above,
+            `(time, batch, units)`; or only g_T, `(batch, units)`, when
+            nothing but the last state was used.
+        W_h, mask, dropout_mask, length, phi: as given to `scan_forward`.
+
+    Returns:
+        delta_a, `(time, batch, units)`, and dL/dh_0, `(batch, units)`.
+    """
+    every_step = len(state_gradients.shape) == 3
+
+    def body(t, delta_h, deltas):
+        if every_step:
+            delta_h = delta_h + state_gradients[t]
+        delta_a = delta_h * phi.derivative(states[t + 1])
+        if mask is not None:
+            delta_a = tf.where(mask[t], delta_a, tf.zeros_like(delta_a))
+        through_step = tf.matmul(delta_a, W_h, transpose_b=True)
+        if dropout_mask is not None:
+            through_step = through_step * dropout_mask
+        if mask is not None:
+            through_step = tf.where(mask[t], through_step, delta_h)
+        return t - 1, through_step, deltas.write(t, delta_a)
+
+    h_0 = states[0]
+    deltas = tf.TensorArray(h_0.dtype, tf.shape(states)[0] - 1, element_shape=h_0.shape)
+    delta_h = tf.zeros_like(h_0) if every_step else state_gradients
+    last = (length - 1, delta_h, deltas)
+    _, delta_h_0, deltas = tf.while_loop(lambda t, *_: t >= 0, body, last)
+    return deltas.stack(), delta_h_0
+
+
+def _run(scan: Callable, phi: Activation, compiled: bool, *tensors: tf.Tensor | None):
+    """Calls `scan`: compiled by XLA, or as plain TensorFlow ops."""
+    if not compiled:
+        return scan(*tensors, phi=phi)
+    kinds = tuple(None if x is None else (x.dtype, len(x.shape)) for x in tensors)
+    return _compile(scan, phi, kinds)(*(x for x in tensors if x is not None))
+
+
+@functools.cache
+def _compile(scan: Callable, phi: Activation, kinds: tuple) -> Callable:
+    """`scan` for tensors of these (dtype, rank): traced once, for all shapes."""
+
+    def run(*present):
+        remaining = iter(present)
+        return scan(*(None if kind is None else next(remaining) for kind in kinds), phi=phi)
+
+    signature = [tf.TensorSpec([None] * kind[1], kind[0]) for kind in kinds if kind]
+    with tf.init_scope():  # not a part of whatever graph is being traced
+        function = tf.function(run, signature, autograph=False, jit_compile=True)
+        return function.get_concrete_function()
+
+
+# XLA compiles once for every shape. Where the length is not fixed, buffers are
+# therefore made a little longer, at most by a quarter above 32 steps, so that
+# any mixture of lengths meets few shapes; the scan still runs `length` steps.
+_BUFFER_LENGTHS = (*range(8, 64, 8), *(k * 2**e for e in range(3, 20) for k in (8, 10, 12, 14)))
+
+
+def _pad_time(tensor: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    lengths = tf.constant(_BUFFER_LENGTHS)
+    index = tf.searchsorted(lengths, length[None])[0]
+    padded = tf.maximum(length, tf.gather(lengths, tf.minimum(index, len(_BUFFER_LENGTHS) - 1)))
+    return tf.pad(tensor, [[0, padded - length], [0, 0], [0, 0]])
+
+
+def recur(
+    projected: tf.Tensor,
+    W_h: tf.Tensor,
+    h_0: tf.Tensor,
+    phi: Activation,
+    *,
+    mask: tf.Tensor | None = None,
+    dropout_mask: tf.Tensor | None = None,
+    every_state: bool = True,
+    compiled: bool = True,
+) -> tf.Tensor:
+    """Runs h_t = phi(p_t + h_{t-1} W_h) over time; exact gradients, by hand.
+
+    The gradient with respect to `projected`, `W_h` and `h_0` is full
+    backpropagation through time. Gradients of gradients are right too, but
+    are computed step by step.
+
+    Args:
+        projected: p_t = x_t W_x + b, `(time, batch, units)`. Batch and time
+            may be unknown while a graph is traced.
+        W_h: the recurrent kernel, `(units, units)`.
+        h_0: the initial state, `(batch, units)`.
+        phi: an `Activation`.
+        mask: optional booleans, `(time, batch, 1)`; a `False` step carries
+            the state through unchanged.
+        dropout_mask: optional mask on every h_{t-1}, `(batch, units)`. No
+            gradient flows to it.
+        every_state: whether to return all states or only the last. The
+            backward pass of the latter is cheaper.
+        compiled: whether XLA compiles the scans. It does so once for every
+            shape; where `time` is unknown, for a few rounded lengths.
+
+    Returns:
+        The states h_1 to h_T, `(time, batch, units)`, or h_T, `(batch, units)`.
+    """
+    length, shape = tf.shape(projected)[0], projected.shape
+    pad = compiled and (tf.executing_eagerly() or projected.shape[0] is None)
+    padded_mask = mask
+    if pad and mask is not None:
+        padded_mask = _pad_time(mask, length)
+    forward = functools.partial(_run, scan_forward, phi, compiled)
+    backward = functools.partial(_run, scan_backward, phi, compiled)
+
+    @tf.custom_gradient
+    def recurrence(projected, W_h, h_0):
+        inputs = _pad_time(projected, length) if pad else projected
+        constants = map(tf.stop_gradient, (inputs, W_h, h_0))
+        states = forward(*constants, padded_mask, dropout_mask, length)
+        states.set_shape([None, *shape[1:]])
+
+        @tf.custom_gradient
+        def gradients(projected, W_h, h_0, upstream):
+            padded = _pad_time(upstream, length) if pad and every_state else upstream
+            constants = map(tf.stop_gradient, (states, padded, W_h))
+            delta_a, delta_h_0 = backward(*constants, padded_mask, dropout_mask, length)
+            delta_a = tf.ensure_shape(delta_a[:length], shape)
+            h_before = states[:length]
+            if dropout_mask is not None:
+                h_before = h_before * dropout_mask
+            units = [-1, W_h.shape[0]]
+            dW_h = tf.matmul(
+                tf.reshape(h_before, units), tf.reshape(delta_a, units), transpose_a=True
+            )
+
+            def second_order(*upstream_of_gradients):
+                sources = [projected, W_h, h_0, upstream]
+                with tf.GradientTape() as outer:
+                    outer.watch(sources)
+                    with tf.GradientTape() as inner:
+                        inner.watch(sources[:3])
+                        states = scan_forward(
+                            projected, W_h, h_0, mask, dropout_mask, length, phi
+                        )
+                        outputs = states[1:] if every_state else states[-1]
+                    first_order = inner.gradient(outputs, sources[:3], upstream)
+                return outer.gradient(
+                    first_order, sources, upstream_of_gradients, unconnected_gradients="zero"
+                )
+
+            return (delta_a, dW_h, tf.ensure_shape(delta_h_0, shape[1:])), second_order
+
+        def gradient(upstream):
+            return gradients(projected, W_h, h_0, upstream)
+
+        outputs = states[1 : length + 1] if every_state else states[length]
+        return tf.ensure_shape(outputs, shape if every_state else shape[1:]), gradient
+
+    return recurrence(projected, W_h, h_0)

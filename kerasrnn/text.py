@@ -1,0 +1,176 @@
+"""Text to numbers: words, their vocabulary, and batches of similar length."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+PADDING, UNKNOWN = "", "[UNK]"
+PADDING_ID, UNKNOWN_ID = 0, 1
+
+
+def split_words(texts: tf.Tensor) -> tf.RaggedTensor:
+    """Splits texts into lower-case words; a graph of plain ops.
+
+    HTML line breaks, punctuation and symbols separate words. Apostrophes
+    belong to them.
+
+    Args:
+        texts: strings in UTF-8, `(batch,)`.
+
+    Returns:
+        Strings, `(batch, None)`.
+
+    Example:
+
+    >>> split_words(tf.constant(["It's GOOD.<br /><br />See it!"])).to_list()
+    [[b"it's", b'good', b'see', b'it']]
+    """
+    texts = tf.strings.lower(texts, encoding="utf-8")
+    texts = tf.strings.regex_replace(texts, r"<br\s*/?>|[^\pL\pM\pN']", " ")
+    return tf.strings.split(texts)
+
+
+class Vocabulary:
+    """Words and their ids: padding is 0, unknown words are 1, the rest follow.
+
+    Args:
+        words: all words in the order of their ids, beginning with
+            `PADDING` and `UNKNOWN`.
+
+    Raises:
+        ValueError: if `words` does not begin so, or holds a word twice.
+
+    Example:
+
+    >>> vocabulary = Vocabulary.from_texts(["a good film", "a film"], size=4)
+    >>> vocabulary.words
+    ('', '[UNK]', 'a', 'film')
+    >>> vocabulary.encode(tf.constant(["A great film!", ""]), max_length=2).to_list()
+    [[1, 3], []]
+    """
+
+    def __init__(self, words: Sequence[str]):
+        self.words = tuple(words)
+        if self.words[:2] != (PADDING, UNKNOWN):
+            raise ValueError(
+                f"words must begin with {PADDING!r} and {UNKNOWN!r}, got {self.words[:2]}. "
+                "Use Vocabulary.from_texts to make a vocabulary."
+            )
+        if len(set(self.words)) != len(self.words):
+            raise ValueError("words must differ from one another, but one stands twice.")
+        self._table: tf.lookup.StaticHashTable | None = None
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str], size: int) -> "Vocabulary":
+        """The `size` most frequent words, padding and unknown included.
+
+        Words of the same frequency are taken in alphabetical order.
+        """
+        words = split_words(tf.constant(list(texts), tf.string)).flat_values
+        words, _, counts = tf.unique_with_counts(words)
+        ranked = sorted(zip(-counts.numpy(), words.numpy(), strict=True))
+        kept = [word.decode("utf-8", "replace") for _, word in ranked[: max(size - 2, 0)]]
+        return cls([PADDING, UNKNOWN, *kept])
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Vocabulary":
+        """Reads a file that `save` wrote."""
+        return cls(Path(path).read_text(encoding="utf-8").split("\n")[:-1])
+
+    def save(self, path: str | Path) -> None:
+        """Writes one word a line; the id of a word is its line number, from 0."""
+        Path(path).write_text("".join(f"{word}\n" for word in self.words), encoding="utf-8")
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def encode(
+        self,
+        texts: tf.Tensor,
+        max_length: int,
+        table: tf.lookup.StaticHashTable | None = None,
+    ) -> tf.RaggedTensor:
+        """Ids of the words of each text; of a long text, its last `max_length`.
+
+        Args:
+            texts: strings, `(batch,)`.
+            max_length: the most words to keep. The last ones are kept, since
+                reviews end with their verdict.
+            table: a look-up table to use in place of the vocabulary's own,
+                for an exported graph that reads it from a file.
+
+        Returns:
+            int32 ids, `(batch, None)`.
+        """
+        words = split_words(texts)[:, -max_length:]
+        return tf.ragged.map_flat_values((table or self._own_table()).lookup, words)
+
+    def _own_table(self) -> tf.lookup.StaticHashTable:
+        if self._table is None:
+            with tf.init_scope():
+                ids = tf.range(len(self.words), dtype=tf.int32)
+                initializer = tf.lookup.KeyValueTensorInitializer(list(self.words), ids)
+                self._table = tf.lookup.StaticHashTable(initializer, UNKNOWN_ID)
+        return self._table
+
+
+def pad(ids: tf.RaggedTensor) -> tf.Tensor:
+    """Ids as one tensor, padded at the end with 0; at least one step long."""
+    dense = ids.to_tensor(PADDING_ID)
+    missing = tf.maximum(1 - tf.shape(dense)[1], 0)
+    return tf.pad(dense, [[0, 0], [0, missing]], constant_values=PADDING_ID)
+
+
+def bucket_by_length(
+    ids: tf.RaggedTensor,
+    labels: Sequence[float],
+    *,
+    batch_size: int,
+    max_length: int,
+    num_buckets: int = 8,
+    seed: int | None = None,
+) -> tf.data.Dataset:
+    """Batches of sequences of similar length, so that little is padding.
+
+    Few lengths occur, and so few shapes for XLA to compile. What does not fill
+    a batch is left out while training, in each epoch something else.
+
+    Args:
+        ids: `(examples, None)`, none longer than `max_length`.
+        labels: one number an example.
+        batch_size: examples a batch.
+        max_length: the length of the longest bucket.
+        num_buckets: how many lengths there are, spread so that they hold
+            about equally many examples.
+        seed: shuffles anew in each epoch, and drops incomplete batches.
+            `None` keeps every example, in a fixed order.
+
+    Returns:
+        A dataset of `(ids, labels)`: int32 `(batch, time)`, padded at the end
+        with 0, and float32 `(batch,)`. Its cardinality is known.
+    """
+    lengths = ids.row_lengths().numpy()
+    ranks = [round(len(lengths) * k / num_buckets) - 1 for k in range(1, num_buckets)]
+    quantiles = sorted(lengths)
+    bounds = {min(-(-int(quantiles[max(rank, 0)]) // 8) * 8, max_length) for rank in ranks}
+    bounds = sorted((bounds | {max_length}) - {0})
+    dataset = tf.data.Dataset.from_tensor_slices((ids, tf.constant(labels, tf.float32)))
+    if seed is not None:
+        dataset = dataset.shuffle(len(lengths), seed=seed)
+    dataset = dataset.map(lambda sequence, label: (sequence, label), tf.data.AUTOTUNE)
+    dataset = dataset.bucket_by_sequence_length(
+        lambda sequence, _: tf.shape(sequence)[0],
+        bucket_boundaries=[bound + 1 for bound in bounds],
+        bucket_batch_sizes=[batch_size] * (len(bounds) + 1),
+        pad_to_bucket_boundary=True,
+        drop_remainder=seed is not None,
+    )
+    num_batches = 0
+    lower = -1
+    for bound in bounds:
+        inside = int(((lengths > lower) & (lengths <= bound)).sum())
+        num_batches += inside // batch_size if seed is not None else -(-inside // batch_size)
+        lower = bound
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
+    return dataset.prefetch(tf.data.AUTOTUNE)
