@@ -1,6 +1,7 @@
 """Recurrent networks for Keras: the theory visible, the training fast."""
 
 from kerasrnn.cells import VanillaRNNCell
+from kerasrnn.export import export
 from kerasrnn.layers import VanillaRNN
 from kerasrnn.models.classifier import TextClassifier
 from kerasrnn.pooling import MeanMaxPooling1D
@@ -12,4 +13,5 @@ __all__ = [
     "VanillaRNN",
     "VanillaRNNCell",
     "Vocabulary",
+    "export",
 ]

@@ -104,7 +104,8 @@ class Vocabulary:
             int32 ids, `(batch, None)`.
         """
         words = split_words(texts)[:, -max_length:]
-        return tf.ragged.map_flat_values((table or self._own_table()).lookup, words)
+        ids = tf.ragged.map_flat_values((table or self._own_table()).lookup, words)
+        return tf.cast(ids, tf.int32)
 
     def _own_table(self) -> tf.lookup.StaticHashTable:
         if self._table is None:
@@ -115,11 +116,12 @@ class Vocabulary:
         return self._table
 
 
-def pad(ids: tf.RaggedTensor) -> tf.Tensor:
+def pad(ids: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:
     """Ids as one tensor, padded at the end with 0; at least one step long."""
-    dense = ids.to_tensor(PADDING_ID)
-    missing = tf.maximum(1 - tf.shape(dense)[1], 0)
-    return tf.pad(dense, [[0, 0], [0, missing]], constant_values=PADDING_ID)
+    if isinstance(ids, tf.RaggedTensor):
+        ids = ids.to_tensor(PADDING_ID)
+    missing = tf.maximum(1 - tf.shape(ids)[1], 0)
+    return tf.pad(ids, [[0, 0], [0, missing]], constant_values=PADDING_ID)
 
 
 def bucket_by_length(

@@ -1,0 +1,125 @@
+"""What every app's command line does alike: parse, run, and report errors."""
+
+import contextlib
+import dataclasses
+import io
+import itertools
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+import tyro
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+
+class UserError(Exception):
+    """A user's mistake: one line that says what, where, and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """A sub-command: its options, and what runs with them."""
+
+    options: type
+    """A frozen dataclass: the single source of the flags, defaults and help."""
+    run: Callable[..., None]
+    """Receives an instance of `options`; imports TensorFlow itself."""
+    presets: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    """Options by the name given with `--preset`."""
+
+
+def main(
+    prog: str,
+    description: str,
+    commands: Mapping[str, Command],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Runs the command that `arguments` name; the first one if they name none.
+
+    Returns:
+        The exit status: 0, 2 after a user's mistake, 130 after Ctrl-C.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if arguments[:1] in (["-h"], ["--help"]):
+            _print_overview(prog, description, commands)
+            return 0
+        name = arguments.pop(0) if arguments[:1] and arguments[0] in commands else None
+        if name is None and arguments and not arguments[0].startswith("-"):
+            raise UserError(
+                f"there is no command {arguments[0]!r}. Use one of {', '.join(commands)}."
+            )
+        name = name or next(iter(commands))
+        options = _parse(f"{prog} {name}", commands[name], arguments)
+        commands[name].run(options)
+        sys.stdout.flush()
+    except UserError as error:
+        return _fail(str(error))
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}. Check the path, the rights and the disk.")
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return USAGE_ERROR
+
+
+def _parse(prog: str, command: Command, arguments: Sequence[str]):
+    defaults = {}
+    if command.presets:
+        preset = _find_preset(arguments) or next(iter(command.presets))
+        if preset not in command.presets:
+            raise UserError(
+                f"--preset: there is no preset {preset!r}. "
+                f"Use one of {', '.join(command.presets)}."
+            )
+        defaults["default"] = command.presets[preset]
+    messages = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(messages):
+            return tyro.cli(
+                command.options,
+                prog=f"python -m {prog}",
+                args=list(arguments),
+                config=(tyro.conf.FlagCreatePairsOff,),
+                **defaults,
+            )
+    except SystemExit as end:
+        if not end.code:
+            raise
+        raise UserError(f"{_one_line(messages.getvalue())}. See python -m {prog} --help.") from None
+
+
+def _one_line(box: str) -> str:
+    """What a message of tyro says, without its frame, title and advice."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines()
+    inside = [line.strip("│ ") for line in lines if not line.startswith(("╭", "╰"))]
+    text = " ".join(itertools.takewhile(lambda line: not line.startswith("──"), inside))
+    return text.partition("For full helptext")[0].strip(" .")
+
+
+def _find_preset(arguments: Sequence[str]) -> str | None:
+    for position, argument in enumerate(arguments):
+        if argument.startswith("--preset="):
+            return argument.partition("=")[2]
+        if argument == "--preset" and position + 1 < len(arguments):
+            return arguments[position + 1]
+    return None
+
+
+def _print_overview(prog: str, description: str, commands: Mapping[str, Command]) -> None:
+    print(f"usage: python -m {prog} [COMMAND] [OPTIONS]\n\n{description}\n\ncommands:")
+    for position, (name, command) in enumerate(commands.items()):
+        summary = (command.options.__doc__ or "").strip().splitlines()[0]
+        print(f"  {name:10} {summary}{' This is the default.' if position == 0 else ''}")
+    print(f"\nOptions of a command: python -m {prog} COMMAND --help")

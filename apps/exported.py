@@ -1,0 +1,42 @@
+"""Loading an exported model: TensorFlow alone, none of the model's Python code."""
+
+from pathlib import Path
+
+from apps.cli import UserError
+
+
+def load_signature(model: Path, app: str, name: str = "serving_default"):
+    """A signature of an exported model, and the folder it was read from.
+
+    Args:
+        model: a version's folder, or a folder of versions, of which the newest
+            is taken.
+        app: the app that trains such models, for the error messages.
+        name: of the signature.
+
+    Raises:
+        UserError: if there is no model, or it cannot be loaded.
+    """
+    folder = _newest_version(model.expanduser())
+    again = f"Train one: python -m apps.{app} train, or name another with --model."
+    if folder is None:
+        raise UserError(f"{model}: there is no exported model. {again}")
+    import tensorflow as tf
+
+    try:
+        loaded = tf.saved_model.load(str(folder))
+        signature = loaded.signatures[name]
+    except Exception as error:  # a damaged file fails anywhere in TensorFlow
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"{folder}: the model is damaged: {reason} {again}") from error
+    signature.loaded = loaded  # a signature alone does not keep its variables alive
+    return signature, folder
+
+
+def _newest_version(model: Path) -> Path | None:
+    if (model / "saved_model.pb").is_file():
+        return model
+    versions = [p for p in model.glob("*") if p.name.isdecimal() and p.is_dir()]
+    if versions:
+        return max(versions, key=lambda path: int(path.name))
+    return model if (model / "variables").is_dir() else None

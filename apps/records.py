@@ -1,0 +1,83 @@
+"""Texts and labels from files, streamed: CSV, TSV, JSONL, or one text a line."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from apps.cli import UserError
+
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_JSON_LINES = (".jsonl", ".ndjson", ".json")
+_LONGEST_FIELD = 2**31 - 1
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file has columns, by its ending."""
+    return path.suffix.lower() in (*_DELIMITERS, *_JSON_LINES)
+
+
+def read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict]]:
+    """Rows of a CSV, TSV or JSONL file, one at a time.
+
+    Args:
+        path: the file; its ending tells the format.
+        columns: the columns that every row must have.
+
+    Yields:
+        Where the row stands (`"reviews.csv, line 3"`), and the row.
+
+    Raises:
+        UserError: for what is not UTF-8, not of the format, or lacks a column.
+    """
+    with path.open("rb") as file:
+        lines = decode_lines(file, str(path))
+        rows = _read_csv(lines, path) if path.suffix.lower() in _DELIMITERS else None
+        for where, row in rows or _read_json_lines(lines, path):
+            missing = [column for column in columns if row.get(column) is None]
+            if missing:
+                has = ", ".join(str(key) for key in row)
+                raise UserError(
+                    f"{where}: there is no column {missing[0]!r}; there are: {has}. "
+                    f"Name the columns {' and '.join(columns)}."
+                )
+            yield where, row
+
+
+def decode_lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
+    """Lines of UTF-8 as text; a byte order mark at the beginning is dropped."""
+    for number, line in enumerate(lines, 1):
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{name}, line {number}: byte {error.start + 1} of the line is not UTF-8. "
+                "Save the text as UTF-8."
+            ) from None
+        yield text.removeprefix("\ufeff") if number == 1 else text
+
+
+def _read_csv(lines, path):
+    csv.field_size_limit(_LONGEST_FIELD)
+    reader = csv.DictReader(lines, delimiter=_DELIMITERS[path.suffix.lower()], strict=True)
+    try:
+        for row in reader:
+            yield f"{path}, line {reader.line_num}", row
+    except csv.Error as error:
+        raise UserError(
+            f"{path}, line {reader.line_num}: {error}. Quote fields as CSV has it."
+        ) from None
+
+
+def _read_json_lines(lines, path):
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{where}: not JSON: {error}. Write one object a line.") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{where}: not a JSON object. Write one object a line.")
+        yield where, row

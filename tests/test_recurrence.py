@@ -1,0 +1,166 @@
+"""The recurrence against NumPy, finite differences and itself."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasrnn import recurrence
+from tests import reference
+
+BATCH, TIME, FEATURES, UNITS = 3, 6, 4, 5
+MASK = np.array([[1, 1, 0, 1, 1, 0], [0, 0, 1, 1, 0, 1], [0, 0, 0, 0, 0, 0]], bool)
+PHI = {
+    name: recurrence.closed_derivative(keras.activations.get(name))
+    for name in reference.ACTIVATIONS
+}
+
+
+@pytest.fixture
+def arrays(rng):
+    """Inputs, weights and the initial state, in float64."""
+    return {
+        "x": rng.normal(size=(BATCH, TIME, FEATURES)),
+        "W_x": rng.normal(size=(FEATURES, UNITS)) / 2,
+        "W_h": rng.normal(size=(UNITS, UNITS)) / 2,
+        "b": rng.normal(size=UNITS) / 2,
+        "h_0": rng.normal(size=(BATCH, UNITS)),
+    }
+
+
+def run(x, W_x, W_h, b, h_0, *, activation="tanh", mask=None, **options):
+    """States `(batch, time, units)`, or the last one, from batch-major inputs."""
+    projected = tf.transpose(tf.einsum("btf,fu->btu", x, W_x) + b, [1, 0, 2])
+    mask = None if mask is None else tf.constant(mask.T[..., None])
+    states = recurrence.recur(projected, W_h, h_0, PHI[activation], mask=mask, **options)
+    return tf.transpose(states, [1, 0, 2]) if len(states.shape) == 3 else states
+
+
+def differentiate(arrays, upstream, **options):
+    tensors = {name: tf.constant(value) for name, value in arrays.items()}
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        states = run(**tensors, **options)
+        loss = tf.reduce_sum(states * upstream)
+    return states, tape.gradient(loss, tensors)
+
+
+@pytest.mark.parametrize("compiled", [True, False], ids=["xla", "plain"])
+@pytest.mark.parametrize("mask", [None, MASK], ids=["unmasked", "masked"])
+@pytest.mark.parametrize("activation", sorted(reference.ACTIVATIONS))
+def test_states_and_gradients_equal_those_of_numpy(arrays, rng, activation, mask, compiled):
+    upstream = rng.normal(size=(BATCH, TIME, UNITS))
+    states, gradients = differentiate(
+        arrays, upstream, activation=activation, mask=mask, compiled=compiled
+    )
+    expected, _ = reference.forward(**arrays, activation=activation, mask=mask)
+    np.testing.assert_allclose(states, expected, rtol=1e-10, atol=1e-12)
+    for name, value in reference.backward(
+        **arrays, upstream=upstream, activation=activation, mask=mask
+    ).items():
+        np.testing.assert_allclose(gradients[name], value, rtol=1e-9, atol=1e-11, err_msg=name)
+
+
+@pytest.mark.parametrize("every_state", [True, False])
+@pytest.mark.parametrize("mask", [None, MASK], ids=["unmasked", "masked"])
+def test_gradients_equal_finite_differences(arrays, rng, mask, every_state):
+    upstream = rng.normal(size=(BATCH, TIME, UNITS) if every_state else (BATCH, UNITS))
+    options = {"mask": mask, "every_state": every_state, "compiled": False}
+    _, gradients = differentiate(arrays, upstream, **options)
+
+    def loss(**changed):
+        return float(tf.reduce_sum(run(**{**arrays, **changed}, **options) * upstream))
+
+    step = 1e-6
+    for name, value in arrays.items():
+        for index in np.ndindex(value.shape):
+            change = np.zeros_like(value)
+            change[index] = step
+            slope = (loss(**{name: value + change}) - loss(**{name: value - change})) / (2 * step)
+            np.testing.assert_allclose(gradients[name].numpy()[index], slope, rtol=1e-6, atol=1e-7)
+
+
+def test_only_the_last_state_gives_the_gradient_of_the_last_state(arrays, rng):
+    last = rng.normal(size=(BATCH, UNITS))
+    every = np.zeros((BATCH, TIME, UNITS))
+    every[:, -1] = last
+    _, expected = differentiate(arrays, every)
+    _, gradients = differentiate(arrays, last, every_state=False)
+    for name in arrays:
+        np.testing.assert_allclose(gradients[name], expected[name], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("compiled", [True, False], ids=["xla", "plain"])
+def test_gradients_of_gradients_equal_those_of_a_python_loop(arrays, compiled):
+    def by_loop(x, W_x, W_h, b, h_0):
+        states = []
+        for t in range(TIME):
+            h_0 = tf.tanh(x[:, t] @ W_x + h_0 @ W_h + b)
+            states.append(h_0)
+        return tf.stack(states, 1)
+
+    def penalty_gradients(function):
+        tensors = {name: tf.constant(value) for name, value in arrays.items()}
+        with tf.GradientTape() as outer:
+            outer.watch(tensors)
+            with tf.GradientTape() as inner:
+                inner.watch(tensors)
+                loss = tf.reduce_sum(function(**tensors) ** 2)
+            first = inner.gradient(loss, tensors)
+            penalty = tf.add_n([tf.reduce_sum(first[name] ** 2) for name in arrays])
+        return outer.gradient(penalty, tensors)
+
+    expected = penalty_gradients(by_loop)
+    found = penalty_gradients(lambda **tensors: run(**tensors, compiled=compiled))
+    in_graph = tf.function(
+        lambda: penalty_gradients(lambda **tensors: run(**tensors, compiled=compiled)),
+        autograph=False,
+    )()
+    for name in arrays:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-8, err_msg=name)
+        np.testing.assert_allclose(in_graph[name], expected[name], rtol=1e-8, err_msg=name)
+
+
+def test_a_dropout_mask_scales_the_state_before_each_step(arrays, rng):
+    mask = rng.integers(0, 2, size=(BATCH, UNITS)) * 2.0
+    h, expected = arrays["h_0"], []
+    for t in range(TIME):
+        h = np.tanh(arrays["x"][:, t] @ arrays["W_x"] + (h * mask) @ arrays["W_h"] + arrays["b"])
+        expected.append(h)
+    states = run(**arrays, dropout_mask=tf.constant(mask))
+    np.testing.assert_allclose(states, np.stack(expected, 1), rtol=1e-10)
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 65, 130])
+def test_an_unknown_length_gives_the_same_numbers(rng, length):
+    shape = (length, 2, UNITS)
+    projected, upstream = rng.normal(size=(2, *shape))
+    W_h, h_0 = rng.normal(size=(UNITS, UNITS)) / 3, rng.normal(size=(2, UNITS))
+    mask = rng.integers(0, 2, size=(length, 2, 1)).astype(bool)
+
+    def differentiate(projected, compiled):
+        with tf.GradientTape() as tape:
+            tape.watch(projected)
+            states = recurrence.recur(
+                projected, W_h, h_0, PHI["tanh"], mask=mask, compiled=compiled
+            )
+        return states, tape.gradient(states, projected, upstream)
+
+    unknown = tf.TensorSpec([None, None, UNITS], tf.float64)
+    in_graph = tf.function(lambda p: differentiate(p, True), [unknown], autograph=False)
+    found = in_graph(tf.constant(projected))
+    expected = differentiate(tf.constant(projected), False)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_many_lengths_meet_few_buffer_lengths():
+    lengths = [len(recurrence._pad_time(tf.zeros([n, 1, 1]), tf.constant(n))) for n in range(1, 1025)]
+    assert len(set(lengths)) == 24
+    for length, padded in enumerate(lengths, 1):
+        assert length <= padded <= max(8, length + 8, 1.25 * length)
+
+
+def test_an_unknown_activation_has_no_closed_derivative():
+    assert recurrence.closed_derivative(keras.activations.gelu) is None
+    assert recurrence.closed_derivative(tf.tanh) is None
