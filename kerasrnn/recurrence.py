@@ -118,14 +118,14 @@ def scan_forward(projected, W_h, h_0, mask, dropout_mask, length, phi):
     return states.stack()
 
 
-def scan_backward(states, state_gradients, W_h, mask, dropout_mask, length, phi):
+def scan_backward(state_gradients, states, W_h, mask, dropout_mask, length, phi):
     """The gradients delta_a_1 to delta_a_T, and that of the initial state.
 
     Args:
-        states: what `scan_forward` returned, `(time + 1, batch, units)`.
         state_gradients: g, the gradients that reach the states from above,
             `(time, batch, units)`; or only g_T, `(batch, units)`, when
             nothing but the last state was used.
+        states: what `scan_forward` returned, `(time + 1, batch, units)`.
         W_h, mask, dropout_mask, length, phi: as given to `scan_forward`.
 
     Returns:
@@ -155,9 +155,13 @@ def scan_backward(states, state_gradients, W_h, mask, dropout_mask, length, phi)
 
 
 def _run(scan: Callable, phi: Activation, compiled: bool, *tensors: tf.Tensor | None):
-    """Calls `scan`: compiled by XLA, or as plain TensorFlow ops."""
+    """Calls `scan`: compiled by XLA, or as plain TensorFlow ops.
+
+    No tape sees what is compiled, since XLA cannot differentiate its loop.
+    """
     if not compiled:
         return scan(*tensors, phi=phi)
+    tensors = tuple(None if x is None else tf.stop_gradient(x) for x in tensors)
     kinds = tuple(None if x is None else (x.dtype, len(x.shape)) for x in tensors)
     return _compile(scan, phi, kinds)(*(x for x in tensors if x is not None))
 
@@ -225,55 +229,61 @@ def recur(
         The states h_1 to h_T, `(time, batch, units)`, or h_T, `(batch, units)`.
     """
     length, shape = tf.shape(projected)[0], projected.shape
-    pad = compiled and (tf.executing_eagerly() or projected.shape[0] is None)
-    padded_mask = mask
+    pad = compiled and (tf.executing_eagerly() or shape[0] is None)
+    constants = {"mask": mask, "dropout_mask": dropout_mask, "every_state": every_state}
+    if dropout_mask is not None:
+        dropout_mask = tf.stop_gradient(dropout_mask)
     if pad and mask is not None:
-        padded_mask = _pad_time(mask, length)
-    forward = functools.partial(_run, scan_forward, phi, compiled)
-    backward = functools.partial(_run, scan_backward, phi, compiled)
+        mask = _pad_time(mask, length)
+
+    def run(scan, time_major, *others):
+        if pad and len(time_major.shape) == 3:
+            time_major = _pad_time(time_major, length)
+        others = (*others, mask, dropout_mask, length)
+        return _run(scan, phi, compiled, time_major, *others)
 
     @tf.custom_gradient
     def recurrence(projected, W_h, h_0):
-        inputs = _pad_time(projected, length) if pad else projected
-        constants = map(tf.stop_gradient, (inputs, W_h, h_0))
-        states = forward(*constants, padded_mask, dropout_mask, length)
+        states = run(scan_forward, projected, W_h, h_0)
         states.set_shape([None, *shape[1:]])
 
-        @tf.custom_gradient
-        def gradients(projected, W_h, h_0, upstream):
-            padded = _pad_time(upstream, length) if pad and every_state else upstream
-            constants = map(tf.stop_gradient, (states, padded, W_h))
-            delta_a, delta_h_0 = backward(*constants, padded_mask, dropout_mask, length)
+        def gradient(upstream):
+            delta_a, delta_h_0 = run(scan_backward, upstream, states, W_h)
             delta_a = tf.ensure_shape(delta_a[:length], shape)
-            h_before = states[:length]
-            if dropout_mask is not None:
-                h_before = h_before * dropout_mask
+            h_before = states[:length] if dropout_mask is None else states[:length] * dropout_mask
             units = [-1, W_h.shape[0]]
             dW_h = tf.matmul(
                 tf.reshape(h_before, units), tf.reshape(delta_a, units), transpose_a=True
             )
+            return delta_a, dW_h, tf.ensure_shape(delta_h_0, shape[1:])
 
-            def second_order(*upstream_of_gradients):
-                sources = [projected, W_h, h_0, upstream]
-                with tf.GradientTape() as outer:
-                    outer.watch(sources)
-                    with tf.GradientTape() as inner:
-                        inner.watch(sources[:3])
-                        states = scan_forward(
-                            projected, W_h, h_0, mask, dropout_mask, length, phi
-                        )
-                        outputs = states[1:] if every_state else states[-1]
-                    first_order = inner.gradient(outputs, sources[:3], upstream)
-                return outer.gradient(
-                    first_order, sources, upstream_of_gradients, unconnected_gradients="zero"
-                )
-
-            return (delta_a, dW_h, tf.ensure_shape(delta_h_0, shape[1:])), second_order
-
-        def gradient(upstream):
-            return gradients(projected, W_h, h_0, upstream)
+        def twice_differentiable_gradient(upstream):
+            sources = [projected, W_h, h_0, upstream]
+            return _with_second_order(gradient, sources, phi, constants)
 
         outputs = states[1 : length + 1] if every_state else states[length]
-        return tf.ensure_shape(outputs, shape if every_state else shape[1:]), gradient
+        outputs = tf.ensure_shape(outputs, shape if every_state else shape[1:])
+        return outputs, twice_differentiable_gradient if compiled else gradient
 
     return recurrence(projected, W_h, h_0)
+
+
+def _with_second_order(gradient, sources, phi, constants):
+    """Gives the results of a compiled gradient a gradient: that of the plain ops."""
+
+    @tf.custom_gradient
+    def gradients(*sources):
+        def second_order(*upstream_of_gradients):
+            with tf.GradientTape() as outer:
+                outer.watch(sources)
+                with tf.GradientTape() as inner:
+                    inner.watch(sources[:3])
+                    outputs = recur(*sources[:3], phi, **constants, compiled=False)
+                first_order = inner.gradient(outputs, sources[:3], sources[3])
+            return outer.gradient(
+                first_order, sources, upstream_of_gradients, unconnected_gradients="zero"
+            )
+
+        return gradient(sources[3]), second_order
+
+    return gradients(*sources)

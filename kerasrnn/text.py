@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-PADDING, UNKNOWN = "", "[UNK]"
+PADDING, UNKNOWN = "[PAD]", "[UNK]"
 PADDING_ID, UNKNOWN_ID = 0, 1
 
 
@@ -45,7 +45,7 @@ class Vocabulary:
 
     >>> vocabulary = Vocabulary.from_texts(["a good film", "a film"], size=4)
     >>> vocabulary.words
-    ('', '[UNK]', 'a', 'film')
+    ('[PAD]', '[UNK]', 'a', 'film')
     >>> vocabulary.encode(tf.constant(["A great film!", ""]), max_length=2).to_list()
     [[1, 3], []]
     """

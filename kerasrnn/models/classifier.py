@@ -48,7 +48,7 @@ class TextClassifier(keras.Model):
 
     Example:
 
-    >>> model = TextClassifier(["", "[UNK]", "good", "bad"], max_length=8, units=4)
+    >>> model = TextClassifier(["[PAD]", "[UNK]", "good", "bad"], max_length=8, units=4)
     >>> model(keras.ops.array([[2, 0], [0, 0]])).shape
     TensorShape([2, 1])
     """

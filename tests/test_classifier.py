@@ -1,0 +1,62 @@
+"""The text classifier."""
+
+import keras
+import numpy as np
+import pytest
+
+import kerasrnn
+
+WORDS = ["[PAD]", "[UNK]", "good", "bad", "film", "the"]
+
+
+def make_model(**options):
+    return kerasrnn.TextClassifier(WORDS, max_length=8, embedding_dim=4, units=3, **options)
+
+
+@pytest.mark.parametrize("cell", ["vanilla", "lstm", "gru"])
+@pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize("pooling", ["mean_max", "last"])
+def test_padding_does_not_change_the_answer(cell, bidirectional, pooling):
+    model = make_model(cell=cell, bidirectional=bidirectional, pooling=pooling)
+    short = model(np.array([[2, 4], [3, 0]]))
+    padded = model(np.array([[2, 4, 0, 0, 0], [3, 0, 0, 0, 0]]))
+    assert short.shape == (2, 1)
+    np.testing.assert_allclose(padded, short, atol=1e-6)
+
+
+def test_nothing_but_padding_gets_a_finite_answer():
+    assert np.isfinite(make_model()(np.zeros((1, 3), "int32"))).all()
+
+
+def test_it_learns_what_a_word_means(rng):
+    ids = rng.integers(4, 6, size=(128, 6))
+    labels = rng.integers(0, 2, size=128)
+    ids[np.arange(128), rng.integers(0, 6, size=128)] = np.where(labels, 2, 3)
+    model = make_model(dropout=0.1)
+    model.compile(keras.optimizers.Adam(0.02), "binary_crossentropy", metrics=["accuracy"])
+    history = model.fit(ids, labels, epochs=12, batch_size=16, verbose=0).history
+    assert history["accuracy"][-1] > 0.95
+
+
+def test_it_survives_keras_saving(tmp_path):
+    model = make_model(cell="gru", pooling="last", dropout=0.2, labels=("no", "yes"))
+    ids = np.array([[2, 4, 0]])
+    expected = model(ids)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded(ids), expected, atol=1e-6)
+    assert loaded.vocabulary.words == model.vocabulary.words
+    assert loaded.labels == ("no", "yes")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cell": "elman"}, "cell must be one of vanilla, lstm, gru, got cell='elman'"),
+        ({"pooling": "max"}, "pooling must be one of mean_max, last"),
+        ({"labels": ("one",)}, "labels must be two names"),
+    ],
+)
+def test_wrong_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_model(**options)
