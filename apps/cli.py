@@ -62,7 +62,9 @@ def main(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror or error}. Check the path, the rights and the disk.")
+        return _fail(
+            f"{where}{error.strerror or error}. Check the path, the rights and the disk."
+        )
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return INTERRUPTED
@@ -97,7 +99,9 @@ def _parse(prog: str, command: Command, arguments: Sequence[str]):
     except SystemExit as end:
         if not end.code:
             raise
-        raise UserError(f"{_one_line(messages.getvalue())}. See python -m {prog} --help.") from None
+        raise UserError(
+            f"{_one_line(messages.getvalue())}. See python -m {prog} --help."
+        ) from None
 
 
 def _one_line(box: str) -> str:

@@ -1,5 +1,6 @@
 """What a training run leaves behind: options, figures, checkpoints."""
 
+import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
@@ -62,8 +63,11 @@ def write_json(path: Path, content: dict) -> None:
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that shape a result."""
     packages = ("kerasrnn", "keras", "tensorflow", "numpy")
-    found = {package: importlib.metadata.version(package) for package in packages}
-    return {"python": platform.python_version(), **found}
+    installed = {"python": platform.python_version()}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # a bare checkout
+            installed[package] = importlib.metadata.version(package)
+    return installed
 
 
 def plot_history(history: dict[str, list[float]], path: Path) -> bool:

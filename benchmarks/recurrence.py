@@ -79,9 +79,13 @@ def main():
             columns = []
             for calls in pairs:
                 keras_ms, ours_ms = time_in_turn(list(calls), inputs)
-                columns.append(f"{keras_ms:6.1f} / {ours_ms:5.1f} ms = {keras_ms / ours_ms:4.1f}x")
+                columns.append(
+                    f"{keras_ms:6.1f} / {ours_ms:5.1f} ms = {keras_ms / ours_ms:4.1f}x"
+                )
             outputs = "all" if every_output else "last"
-            print(f"{','.join(map(str, shape)):26} {outputs:8}", "   ".join(columns), flush=True)
+            print(
+                f"{','.join(map(str, shape)):26} {outputs:8}", "   ".join(columns), flush=True
+            )
 
 
 if __name__ == "__main__":

@@ -250,7 +250,9 @@ def recur(
         def gradient(upstream):
             delta_a, delta_h_0 = run(scan_backward, upstream, states, W_h)
             delta_a = tf.ensure_shape(delta_a[:length], shape)
-            h_before = states[:length] if dropout_mask is None else states[:length] * dropout_mask
+            h_before = (
+                states[:length] if dropout_mask is None else states[:length] * dropout_mask
+            )
             units = [-1, W_h.shape[0]]
             dW_h = tf.matmul(
                 tf.reshape(h_before, units), tf.reshape(delta_a, units), transpose_a=True

@@ -15,7 +15,8 @@ TEXTS = ["A GOOD film!<br />", "bad", "", "été 素晴らしい 😀", "good " 
 
 PLAIN_OPS = {
     # functions and control flow
-    "Const", "DenseBincount", "Identity", "IdentityN", "If", "NoOp", "PartitionedCall", "Placeholder",
+    "Const", "DenseBincount", "Identity", "IdentityN", "If", "NoOp", "PartitionedCall",
+    "Placeholder",
     "StatefulPartitionedCall", "StatelessIf", "StatelessWhile", "StopGradient", "While",
     # arithmetic
     "Add", "AddV2", "BiasAdd", "Cast", "Cumsum", "Equal", "Greater", "GreaterEqual", "Less",
@@ -76,7 +77,9 @@ def test_signatures_have_the_documented_names_types_and_shapes(exported):
     signatures = tf.saved_model.load(str(exported)).signatures
     assert set(signatures) == {"serving_default", "ids"}
     text = signatures["serving_default"]
-    assert text.structured_input_signature[1]["text"] == tf.TensorSpec([None], tf.string, "text")
+    assert text.structured_input_signature[1]["text"] == tf.TensorSpec(
+        [None], tf.string, "text"
+    )
     assert text.structured_outputs["probability"].dtype == tf.float32
     assert text.structured_outputs["label"].dtype == tf.string
     for output in text.structured_outputs.values():

@@ -55,7 +55,10 @@ def differentiate(layer, inputs, mask=None, initial_state=None, training=True, m
             )
             outputs = tf.nest.flatten(outputs)
             loss = tf.add_n(
-                [tf.reduce_sum(tf.sin((k + 1) * tf.cast(o, tf.float32))) for k, o in enumerate(outputs)]
+                [
+                    tf.reduce_sum(tf.sin((k + 1) * tf.cast(o, tf.float32)))
+                    for k, o in enumerate(outputs)
+                ]
             )
         weights = [variable.value for variable in layer.trainable_variables]
         return outputs, tape.gradient(loss, [*weights, *sources])
@@ -89,14 +92,18 @@ def test_outputs_and_gradients_equal_those_of_simple_rnn(rng, options, mode):
     simple, vanilla = make_pair(**options)
     inputs = tf.constant(rng.normal(size=(BATCH, TIME, FEATURES)), tf.float32)
     state = tf.constant(rng.normal(size=(BATCH, UNITS)), tf.float32)
-    assert_same(simple, vanilla, inputs, tf.constant(np.array(MASKS["gaps"], bool)), state, mode=mode)
+    assert_same(
+        simple, vanilla, inputs, tf.constant(np.array(MASKS["gaps"], bool)), state, mode=mode
+    )
 
 
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("with_state", [False, True])
 @pytest.mark.parametrize("zero_output_for_mask", [False, True])
 @pytest.mark.parametrize("return_sequences", [False, True])
-def test_masks_work_as_in_simple_rnn(rng, mask, with_state, zero_output_for_mask, return_sequences):
+def test_masks_work_as_in_simple_rnn(
+    rng, mask, with_state, zero_output_for_mask, return_sequences
+):
     simple, vanilla = make_pair(
         return_state=True,
         zero_output_for_mask=zero_output_for_mask,
@@ -214,7 +221,9 @@ def test_regularizers_and_constraints_have_their_effect():
     outputs = layer(tf.ones((BATCH, TIME, FEATURES)))
     of_weights = sum(0.01 * float(tf.reduce_sum(w**2)) for w in layer.get_weights())
     of_activity = float(tf.reduce_sum(tf.abs(outputs))) / BATCH
-    np.testing.assert_allclose(sum(map(float, layer.losses)), of_weights + of_activity, rtol=1e-5)
+    np.testing.assert_allclose(
+        sum(map(float, layer.losses)), of_weights + of_activity, rtol=1e-5
+    )
     assert isinstance(layer.weights[0].constraint, keras.constraints.NonNeg)
     assert isinstance(layer.weights[1].constraint, keras.constraints.MaxNorm)
 
@@ -299,8 +308,8 @@ def test_the_hand_written_scans_are_what_runs(monkeypatch):
 def test_errors_say_what_was_wrong():
     with pytest.raises(ValueError, match="units"):
         kerasrnn.VanillaRNN(0)
+    unrolled = tf.function(kerasrnn.VanillaRNN(2, unroll=True))
     with pytest.raises(ValueError, match="unroll"):
-        unknown_length = tf.TensorSpec([2, None, 3])
-        tf.function(kerasrnn.VanillaRNN(2, unroll=True)).get_concrete_function(unknown_length)
+        unrolled.get_concrete_function(tf.TensorSpec([2, None, 3]))
     with pytest.raises(ValueError, match="ndim"):
         kerasrnn.VanillaRNN(2)(tf.ones((2, 3)))

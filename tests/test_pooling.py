@@ -10,7 +10,9 @@ SEQUENCES = np.array([[[1.0, -1.0], [3.0, -3.0], [9.0, -9.0]]], "float32")
 
 
 def test_every_step_counts_without_a_mask():
-    np.testing.assert_allclose(MeanMaxPooling1D()(SEQUENCES), [[13 / 3, -13 / 3, 9, -1]], rtol=1e-6)
+    np.testing.assert_allclose(
+        MeanMaxPooling1D()(SEQUENCES), [[13 / 3, -13 / 3, 9, -1]], rtol=1e-6
+    )
 
 
 def test_masked_steps_do_not_count():

@@ -76,8 +76,12 @@ def test_gradients_equal_finite_differences(arrays, rng, mask, every_state):
         for index in np.ndindex(value.shape):
             change = np.zeros_like(value)
             change[index] = step
-            slope = (loss(**{name: value + change}) - loss(**{name: value - change})) / (2 * step)
-            np.testing.assert_allclose(gradients[name].numpy()[index], slope, rtol=1e-6, atol=1e-7)
+            slope = (loss(**{name: value + change}) - loss(**{name: value - change})) / (
+                2 * step
+            )
+            np.testing.assert_allclose(
+                gradients[name].numpy()[index], slope, rtol=1e-6, atol=1e-7
+            )
 
 
 def test_only_the_last_state_gives_the_gradient_of_the_last_state(arrays, rng):
@@ -125,7 +129,9 @@ def test_a_dropout_mask_scales_the_state_before_each_step(arrays, rng):
     mask = rng.integers(0, 2, size=(BATCH, UNITS)) * 2.0
     h, expected = arrays["h_0"], []
     for t in range(TIME):
-        h = np.tanh(arrays["x"][:, t] @ arrays["W_x"] + (h * mask) @ arrays["W_h"] + arrays["b"])
+        h = np.tanh(
+            arrays["x"][:, t] @ arrays["W_x"] + (h * mask) @ arrays["W_h"] + arrays["b"]
+        )
         expected.append(h)
     states = run(**arrays, dropout_mask=tf.constant(mask))
     np.testing.assert_allclose(states, np.stack(expected, 1), rtol=1e-10)
@@ -155,7 +161,9 @@ def test_an_unknown_length_gives_the_same_numbers(rng, length):
 
 
 def test_many_lengths_meet_few_buffer_lengths():
-    lengths = [len(recurrence._pad_time(tf.zeros([n, 1, 1]), tf.constant(n))) for n in range(1, 1025)]
+    lengths = [
+        len(recurrence._pad_time(tf.zeros([n, 1, 1]), tf.constant(n))) for n in range(1, 1025)
+    ]
     assert len(set(lengths)) == 24
     for length, padded in enumerate(lengths, 1):
         assert length <= padded <= max(8, length + 8, 1.25 * length)

@@ -29,7 +29,9 @@ def test_texts_are_split_into_lower_case_words(value, expected):
 
 
 def test_bytes_that_are_not_utf8_do_not_stop_the_graph():
-    assert text.split_words(tf.constant([b"good \xff\xfe film"])).to_list() == [[b"good", b"film"]]
+    assert text.split_words(tf.constant([b"good \xff\xfe film"])).to_list() == [
+        [b"good", b"film"]
+    ]
 
 
 def test_a_vocabulary_holds_the_most_frequent_words():

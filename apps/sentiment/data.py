@@ -125,7 +125,10 @@ def _load_tfds(data_dir: Path | None) -> Data:
             "Delete what lies there and try again, or use --data packaged."
         ) from error
     train, test = (
-        Reviews([text.decode("utf-8") for text in part["text"].numpy()], part["label"].numpy().tolist())
+        Reviews(
+            [text.decode("utf-8") for text in part["text"].numpy()],
+            part["label"].numpy().tolist(),
+        )
         for part in (train, test)
     )
     return Data(f"tfds {TFDS_NAME} {builder.version} in {folder}", train, test)

@@ -1,0 +1,163 @@
+"""The command line that the apps share."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from apps import cli
+from apps.sentiment import config
+from apps.sentiment.__main__ import COMMANDS
+
+
+def run(*arguments, commands=COMMANDS):
+    return cli.main("apps.sentiment", "What it does.", commands, arguments)
+
+
+def recording(received, error=None):
+    def record(options):
+        received.append(options)
+        if error is not None:
+            raise error
+
+    return {
+        "train": cli.Command(config.Train, record, config.PRESETS),
+        "predict": cli.Command(config.Predict, record),
+    }
+
+
+@pytest.mark.parametrize("arguments", [[], ["train"], ["--seed", "3"], ["train", "--seed=3"]])
+def test_train_runs_when_no_command_is_given(arguments):
+    received = []
+    assert run(*arguments, commands=recording(received)) == 0
+    assert received == [
+        config.Train(seed=3 if len(arguments) and arguments[-1] != "train" else 0)
+    ]
+
+
+def test_a_preset_sets_defaults_that_flags_override():
+    received = []
+    run("--preset", "classic", "--units", "64", commands=recording(received))
+    assert (received[0].vocabulary_size, received[0].max_length) == (10_000, 200)
+    assert (received[0].embedding_dim, received[0].units) == (128, 64)
+    assert (received[0].bidirectional, received[0].pooling) == (False, "last")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--frobnicate"], "--frobnicate"),
+        (["--preset", "huge"], "no preset 'huge'. Use one of default, classic"),
+        (["--cell", "elman"], "invalid choice 'elman'"),
+        (["--epochs", "many"], "--epochs"),
+        (["--epochs", "0"], "--epochs must be above 0, got 0"),
+        (["--dropout", "1.5"], "--dropout must lie in [0, 1), got 1.5"),
+        (["--learning-rate", "nan"], "--learning-rate must be above 0, got nan"),
+        (["--max-examples", "3"], "--max-examples must be at least 20"),
+        (["fly"], "no command 'fly'. Use one of train, evaluate, predict"),
+        (["predict", "--file", "a.txt", "text"], "as arguments and with --file"),
+        (
+            ["predict", "--model", "/no/such/model", "text"],
+            "/no/such/model: there is no exported",
+        ),
+        (
+            ["evaluate", "--model", "/no/such/model"],
+            "Train one: python -m apps.sentiment train",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_on_standard_error(capsys, arguments, expected):
+    assert run(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert expected in captured.err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (cli.UserError("what\nwhere"), 2, "error: what where\n"),
+        (
+            OSError(28, "No space left on device", "/full"),
+            2,
+            "error: /full: No space left on dev",
+        ),
+        (KeyboardInterrupt(), 130, "\ninterrupted\n"),
+    ],
+)
+def test_errors_while_running_become_an_exit_status(capsys, error, status, message):
+    assert run("train", commands=recording([], error)) == status
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run("train", commands=recording([], ZeroDivisionError()))
+
+
+def test_the_overview_names_every_command(capsys):
+    assert run("--help") == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in COMMANDS)
+    assert "This is the default." in out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["predict", "--help"]])
+def test_help_comes_without_tensorflow(arguments):
+    code = (
+        "import sys; from apps import cli; from apps.sentiment.__main__ import COMMANDS\n"
+        "try: cli.main('apps.sentiment', '', COMMANDS)\n"
+        "finally: assert not {'tensorflow', 'keras', 'kerasrnn'} & set(sys.modules)"
+    )
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout
+    assert (
+        time.perf_counter() - start < 10
+    )  # far from what importing TensorFlow takes when cold
+
+
+@pytest.mark.parametrize("level", [None, "0"])
+def test_tensorflow_is_quiet_unless_the_user_set_a_level(level):
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    if level is not None:
+        environment["TF_CPP_MIN_LOG_LEVEL"] = level
+    code = (
+        "import os, sys\nfrom apps.quiet import quiet_tensorflow\n"
+        "with quiet_tensorflow(): import tensorflow\n"
+        "print('after', file=sys.stderr)\nprint(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert done.stdout.strip() == (level or "3")
+    assert (done.stderr == "after\n") is (level is None)
+
+
+def test_what_a_failing_import_said_is_shown():
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    code = (
+        "import os\nfrom apps.quiet import quiet_tensorflow\n"
+        "with quiet_tensorflow():\n    os.write(2, b'no native library')\n    import no_such"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 1
+    assert "no native library" in done.stderr
+    assert "no_such" in done.stderr

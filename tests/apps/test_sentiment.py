@@ -1,0 +1,245 @@
+"""The sentiment app from end to end, on a small made-up language."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from apps import cli
+from apps.sentiment.__main__ import COMMANDS
+
+GOOD, BAD = ["lovely", "great", "moving"], ["dull", "awful", "boring"]
+FILLER = "the film was with a story of two people and their dog".split()
+SMALL = (
+    "--epochs 4 --batch-size 8 --units 8 --embedding-dim 8 --max-length 24 --dropout 0.1 "
+    "--learning-rate 0.05 --patience 4"
+).split()
+
+
+def run(*arguments):
+    return cli.main("apps.sentiment", "", COMMANDS, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def reviews(tmp_path_factory):
+    """A CSV of 300 reviews, labelled by the words in them."""
+    rng = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("data") / "reviews.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for i in range(300):
+            words = [
+                *rng.choice(FILLER, size=rng.integers(4, 20)),
+                rng.choice((BAD, GOOD)[i % 2]),
+            ]
+            writer.writerow(["<br />".join(rng.permutation(words)), i % 2])
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(reviews, tmp_path_factory):
+    """Folders of a training: the run, and the exported models."""
+    folder = tmp_path_factory.mktemp("trained")
+    arguments = ["--data", reviews, "--run-dir", folder / "run", "--output", folder / "models"]
+    assert run("train", *arguments, *SMALL) == 0
+    return folder
+
+
+def test_training_learns_and_leaves_its_figures(trained):
+    metrics = json.loads((trained / "run" / "metrics.json").read_text())
+    assert metrics["test_accuracy"] > 0.9
+    assert metrics["split_sizes"] == {"train": 216, "validation": 24, "test": 60}
+    assert {"test_loss", "train_seconds", "num_parameters", "data_source", "versions"} <= set(
+        metrics
+    )
+    assert json.loads((trained / "run" / "config.json").read_text())["units"] == 8
+    history = list(csv.DictReader((trained / "run" / "history.csv").open()))
+    assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= set(history[0])
+    assert (trained / "run" / "checkpoints" / "best.keras").is_file()
+
+
+def test_training_exports_a_version_with_its_card(trained):
+    (version,) = (trained / "models").iterdir()
+    assert version.name == "1"
+    config = json.loads((version / "assets.extra" / "config.json").read_text())
+    assert config["max_length"] == 24
+    card = (version / "assets.extra" / "model_card.md").read_text()
+    assert "python -m apps.sentiment train" in card
+    assert "--units 8" in card
+
+
+def test_the_exported_model_keeps_the_best_weights(trained):
+    best = tf.keras.saving.load_model(trained / "run" / "checkpoints" / "best.keras")
+    signature = tf.saved_model.load(str(trained / "models" / "1")).signatures["ids"]
+    ids = np.array([[2, 3, 4, 0]], "int32")
+    exported = signature(ids=tf.constant(ids))["probability"]
+    np.testing.assert_allclose(exported, best(ids)[:, 0], atol=1e-6)
+
+
+def test_predict_answers_arguments_in_order(trained, capsys):
+    model = trained / "models"
+    texts = ["A LOVELY film!", "awful<br />story", "", "été 😀 素晴らしい"]
+    assert run("predict", "--model", model, *texts) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines[:2]] == ["positive", "negative"]
+    assert [line[2] for line in lines] == texts
+    assert all(0 <= float(line[1]) <= 1 for line in lines)
+
+
+def predictions(capsys, *arguments):
+    assert run("predict", "--json", *arguments) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.parametrize("name", ["r.txt", "r.csv", "r.jsonl"])
+def test_predict_answers_files(trained, tmp_path, capsys, name):
+    texts = ["great film", "a dull, dull story", ""]
+    content = {
+        "r.txt": "\n".join(texts) + "\n",
+        "r.csv": "text,stars\n" + "".join(f'"{text}",1\n' for text in texts),
+        "r.jsonl": "".join(json.dumps({"text": text}) + "\n" for text in texts),
+    }[name]
+    (tmp_path / name).write_text(content)
+    found = predictions(capsys, "--model", trained / "models", "--file", tmp_path / name)
+    assert [row["text"] for row in found] == texts
+    assert [row["label"] for row in found][:2] == ["positive", "negative"]
+    assert set(found[0]) == {"text", "label", "probability"}
+
+
+def test_predict_answers_standard_input(trained, capsys, monkeypatch):
+    stdin = io.TextIOWrapper(io.BytesIO("moving été\n\nboring\n".encode()))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    found = predictions(capsys, "--model", trained / "models")
+    assert [row["text"] for row in found] == ["moving été", "", "boring"]
+
+
+def test_predict_reads_a_review_of_a_million_words(trained, capsys, monkeypatch):
+    stdin = io.TextIOWrapper(io.BytesIO(b"film " * 1_000_000 + b"lovely\n"))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    (found,) = predictions(capsys, "--model", trained / "models")
+    assert found["label"] == "positive"
+
+
+def test_predict_streams_files_of_any_size(trained, tmp_path, capsys):
+    (tmp_path / "many.txt").write_text("great film\nawful film\n" * 500)
+    found = predictions(capsys, "--model", trained / "models", "--file", tmp_path / "many.txt")
+    assert [row["label"] for row in found] == ["positive", "negative"] * 500
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "the file is empty"), (b"good\n\xff\n", "line 2: byte 1 of the line is not UTF-8")],
+)
+def test_predict_refuses_what_it_cannot_read(trained, tmp_path, capsys, content, message):
+    (tmp_path / "r.txt").write_bytes(content)
+    assert run("predict", "--model", trained / "models", "--file", tmp_path / "r.txt") == 2
+    assert message in capsys.readouterr().err
+    assert (
+        run("predict", "--model", trained / "models", "--file", tmp_path / "missing.txt") == 2
+    )
+    assert "missing.txt: No such file" in capsys.readouterr().err
+
+
+def test_evaluate_prints_scores_and_confusion(trained, reviews, capsys):
+    assert run("evaluate", "--model", trained / "models", "--data", reviews) == 0
+    out = capsys.readouterr().out
+    assert "accuracy" in out
+    assert "predicted negative" in out
+    assert run("evaluate", "--model", trained / "models", "--data", reviews, "--json") == 0
+    scores = json.loads(capsys.readouterr().out)
+    (negatives, positives), total = scores["confusion"], scores["num_reviews"]
+    assert (sum(negatives) + sum(positives), total) == (300, 300)
+    assert scores["accuracy"] == (negatives[0] + positives[1]) / 300 > 0.9
+    assert 0 < scores["loss"] < 0.5
+
+
+def test_the_newest_version_is_used_in_integer_order(trained, tmp_path, capsys):
+    for version in ("2", "10"):
+        shutil.copytree(trained / "models" / "1", tmp_path / version)
+    shutil.rmtree(tmp_path / "2" / "variables")  # an older version, damaged
+    assert run("predict", "--model", tmp_path, "great") == 0
+    capsys.readouterr()
+    assert run("predict", "--model", tmp_path / "2", "great") == 2
+    assert "the model is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "broken", ["saved_model.pb", "variables/variables.index", "assets/vocabulary.txt"]
+)
+def test_a_damaged_model_is_one_line(trained, tmp_path, capsys, broken):
+    shutil.copytree(trained / "models" / "1", tmp_path / "1")
+    (tmp_path / "1" / broken).write_bytes(b"\x00nonsense")
+    assert run("predict", "--model", tmp_path, "great") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert "the model is damaged" in error
+
+
+def test_a_failed_export_leaves_no_version(reviews, tmp_path, capsys, monkeypatch):
+    def fail(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(tf.saved_model, "save", fail)
+    arguments = [
+        "--data",
+        reviews,
+        "--run-dir",
+        tmp_path / "run",
+        "--output",
+        tmp_path / "models",
+    ]
+    assert run("train", *arguments, *SMALL, "--epochs", "1") == 2
+    assert "No space left on device" in capsys.readouterr().err.splitlines()[-1]
+    assert not any((tmp_path / "models").iterdir())
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_too_few_reviews_are_refused(tmp_path, capsys):
+    (tmp_path / "r.csv").write_text("text,label\n" + "a,1\nb,0\nc,1\n")
+    arguments = ["--data", tmp_path / "r.csv", "--run-dir", tmp_path / "run"]
+    assert run(*arguments, "--output", tmp_path / "models") == 2
+    assert "too few" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["vanilla", "lstm"])
+def test_a_seed_repeats_a_training_bit_for_bit(reviews, tmp_path, cell):
+    weights = []
+    for name in ("first", "second"):
+        arguments = ["--data", reviews, "--cell", cell, "--run-dir", tmp_path / name]
+        command = [sys.executable, "-m", "apps.sentiment", *map(str, arguments), *SMALL]
+        command += ["--output", str(tmp_path / name / "models")]
+        subprocess.run(
+            command,
+            check=True,
+            capture_output=True,
+            env={**os.environ, "PYTHONHASHSEED": "random"},
+        )
+        best = tf.keras.saving.load_model(tmp_path / name / "checkpoints" / "best.keras")
+        weights.append(best.get_weights())
+    for first, second in zip(*weights, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [["--preset", "classic"], ["--cell", "gru"]])
+def test_other_set_ups_train_too(reviews, tmp_path, options):
+    arguments = [
+        "--data",
+        reviews,
+        "--run-dir",
+        tmp_path / "run",
+        "--output",
+        tmp_path / "models",
+    ]
+    assert run("train", *options, *arguments, "--epochs", "1", "--batch-size", "8") == 0
+    assert (tmp_path / "models" / "1" / "saved_model.pb").is_file()

