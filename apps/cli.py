@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import tyro
 
@@ -77,7 +78,7 @@ def _fail(message: str) -> int:
 
 
 def _parse(prog: str, command: Command, arguments: Sequence[str]):
-    defaults = {}
+    defaults: dict[str, Any] = {}
     if command.presets:
         preset = _find_preset(arguments) or next(iter(command.presets))
         if preset not in command.presets:

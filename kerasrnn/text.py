@@ -1,8 +1,10 @@
 """Text to numbers: words, their vocabulary, and batches of similar length."""
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
@@ -130,7 +132,7 @@ def bucket_by_length(
     *,
     batch_size: int,
     max_length: int,
-    num_buckets: int = 8,
+    num_buckets: int = 6,
     seed: int | None = None,
 ) -> tf.data.Dataset:
     """Batches of sequences of similar length, so that little is padding.
@@ -153,14 +155,13 @@ def bucket_by_length(
         with 0, and float32 `(batch,)`. Its cardinality is known.
     """
     lengths = ids.row_lengths().numpy()
-    ranks = [round(len(lengths) * k / num_buckets) - 1 for k in range(1, num_buckets)]
-    quantiles = sorted(lengths)
-    bounds = {min(-(-int(quantiles[max(rank, 0)]) // 8) * 8, max_length) for rank in ranks}
-    bounds = sorted((bounds | {max_length}) - {0})
+    quantiles = np.quantile(lengths, np.arange(1, num_buckets) / num_buckets)
+    rounded = {min(8 * math.ceil(max(q, 1) / 8), max_length) for q in quantiles}
+    bounds = sorted(rounded | {max_length})
     dataset = tf.data.Dataset.from_tensor_slices((ids, tf.constant(labels, tf.float32)))
     if seed is not None:
         dataset = dataset.shuffle(len(lengths), seed=seed)
-    dataset = dataset.map(lambda sequence, label: (sequence, label), tf.data.AUTOTUNE)
+    dataset = dataset.map(lambda row, label: (tf.convert_to_tensor(row), label))
     dataset = dataset.bucket_by_sequence_length(
         lambda sequence, _: tf.shape(sequence)[0],
         bucket_boundaries=[bound + 1 for bound in bounds],
@@ -168,11 +169,7 @@ def bucket_by_length(
         pad_to_bucket_boundary=True,
         drop_remainder=seed is not None,
     )
-    num_batches = 0
-    lower = -1
-    for bound in bounds:
-        inside = int(((lengths > lower) & (lengths <= bound)).sum())
-        num_batches += inside // batch_size if seed is not None else -(-inside // batch_size)
-        lower = bound
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
+    counts, _ = np.histogram(lengths, [0, *(bound + 1 for bound in bounds)])
+    num_batches = (counts if seed is not None else counts + batch_size - 1) // batch_size
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches.sum()))
     return dataset.prefetch(tf.data.AUTOTUNE)

@@ -38,7 +38,7 @@ class Train:
     """The model is exported into the next version of this folder."""
     cell: Literal["vanilla", "lstm", "gru"] = "vanilla"
     """The recurrent cell."""
-    units: int = 128
+    units: int = 64
     """Size of the recurrent state, in each direction."""
     bidirectional: bool = True
     """Whether a second recurrent layer reads backwards."""
@@ -46,19 +46,19 @@ class Train:
     """What of the outputs is used: their mean and maximum over time, or the last one."""
     vocabulary_size: int = 20_000
     """How many words are known; the most frequent ones of the training reviews."""
-    max_length: int = 400
+    max_length: int = 300
     """How many words of a review are read; of a longer one, the last ones."""
-    embedding_dim: int = 128
+    embedding_dim: int = 64
     """Size of the word vectors."""
     dropout: float = 0.5
     """Fraction dropped of the word vectors and of what reaches the output."""
-    epochs: int = 5
+    epochs: int = 3
     """Most passes over the training reviews."""
     patience: int = 2
     """Stop after this many epochs without a lower validation loss; the best weights stay."""
     batch_size: int = 64
     """Reviews in a training step."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     """The first learning rate of Adam; it decays to 0 over the epochs along a cosine."""
     clip_norm: float = 1.0
     """Global norm that gradients are clipped to."""
@@ -92,6 +92,11 @@ PRESETS = {
         pooling="last",
         vocabulary_size=10_000,
         max_length=200,
+        embedding_dim=128,
+        units=128,
+        dropout=0.0,
+        epochs=5,
+        learning_rate=1e-3,
     ),
 }
 
