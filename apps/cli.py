@@ -44,6 +44,9 @@ def main(
         The exit status: 0, 2 after a user's mistake, 130 after Ctrl-C.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console may lack some characters
     try:
         if arguments[:1] in (["-h"], ["--help"]):
             _print_overview(prog, description, commands)
@@ -94,7 +97,6 @@ def _parse(prog: str, command: Command, arguments: Sequence[str]):
                 command.options,
                 prog=f"python -m {prog}",
                 args=list(arguments),
-                config=(tyro.conf.FlagCreatePairsOff,),
                 **defaults,
             )
     except SystemExit as end:
@@ -107,19 +109,20 @@ def _parse(prog: str, command: Command, arguments: Sequence[str]):
 
 def _one_line(box: str) -> str:
     """What a message of tyro says, without its frame, title and advice."""
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines()
-    inside = [line.strip("│ ") for line in lines if not line.startswith(("╭", "╰"))]
-    text = " ".join(itertools.takewhile(lambda line: not line.startswith("──"), inside))
-    return text.partition("For full helptext")[0].strip(" .")
+    box = re.sub(r"\x1b\[[0-9;]*m", "", box)
+    lines = [line.strip(" │|+╭╮╰╯─") for line in box.splitlines()]
+    text = " ".join(line for line in lines[1:] if line.strip("-"))  # without the title
+    return text.partition("For full helptext")[0].partition("Argument helptext")[0].strip(" .")
 
 
 def _find_preset(arguments: Sequence[str]) -> str | None:
-    for position, argument in enumerate(arguments):
+    found = None  # the last one counts, as with every flag
+    for argument, following in itertools.zip_longest(arguments, arguments[1:]):
         if argument.startswith("--preset="):
-            return argument.partition("=")[2]
-        if argument == "--preset" and position + 1 < len(arguments):
-            return arguments[position + 1]
-    return None
+            found = argument.partition("=")[2]
+        elif argument == "--preset":
+            found = following
+    return found
 
 
 def _print_overview(prog: str, description: str, commands: Mapping[str, Command]) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from apps.cli import UserError
+from apps.quiet import quiet_tensorflow
 
 
 def load_signature(model: Path, app: str, name: str = "serving_default"):
@@ -21,14 +22,16 @@ def load_signature(model: Path, app: str, name: str = "serving_default"):
     again = f"Train one: python -m apps.{app} train, or name another with --model."
     if folder is None:
         raise UserError(f"{model}: there is no exported model. {again}")
-    import tensorflow as tf
+    with quiet_tensorflow():
+        import tensorflow as tf
 
     try:
         loaded = tf.saved_model.load(str(folder))
         signature = loaded.signatures[name]
     except Exception as error:  # a damaged file fails anywhere in TensorFlow
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{folder}: the model is damaged: {reason} {again}") from error
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        reason = lines[-1] if lines else type(error).__name__
+        raise UserError(f"{folder}: the model is damaged: {reason}. {again}") from error
     signature.loaded = loaded  # a signature alone does not keep its variables alive
     return signature, folder
 

@@ -27,7 +27,7 @@ def quiet_tensorflow():
         os.dup2(diverted.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except ImportError:
             sys.stderr.flush()
             diverted.seek(0)
             os.write(saved, diverted.read())

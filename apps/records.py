@@ -34,13 +34,16 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict]
         lines = decode_lines(file, str(path))
         rows = _read_csv(lines, path) if path.suffix.lower() in _DELIMITERS else None
         for where, row in rows or _read_json_lines(lines, path):
-            missing = [column for column in columns if row.get(column) is None]
-            if missing:
-                has = ", ".join(str(key) for key in row)
-                raise UserError(
-                    f"{where}: there is no column {missing[0]!r}; there are: {has}. "
-                    f"Name the columns {' and '.join(columns)}."
-                )
+            for column in columns:
+                if column not in row:
+                    has = ", ".join(str(key)[:20] for key in row)[:100]
+                    raise UserError(
+                        f"{where}: there is no column {column!r}; there are: {has}. "
+                        f"Name the columns {' and '.join(columns)}."
+                    )
+                if row[column] is None:
+                    raise UserError(f"{where}: {column} is missing. Fill it in.")
+                check_text(str(row[column]), where)
             yield where, row
 
 
@@ -55,6 +58,17 @@ def decode_lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
                 "Save the text as UTF-8."
             ) from None
         yield text.removeprefix("\ufeff") if number == 1 else text
+
+
+def check_text(text: str, where: str) -> str:
+    """`text`, if it can be written as UTF-8; half of a surrogate pair cannot."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{where}: character {error.start + 1} is no valid Unicode. Give the text as UTF-8."
+        ) from None
+    return text
 
 
 def _read_csv(lines, path):
@@ -76,7 +90,7 @@ def _read_json_lines(lines, path):
         where = f"{path}, line {number}"
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{where}: not JSON: {error}. Write one object a line.") from None
         if not isinstance(row, dict):
             raise UserError(f"{where}: not a JSON object. Write one object a line.")

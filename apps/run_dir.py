@@ -7,10 +7,13 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import shutil
 from pathlib import Path
 
-_PLACES = ("data_dir", "run_dir", "output", "preset")
+from apps.cli import UserError
+
+_PLACES = ("data_dir", "run_dir", "output")
 _CONTENTS = ("config.json", "history.csv", "history.png", "metrics.json", "checkpoints")
 
 
@@ -25,14 +28,28 @@ def prepare(run_dir: Path | None, app: str, options) -> Path:
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = Path(run_dir).expanduser() if run_dir else Path("runs", app, now)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in _CONTENTS:
+    found = [name for name in _CONTENTS if (folder / name).exists()]
+    if found and not _is_run(folder, options):
+        raise UserError(
+            f"{folder / found[0]}: this is no run of {app}, and would be replaced. "
+            "Use another --run-dir."
+        )
+    for name in found:
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)
         else:
-            (folder / name).unlink(missing_ok=True)
+            (folder / name).unlink()
     (folder / "checkpoints").mkdir()
     write_json(folder / "config.json", as_config(options))
     return folder
+
+
+def _is_run(folder: Path, options) -> bool:
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and set(config) == set(as_config(options))
 
 
 def as_config(options) -> dict:
@@ -43,21 +60,32 @@ def as_config(options) -> dict:
 
 def command_line(app: str, options, defaults) -> str:
     """The command that gives the options of a training again."""
-    flags = [f"--preset {options.preset}"] if options.preset != "default" else []
+    flags = ["--preset", options.preset] if options.preset != "default" else []
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
-        if value == getattr(defaults, field.name) or field.name in _PLACES:
+        if value == getattr(defaults, field.name) or field.name in ("preset", *_PLACES):
             continue
         flag = field.name.replace("_", "-")
-        flags.append(f"--{flag} {value}" if not isinstance(value, bool) else f"--no-{flag}")
-    return " ".join([f"python -m apps.{app} train", *flags])
+        if isinstance(value, bool):
+            flags.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            flags += [f"--{flag}", str(value)]
+    return shlex.join(["python", "-m", f"apps.{app}", "train", *flags])
+
+
+def without_places(config: dict) -> dict:
+    """A `config.json` to publish: what shaped the model, not where it lay."""
+    return {name: value for name, value in config.items() if name not in _PLACES}
 
 
 def write_json(path: Path, content: dict) -> None:
     """Writes a JSON file; a reader sees the old content or the new one."""
     temporary = path.with_name(path.name + ".writing")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def versions() -> dict[str, str]:
@@ -70,12 +98,12 @@ def versions() -> dict[str, str]:
     return installed
 
 
-def plot_history(history: dict[str, list[float]], path: Path) -> bool:
+def plot_history(history: dict[str, list[float]], path: Path) -> None:
     """Draws loss and accuracy over the epochs, if matplotlib is installed."""
     try:
         import matplotlib
     except ImportError:
-        return False
+        return
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -89,4 +117,3 @@ def plot_history(history: dict[str, list[float]], path: Path) -> bool:
         ax.legend()
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
-    return True

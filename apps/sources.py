@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -21,8 +22,10 @@ def find_prepared(dataset: str, data_dir: Path | None) -> Path | None:
         data_dir: the folder of TFDS; default as `tfds_folder` has it.
     """
     versions = (tfds_folder(data_dir) / dataset).glob("*/dataset_info.json")
-    found = sorted(versions, key=lambda path: [int(n) for n in path.parent.name.split(".")])
-    return found[-1].parent if found else None
+    folders = [
+        path.parent for path in versions if re.fullmatch(r"\d+\.\d+\.\d+", path.parent.name)
+    ]
+    return max(folders, key=lambda f: [int(n) for n in f.name.split(".")], default=None)
 
 
 def tfds_folder(data_dir: Path | None) -> Path:
@@ -32,7 +35,7 @@ def tfds_folder(data_dir: Path | None) -> Path:
 
 
 def answers(url: str) -> bool:
-    """Whether a host answers within `NETWORK_PATIENCE` seconds; proxies are used.
+    """Whether a file can be had within `NETWORK_PATIENCE` seconds; proxies are used.
 
     `tfds.load` itself retries for minutes, so this is asked first.
     """
@@ -42,8 +45,8 @@ def answers(url: str) -> bool:
 
     def ask():
         with contextlib.suppress(requests.RequestException):
-            requests.head(url, timeout=NETWORK_PATIENCE, allow_redirects=True)
-            answered.set()
+            if requests.head(url, timeout=NETWORK_PATIENCE, allow_redirects=True).ok:
+                answered.set()
 
     # A thread, since looking a name up has no time limit of its own.
     thread = threading.Thread(target=ask, daemon=True)

@@ -27,7 +27,7 @@ SHAPES = [
 ]
 
 
-def make_calls(layer, inputs, every_output):
+def make_calls(layer, inputs):
     """A training step and an inference call of `layer`, as graph functions."""
     layer(inputs)
     signature = [tf.TensorSpec(inputs.shape, inputs.dtype)]
@@ -72,8 +72,8 @@ def main():
             vanilla.build(inputs.shape)
             vanilla.set_weights(simple.get_weights())
             pairs = zip(
-                make_calls(simple, inputs, every_output),
-                make_calls(vanilla, inputs, every_output),
+                make_calls(simple, inputs),
+                make_calls(vanilla, inputs),
                 strict=True,
             )
             columns = []

@@ -62,13 +62,14 @@ def export(
     temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=directory))
     try:
         _write(model, temporary / "model", config, model_card)
+        version = max(list_versions(directory), default=0) + 1
         while True:
-            version = max(list_versions(directory), default=0) + 1
             try:
                 os.rename(temporary / "model", directory / str(version))
-            except OSError:  # another export took this number meanwhile
+            except OSError:
                 if not (directory / str(version)).exists():
                     raise
+                version += 1  # something else took this number
             else:
                 return directory / str(version)
     except tf.errors.OpError as error:  # TensorFlow's file system reports in its own way
@@ -80,14 +81,38 @@ def export(
 def _write(model, path, config, model_card):
     vocabulary_file = path.parent / "vocabulary.txt"
     model.vocabulary.save(vocabulary_file)
-    module = _ClassifierModule(model, str(vocabulary_file))
+    lines = tf.lookup.TextFileIndex
+    module = tf.Module()  # holds just what serving needs: no optimizer, no Keras objects
+    module.weights = [variable.value for variable in model.variables]
+    module.table = tf.lookup.StaticHashTable(
+        tf.lookup.TextFileInitializer(
+            str(vocabulary_file),
+            tf.string,
+            lines.WHOLE_LINE,
+            tf.int64,
+            lines.LINE_NUMBER,
+            vocab_size=len(model.vocabulary),  # a file cut short is noticed
+        ),
+        UNKNOWN_ID,
+    )
+
+    def classify_ids(ids):
+        return {"probability": model(pad(ids), training=False)[:, 0]}
+
+    def classify_text(text):
+        ids = model.vocabulary.encode(text, model.max_length, module.table)
+        probability = classify_ids(ids)["probability"]
+        negative, positive = model.labels
+        label = tf.where(probability >= DECISION_THRESHOLD, positive, negative)
+        return {"probability": probability, "label": label}
+
+    inputs = {
+        "serving_default": (classify_text, tf.TensorSpec([None], tf.string, "text")),
+        "ids": (classify_ids, tf.TensorSpec([None, None], tf.int32, "ids")),
+    }
     signatures = {
-        "serving_default": module.classify_text.get_concrete_function(
-            tf.TensorSpec([None], tf.string, "text")
-        ),
-        "ids": module.classify_ids.get_concrete_function(
-            tf.TensorSpec([None, None], tf.int32, "ids")
-        ),
+        name: tf.function(classify, [spec], autograph=False).get_concrete_function()
+        for name, (classify, spec) in inputs.items()
     }
     tf.saved_model.save(module, str(path), signatures)
     extra = path / "assets.extra"
@@ -96,34 +121,3 @@ def _write(model, path, config, model_card):
         (extra / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
     if model_card is not None:
         (extra / "model_card.md").write_text(model_card, "utf-8")
-
-
-class _ClassifierModule(tf.Module):
-    """What a SavedModel of a `TextClassifier` computes."""
-
-    def __init__(self, model: TextClassifier, vocabulary_file: str):
-        super().__init__()
-        self.model = model
-        self.variables_of_model = [variable.value for variable in model.variables]
-        lines = tf.lookup.TextFileIndex
-        self.table = tf.lookup.StaticHashTable(
-            tf.lookup.TextFileInitializer(
-                vocabulary_file, tf.string, lines.WHOLE_LINE, tf.int64, lines.LINE_NUMBER
-            ),
-            UNKNOWN_ID,
-        )
-
-    @tf.function(autograph=False)
-    def classify_ids(self, ids):
-        return {"probability": self._probability(ids)}
-
-    @tf.function(autograph=False)
-    def classify_text(self, text):
-        ids = self.model.vocabulary.encode(text, self.model.max_length, self.table)
-        probability = self._probability(ids)
-        negative, positive = self.model.labels
-        label = tf.where(probability >= DECISION_THRESHOLD, positive, negative)
-        return {"probability": probability, "label": label}
-
-    def _probability(self, ids):
-        return self.model(pad(ids), training=False)[:, 0]

@@ -78,11 +78,12 @@ class Vocabulary:
     @classmethod
     def load(cls, path: str | Path) -> "Vocabulary":
         """Reads a file that `save` wrote."""
-        return cls(Path(path).read_text(encoding="utf-8").split("\n")[:-1])
+        return cls(Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n"))
 
     def save(self, path: str | Path) -> None:
         """Writes one word a line; the id of a word is its line number, from 0."""
-        Path(path).write_text("".join(f"{word}\n" for word in self.words), encoding="utf-8")
+        lines = "".join(f"{word}\n" for word in self.words)
+        Path(path).write_text(lines, encoding="utf-8", newline="\n")
 
     def __len__(self) -> int:
         return len(self.words)
@@ -105,8 +106,9 @@ class Vocabulary:
         Returns:
             int32 ids, `(batch, None)`.
         """
+        table = self._own_table() if table is None else table
         words = split_words(texts)[:, -max_length:]
-        ids = tf.ragged.map_flat_values((table or self._own_table()).lookup, words)
+        ids = tf.ragged.map_flat_values(table.lookup, words)
         return tf.cast(ids, tf.int32)
 
     def _own_table(self) -> tf.lookup.StaticHashTable:
@@ -145,8 +147,8 @@ def bucket_by_length(
         labels: one number an example.
         batch_size: examples a batch.
         max_length: the length of the longest bucket.
-        num_buckets: how many lengths there are, spread so that they hold
-            about equally many examples.
+        num_buckets: how many lengths there are at the most, spread so that
+            they hold about equally many examples, two batches or more.
         seed: shuffles anew in each epoch, and drops incomplete batches.
             `None` keeps every example, in a fixed order.
 
@@ -155,6 +157,7 @@ def bucket_by_length(
         with 0, and float32 `(batch,)`. Its cardinality is known.
     """
     lengths = ids.row_lengths().numpy()
+    num_buckets = max(1, min(num_buckets, len(lengths) // (2 * batch_size)))
     quantiles = np.quantile(lengths, np.arange(1, num_buckets) / num_buckets)
     rounded = {min(8 * math.ceil(max(q, 1) / 8), max_length) for q in quantiles}
     bounds = sorted(rounded | {max_length})

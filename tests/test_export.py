@@ -127,12 +127,25 @@ def test_vocabulary_config_and_model_card_travel_along(exported):
     assert (exported / "assets.extra" / "model_card.md").read_text() == "# Card\n"
 
 
+def test_nothing_but_the_weights_of_the_model_is_saved(tmp_path):
+    trained = kerasrnn.TextClassifier(WORDS, max_length=8, embedding_dim=4, units=3)
+    trained.compile("adam", "binary_crossentropy")
+    trained.fit(np.array([[2, 4], [3, 0]]), np.array([1, 0]), verbose=0)
+    folder = kerasrnn.export(trained, tmp_path)
+    shapes = dict(tf.train.list_variables(str(folder / "variables" / "variables")))
+    saved = sorted(shape for name, shape in shapes.items() if name.startswith("weights/"))
+    assert saved == sorted(list(variable.shape) for variable in trained.variables)
+    assert not any("optimizer" in name for name in shapes)
+
+
 def test_versions_count_up_in_integer_order(model, tmp_path):
     for name in ("1", "9", "10", "not-a-version"):
         (tmp_path / name).mkdir()
     assert list_versions(tmp_path) == [1, 9, 10]
     assert kerasrnn.export(model, tmp_path).name == "11"
     assert list_versions(tmp_path / "missing") == []
+    (tmp_path / "12").write_text("a file in the way")
+    assert kerasrnn.export(model, tmp_path).name == "13"
 
 
 @pytest.mark.parametrize("error", [OSError("no space left"), KeyboardInterrupt()])

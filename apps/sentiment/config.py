@@ -1,6 +1,7 @@
 """The commands of the app and their options; nothing here imports TensorFlow."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -73,9 +74,10 @@ class Train:
             "clip_norm"
         )
         for name in positive.split():
-            _check(self, name, getattr(self, name) > 0, "must be above 0")
+            value = getattr(self, name)
+            _check(self, name, 0 < value < math.inf, "must be a finite number above 0")
         _check(self, "patience", self.patience >= 0, "must not be negative")
-        _check(self, "seed", self.seed >= 0, "must not be negative")
+        _check(self, "seed", 0 <= self.seed < 2**32, "must lie in [0, 2**32)")
         _check(self, "dropout", 0 <= self.dropout < 1, "must lie in [0, 1)")
         _check(
             self, "validation_fraction", 0 < self.validation_fraction < 1, "must lie in (0, 1)"
@@ -117,6 +119,10 @@ class Evaluate:
     """Score at most this many reviews."""
     json: bool = False
     """Print one line of JSON in place of the tables."""
+
+    def __post_init__(self):
+        none = self.max_examples is not None and self.max_examples < 1
+        _check(self, "max_examples", not none, "must be above 0")
 
 
 @dataclasses.dataclass(frozen=True)

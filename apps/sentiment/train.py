@@ -24,7 +24,6 @@ EVALUATION_BATCH_SIZE = 256
 
 def run(options: Train) -> dict:
     """Trains, evaluates, exports; returns what stands in `metrics.json`."""
-    options.output.expanduser().mkdir(parents=True, exist_ok=True)  # fail before, not after
     loaded = reviews.load(options.data, options.data_dir)
     available = loaded.train.sample(options.max_examples)
     training, validation = available.split(options.validation_fraction, options.seed)
@@ -35,7 +34,6 @@ def run(options: Train) -> dict:
     if not all(sizes.values()):
         raise UserError(f"{loaded.source}: {len(available)} reviews are too few to split.")
 
-    folder = run_dir.prepare(options.run_dir, "sentiment", options)
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
     vocabulary = kerasrnn.Vocabulary.from_texts(training.texts, options.vocabulary_size)
@@ -46,6 +44,8 @@ def run(options: Train) -> dict:
             f"{len(training)} training reviews do not fill a batch of {options.batch_size} "
             "reviews of similar length. Use a smaller --batch-size or more reviews."
         )
+    options.output.expanduser().mkdir(parents=True, exist_ok=True)  # fail before training
+    folder = run_dir.prepare(options.run_dir, "sentiment", options)
     model = make_model(vocabulary, options, num_steps * options.epochs)
     start = time.perf_counter()
     history = fit(
@@ -73,7 +73,10 @@ def run(options: Train) -> dict:
     exported = kerasrnn.export(
         model,
         options.output.expanduser(),
-        config=run_dir.as_config(options),
+        config={
+            **run_dir.without_places(run_dir.as_config(options)),
+            "data_source": loaded.source,
+        },
         model_card=write_model_card(options, metrics),
     )
     run_dir.write_json(folder / "metrics.json", metrics)

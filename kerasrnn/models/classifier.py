@@ -33,7 +33,7 @@ class TextClassifier(keras.Model):
             `"mean_max"`.
         dropout: fraction to drop of the word vectors' features, one mask per
             sequence, and of what reaches the output. Default: 0.
-        **kwargs: `name`, `dtype`.
+        **kwargs: `name`. The dtype is that of the global Keras policy.
 
     Call arguments:
         ids: int32 `(batch, time)`, padded with 0, which is masked.

@@ -1,11 +1,10 @@
 """Reading texts and labels from files."""
 
-import json
-
 import pytest
 
 from apps.cli import UserError
 from apps.records import decode_lines, is_table, read_rows
+from apps.sentiment.predict import _batches
 
 
 def write(path, content):
@@ -42,7 +41,7 @@ def test_rows_are_read_one_at_a_time():
             yield b"a line\n"
 
     lines = decode_lines(endless(), "pipe")
-    assert [next(lines) for _ in range(3)] == ["a line\n"] * 3
+    assert next(_batches(lines, 3)) == ["a line\n"] * 3
 
 
 @pytest.mark.parametrize(
@@ -54,15 +53,13 @@ def test_rows_are_read_one_at_a_time():
             "line 3: byte 5 of the line is not UTF-8",
         ),
         ("r.csv", "review,label\ngood,1\n", "line 2: there is no column 'text'"),
-        ("r.csv", "text,label\ngood\n", "line 2: there is no column 'label'"),
+        ("r.csv", "text,label\ngood\n", "line 2: label is missing"),
         ("r.csv", 'text,label\n"good"x,1\n', "Quote fields"),
         ("r.jsonl", '{"text": "a", "label": 1}\n{"text"', "line 2: not JSON"),
         ("r.jsonl", "[1, 2]\n", "line 1: not a JSON object"),
-        (
-            "r.jsonl",
-            json.dumps({"text": None, "label": 1}),
-            "line 1: there is no column 'text'",
-        ),
+        ("r.jsonl", '{"text": null, "label": 1}', "line 1: text is missing"),
+        ("r.jsonl", "[" * 100_000, "line 1: not JSON"),
+        ("r.jsonl", '{"text": "a\\ud800", "label": 1}', "character 2 is no valid Unicode"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_said_with_its_line(tmp_path, name, content, message):

@@ -1,16 +1,19 @@
 """What a training run leaves behind."""
 
+import dataclasses
 import json
+import os
 
 import pytest
 
 from apps import run_dir
+from apps.cli import UserError
 from apps.sentiment.config import PRESETS, Train
 
 
 def test_an_earlier_run_is_replaced(tmp_path):
+    run_dir.prepare(tmp_path, "sentiment", Train(seed=9))
     (tmp_path / "metrics.json").write_text("old")
-    (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "best.keras").touch()
     (tmp_path / "notes.txt").write_text("mine")
     folder = run_dir.prepare(tmp_path, "sentiment", Train(run_dir=tmp_path))
@@ -27,11 +30,24 @@ def test_a_run_without_a_folder_gets_one_named_by_its_time(tmp_path, monkeypatch
     assert (folder / "config.json").is_file()
 
 
-def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path):
+@pytest.mark.parametrize("name", ["config.json", "checkpoints", "history.csv"])
+def test_a_folder_of_something_else_is_left_alone(tmp_path, name):
+    (tmp_path / name).mkdir() if name == "checkpoints" else (tmp_path / name).write_text("{}")
+    with pytest.raises(UserError, match="no run of sentiment"):
+        run_dir.prepare(tmp_path, "sentiment", Train())
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "metrics.json"
     run_dir.write_json(path, {"a": 1})
-    with pytest.raises(TypeError):
-        run_dir.write_json(path, {"a": object()})
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="No space left"):
+        run_dir.write_json(path, {"a": 2})
     assert json.loads(path.read_text()) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]
 
@@ -45,6 +61,14 @@ def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path):
             "python -m apps.sentiment train --data packaged --seed 3",
         ),
         (Train(bidirectional=False), "python -m apps.sentiment train --no-bidirectional"),
+        (
+            dataclasses.replace(PRESETS["classic"], bidirectional=True),
+            "python -m apps.sentiment train --preset classic --bidirectional",
+        ),
+        (
+            Train(data="my reviews.csv"),
+            "python -m apps.sentiment train --data 'my reviews.csv'",
+        ),
         (PRESETS["classic"], "python -m apps.sentiment train --preset classic"),
     ],
 )
@@ -55,5 +79,5 @@ def test_the_command_of_a_run_can_be_told_from_its_options(options, expected):
 def test_a_history_becomes_a_picture(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib comes with the extra viz")
     history = {name: [0.5, 0.4] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
-    assert run_dir.plot_history(history, tmp_path / "history.png")
+    run_dir.plot_history(history, tmp_path / "history.png")
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")

@@ -128,7 +128,7 @@ def test_predict_reads_a_review_of_a_million_words(trained, capsys, monkeypatch)
     assert found["label"] == "positive"
 
 
-def test_predict_streams_files_of_any_size(trained, tmp_path, capsys):
+def test_predict_answers_many_batches_in_order(trained, tmp_path, capsys):
     (tmp_path / "many.txt").write_text("great film\nawful film\n" * 500)
     found = predictions(capsys, "--model", trained / "models", "--file", tmp_path / "many.txt")
     assert [row["label"] for row in found] == ["positive", "negative"] * 500
@@ -174,14 +174,29 @@ def test_the_newest_version_is_used_in_integer_order(trained, tmp_path, capsys):
 @pytest.mark.parametrize(
     "broken", ["saved_model.pb", "variables/variables.index", "assets/vocabulary.txt"]
 )
-def test_a_damaged_model_is_one_line(trained, tmp_path, capsys, broken):
+def test_a_damaged_model_is_one_line(trained, tmp_path, broken):
     shutil.copytree(trained / "models" / "1", tmp_path / "1")
     (tmp_path / "1" / broken).write_bytes(b"\x00nonsense")
+    command = [sys.executable, "-m", "apps.sentiment", "predict", "--model", tmp_path, "great"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert "the model is damaged" in done.stderr
+
+
+def test_a_vocabulary_cut_short_is_damage_too(trained, tmp_path, capsys):
+    shutil.copytree(trained / "models" / "1", tmp_path / "1")
+    file = tmp_path / "1" / "assets" / "vocabulary.txt"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:5]))
     assert run("predict", "--model", tmp_path, "great") == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1
-    assert "the model is damaged" in error
+    assert "the model is damaged" in capsys.readouterr().err
+
+
+def test_a_review_that_is_not_utf8_is_refused(trained, capsys):
+    assert run("predict", "--model", trained / "models", "fine", "caf\udce9") == 2
+    assert "review 2: character 4 is no valid Unicode" in capsys.readouterr().err
 
 
 def test_a_failed_export_leaves_no_version(reviews, tmp_path, capsys, monkeypatch):
@@ -201,6 +216,7 @@ def test_a_failed_export_leaves_no_version(reviews, tmp_path, capsys, monkeypatc
     assert "No space left on device" in capsys.readouterr().err.splitlines()[-1]
     assert not any((tmp_path / "models").iterdir())
     assert not (tmp_path / "run" / "metrics.json").exists()
+    assert (tmp_path / "run" / "checkpoints" / "best.keras").is_file()
 
 
 def test_too_few_reviews_are_refused(tmp_path, capsys):
@@ -208,6 +224,11 @@ def test_too_few_reviews_are_refused(tmp_path, capsys):
     arguments = ["--data", tmp_path / "r.csv", "--run-dir", tmp_path / "run"]
     assert run(*arguments, "--output", tmp_path / "models") == 2
     assert "too few" in capsys.readouterr().err
+    rows = "".join(f"text {i},{i % 2}\n" for i in range(14))
+    (tmp_path / "r.csv").write_text("text,label\n" + rows)
+    assert run(*arguments, "--output", tmp_path / "models", "--validation-fraction", "0.3") == 2
+    assert "do not fill a batch" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["r.csv"]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Labelled reviews from every source."""
 
 import csv
+import json
 
 import pytest
 
@@ -127,6 +128,34 @@ def test_packaged_data_that_is_not_installed_is_said(monkeypatch):
         data.load("packaged", None)
 
 
+def test_a_damaged_preparation_is_said_and_auto_goes_on(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / data.TFDS_NAME / "1.0.0"
+    folder.mkdir(parents=True)
+    (folder / "dataset_info.json").write_text("not JSON")
+    with pytest.raises(UserError, match="could not be read"):
+        data.load("tfds", tmp_path)
+    monkeypatch.setattr(data, "_load_packaged", lambda: None)
+    data.load("auto", tmp_path)
+    assert "could not be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "source", "seen"),
+    [
+        ("tfds imdb_reviews/plain_text 1.0.0", "packaged IMDB training reviews", True),
+        ("tfds imdb_reviews/plain_text 1.0.0", "tfds imdb_reviews/plain_text 1.0.0", False),
+        ("packaged IMDB training reviews", "packaged IMDB training reviews", False),
+        (None, "packaged IMDB training reviews", False),
+    ],
+)
+def test_a_test_split_that_was_trained_on_is_noticed(tmp_path, trained_on, source, seen):
+    if trained_on is not None:
+        (tmp_path / "assets.extra").mkdir()
+        content = json.dumps({"data_source": trained_on})
+        (tmp_path / "assets.extra" / "config.json").write_text(content)
+    assert data.was_trained_on(tmp_path, source) is seen
+
+
 @pytest.mark.data
 def test_prepared_tfds_data_is_the_official_split():
     if sources.find_prepared(data.TFDS_NAME, None) is None:
@@ -134,7 +163,7 @@ def test_prepared_tfds_data_is_the_official_split():
     loaded = data.load("tfds", None)
     assert (len(loaded.train), len(loaded.test)) == (25_000, 25_000)
     assert sum(loaded.train.labels) == sum(loaded.test.labels) == 12_500
-    assert loaded.source.startswith("tfds imdb_reviews/plain_text 1.0.0")
+    assert loaded.source == "tfds imdb_reviews/plain_text 1.0.0"
 
 
 @pytest.mark.data
