@@ -47,7 +47,7 @@ class Train:
     """What of the outputs is used: their mean and maximum over time, or the last one."""
     vocabulary_size: int = 20_000
     """How many words are known; the most frequent ones of the training reviews."""
-    max_length: int = 300
+    max_length: int = 400
     """How many words of a review are read; of a longer one, the last ones."""
     embedding_dim: int = 64
     """Size of the word vectors."""

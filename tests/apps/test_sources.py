@@ -51,7 +51,9 @@ def test_a_host_that_refuses_is_given_up_at_once(monkeypatch):
 
 def test_a_host_that_hangs_is_given_up_in_time(monkeypatch):
     released = threading.Event()
-    monkeypatch.setattr(requests, "head", lambda *_, **__: released.wait(60))
+    response = requests.Response()
+    response.status_code = 200
+    monkeypatch.setattr(requests, "head", lambda *_, **__: released.wait(60) and response)
     monkeypatch.setattr(sources, "NETWORK_PATIENCE", 0.1)
     assert not sources.answers("http://example.invalid/")  # while `head` still waits
     released.set()
