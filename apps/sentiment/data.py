@@ -132,7 +132,7 @@ def _load_tfds(data_dir: Path | None) -> Data:
         )
         for part in (train, test)
     )
-    print(f"data: {builder.data_path}", file=sys.stderr)
+    print(f"reading {builder.data_path}", file=sys.stderr)
     return Data(f"{_TFDS} {TFDS_NAME} {builder.version}", train, test)
 
 
