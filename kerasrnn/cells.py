@@ -1,6 +1,7 @@
 """The cell: one time step of a plain RNN, under the Keras cell contract."""
 
 import keras
+import tensorflow as tf
 
 from kerasrnn import recurrence
 
@@ -54,7 +55,9 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
     TensorShape([2, 3, 4])
     """
 
-    def call(self, inputs, states, training=False):
+    def call(
+        self, inputs: tf.Tensor, states: tf.Tensor | list[tf.Tensor], training: bool = False
+    ):
         h = states[0] if isinstance(states, (list, tuple)) else states
         dropout_mask = self.get_dropout_mask(inputs)
         recurrent_dropout_mask = self.get_recurrent_dropout_mask(h)

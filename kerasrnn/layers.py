@@ -1,15 +1,21 @@
 """The layer: a plain RNN over whole sequences, a drop-in for `SimpleRNN`."""
 
 import operator
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kerasrnn import recurrence
+from kerasrnn.activations import closed_derivative
 from kerasrnn.cells import VanillaRNNCell
 
+# What `keras.initializers.get` and its like take: a name, an object, a configuration.
+Identifier = str | dict | Callable | None
 
-def _of_cell(name):
+
+def _of_cell(name: str) -> property:
     """A constructor argument of the cell, readable as an attribute of the layer."""
     return property(operator.attrgetter(f"cell.{name}"))
 
@@ -90,28 +96,28 @@ class VanillaRNN(keras.layers.RNN):
 
     def __init__(
         self,
-        units,
-        activation="tanh",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        return_sequences=False,
-        return_state=False,
-        go_backwards=False,
-        stateful=False,
-        unroll=False,
-        seed=None,
-        **kwargs,
+        units: int,
+        activation: Identifier = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform",
+        recurrent_initializer: Identifier = "orthogonal",
+        bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier = None,
+        recurrent_regularizer: Identifier = None,
+        bias_regularizer: Identifier = None,
+        activity_regularizer: Identifier = None,
+        kernel_constraint: Identifier = None,
+        recurrent_constraint: Identifier = None,
+        bias_constraint: Identifier = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
     ):
         cell = VanillaRNNCell(
             units,
@@ -161,14 +167,20 @@ class VanillaRNN(keras.layers.RNN):
     recurrent_dropout = _of_cell("recurrent_dropout")
     seed = _of_cell("seed")
 
-    def call(self, sequences, initial_state=None, mask=None, training=False):
+    def call(
+        self,
+        sequences: tf.Tensor,
+        initial_state: list[tf.Tensor] | None = None,
+        mask: tf.Tensor | None = None,
+        training: bool = False,
+    ):
         return super().call(
             sequences, initial_state=initial_state, mask=mask, training=training
         )
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         cell = self.cell
-        phi = recurrence.closed_derivative(cell.activation)
+        phi = closed_derivative(cell.activation)
         if phi is None or self.unroll:
             return super().inner_loop(sequences, initial_state, mask, training)
 
@@ -233,14 +245,14 @@ class VanillaRNN(keras.layers.RNN):
             return last_output, None
         return last_output, tf.where(shown, states, tf.zeros_like(states))
 
-    def reset_state(self):
+    def reset_state(self) -> None:
         """Restores the states that `get_initial_state` gives."""
         if self.states is not None:
             initial_state = self.get_initial_state(self.states[0].shape[0])
             for state, value in zip(self.states, initial_state, strict=True):
                 state.assign(value)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         config = super().get_config()
         del config["cell"]
         arguments_of_cell = self.cell.get_config()
@@ -250,5 +262,5 @@ class VanillaRNN(keras.layers.RNN):
         return {**config, **arguments_of_cell, "activity_regularizer": activity_regularizer}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "VanillaRNN":
         return cls(**config)

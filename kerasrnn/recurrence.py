@@ -24,10 +24,11 @@ it", Proceedings of the IEEE 78(10), 1990, doi:10.1109/5.58337.
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
 
 import keras
 import tensorflow as tf
+
+from kerasrnn.activations import Activation
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
@@ -37,40 +38,13 @@ if keras.backend.backend() != "tensorflow":
     )
 
 
-class Activation(NamedTuple):
-    """An activation phi whose derivative is a function of its own output."""
-
-    function: Callable[[tf.Tensor], tf.Tensor]
-    """phi(a)."""
-    derivative: Callable[[tf.Tensor], tf.Tensor]
-    """phi'(a), written in terms of h = phi(a)."""
-
-
-_CLOSED_DERIVATIVES = {
-    keras.activations.tanh: Activation(tf.tanh, lambda h: 1 - h * h),
-    keras.activations.relu: Activation(tf.nn.relu, lambda h: tf.cast(h > 0, h.dtype)),
-    keras.activations.sigmoid: Activation(tf.sigmoid, lambda h: h * (1 - h)),
-    keras.activations.linear: Activation(tf.identity, tf.ones_like),
-}
-
-
-def closed_derivative(activation: Callable) -> Activation | None:
-    """The `Activation` of a Keras activation function, if one is known here.
-
-    Args:
-        activation: what `keras.activations.get` returns.
-
-    Returns:
-        An `Activation` for `tanh`, `relu`, `sigmoid` and `linear`; otherwise
-        `None`, and the caller has to differentiate step by step.
-    """
-    try:
-        return _CLOSED_DERIVATIVES.get(activation)
-    except TypeError:  # an activation object that is not hashable
-        return None
-
-
-def step(p_t, h, W_h, phi, dropout_mask=None):
+def step(
+    p_t: tf.Tensor,
+    h: tf.Tensor,
+    W_h: tf.Tensor,
+    phi: Callable,
+    dropout_mask: tf.Tensor | None = None,
+) -> tf.Tensor:
     """One time step: h_t = phi(p_t + h_{t-1} W_h).
 
     Args:
@@ -89,7 +63,15 @@ def step(p_t, h, W_h, phi, dropout_mask=None):
     return phi(p_t + tf.matmul(h, W_h))
 
 
-def scan_forward(projected, W_h, h_0, mask, dropout_mask, length, phi):
+def scan_forward(
+    projected: tf.Tensor,
+    W_h: tf.Tensor,
+    h_0: tf.Tensor,
+    mask: tf.Tensor | None,
+    dropout_mask: tf.Tensor | None,
+    length: tf.Tensor,
+    phi: Activation,
+) -> tf.Tensor:
     """The states h_0 to h_T.
 
     Args:
@@ -118,7 +100,15 @@ def scan_forward(projected, W_h, h_0, mask, dropout_mask, length, phi):
     return states.stack()
 
 
-def scan_backward(state_gradients, states, W_h, mask, dropout_mask, length, phi):
+def scan_backward(
+    state_gradients: tf.Tensor,
+    states: tf.Tensor,
+    W_h: tf.Tensor,
+    mask: tf.Tensor | None,
+    dropout_mask: tf.Tensor | None,
+    length: tf.Tensor,
+    phi: Activation,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The gradients delta_a_1 to delta_a_T, and that of the initial state.
 
     Args:

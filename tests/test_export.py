@@ -15,7 +15,7 @@ TEXTS = ["A GOOD film!<br />", "bad", "", "été 素晴らしい 😀", "good " 
 
 PLAIN_OPS = {
     # functions and control flow
-    "Const", "DenseBincount", "Identity", "IdentityN", "If", "NoOp", "PartitionedCall",
+    "Const", "BatchMatMulV2", "DenseBincount", "Identity", "IdentityN", "If", "NoOp", "PartitionedCall",
     "Placeholder",
     "StatefulPartitionedCall", "StatelessIf", "StatelessWhile", "StopGradient", "While",
     # arithmetic

@@ -6,14 +6,12 @@ import pytest
 import tensorflow as tf
 
 from kerasrnn import recurrence
+from kerasrnn.activations import closed_derivative
 from tests import reference
 
 BATCH, TIME, FEATURES, UNITS = 3, 6, 4, 5
 MASK = np.array([[1, 1, 0, 1, 1, 0], [0, 0, 1, 1, 0, 1], [0, 0, 0, 0, 0, 0]], bool)
-PHI = {
-    name: recurrence.closed_derivative(keras.activations.get(name))
-    for name in reference.ACTIVATIONS
-}
+PHI = {name: closed_derivative(keras.activations.get(name)) for name in reference.ACTIVATIONS}
 
 
 @pytest.fixture
@@ -170,5 +168,5 @@ def test_many_lengths_meet_few_buffer_lengths():
 
 
 def test_an_unknown_activation_has_no_closed_derivative():
-    assert recurrence.closed_derivative(keras.activations.gelu) is None
-    assert recurrence.closed_derivative(tf.tanh) is None
+    assert closed_derivative(keras.activations.gelu) is None
+    assert closed_derivative(tf.tanh) is None

@@ -7,9 +7,15 @@ from apps.sentiment import config
 
 
 def train(options: config.Train) -> None:
+    from apps.sentiment import data
+
+    # First the data, and only then TensorFlow, which takes seconds to import.
+    loaded = data.load(options.data, options.data_dir)
+    print(f"data: {loaded.source}", flush=True)
+
     from apps.sentiment.train import run
 
-    run(options)
+    run(options, loaded)
 
 
 def evaluate(options: config.Evaluate) -> None:

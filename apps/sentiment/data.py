@@ -9,6 +9,7 @@ from pathlib import Path
 
 from apps import sources
 from apps.cli import UserError
+from apps.quiet import quiet_tensorflow
 from apps.records import decode_lines, is_table, read_rows
 
 LABELS = ("negative", "positive")
@@ -108,7 +109,9 @@ def _load_tfds(data_dir: Path | None) -> Data:
             f"{TFDS_NAME} is not prepared in {folder}, and its host does not answer. "
             "Use --data-dir for another folder, or --data packaged."
         )
-    import tensorflow_datasets as tfds
+    with quiet_tensorflow():
+        import tensorflow  # noqa: F401 (what TFDS imports late, and not quietly)
+        import tensorflow_datasets as tfds
 
     try:
         if prepared is not None:

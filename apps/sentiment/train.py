@@ -22,14 +22,12 @@ with quiet_tensorflow():
 EVALUATION_BATCH_SIZE = 256
 
 
-def run(options: Train) -> dict:
+def run(options: Train, loaded: reviews.Data) -> dict:
     """Trains, evaluates, exports; returns what stands in `metrics.json`."""
-    loaded = reviews.load(options.data, options.data_dir)
     available = loaded.train.sample(options.max_examples)
     training, validation = available.split(options.validation_fraction, options.seed)
     test = loaded.test.sample(options.max_examples)
     sizes = {"train": len(training), "validation": len(validation), "test": len(test)}
-    print(f"data: {loaded.source}")
     print("splits: " + ", ".join(f"{size} {name}" for name, size in sizes.items()), flush=True)
     if not all(sizes.values()):
         raise UserError(f"{loaded.source}: {len(available)} reviews are too few to split.")

@@ -97,7 +97,7 @@ class TextClassifier(keras.Model):
         self.output_dropout = keras.layers.Dropout(dropout)
         self.output_layer = keras.layers.Dense(1, activation="sigmoid", dtype="float32")
 
-    def call(self, ids, training=False):
+    def call(self, ids, training: bool = False):
         mask = ids != PADDING_ID
         features = self.feature_dropout(self.embedding(ids), training=training)
         features = self.recurrent(features, mask=mask, training=training)
@@ -105,7 +105,7 @@ class TextClassifier(keras.Model):
             features = self.pooling(features, mask=mask)
         return self.output_layer(self.output_dropout(features, training=training))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             **self._arguments,

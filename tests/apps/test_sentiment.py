@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -61,7 +62,7 @@ def test_training_learns_and_leaves_its_figures(trained):
         metrics
     )
     assert json.loads((trained / "run" / "config.json").read_text())["units"] == 8
-    history = list(csv.DictReader((trained / "run" / "history.csv").open()))
+    history = list(csv.DictReader((trained / "run" / "history.csv").read_text().splitlines()))
     assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= set(history[0])
     assert (trained / "run" / "checkpoints" / "best.keras").is_file()
 
@@ -77,7 +78,7 @@ def test_training_exports_a_version_with_its_card(trained):
 
 
 def test_the_exported_model_keeps_the_best_weights(trained):
-    best = tf.keras.saving.load_model(trained / "run" / "checkpoints" / "best.keras")
+    best = keras.saving.load_model(trained / "run" / "checkpoints" / "best.keras")
     signature = tf.saved_model.load(str(trained / "models" / "1")).signatures["ids"]
     ids = np.array([[2, 3, 4, 0]], "int32")
     exported = signature(ids=tf.constant(ids))["probability"]
@@ -245,7 +246,7 @@ def test_a_seed_repeats_a_training_bit_for_bit(reviews, tmp_path, cell):
             capture_output=True,
             env={**os.environ, "PYTHONHASHSEED": "random"},
         )
-        best = tf.keras.saving.load_model(tmp_path / name / "checkpoints" / "best.keras")
+        best = keras.saving.load_model(tmp_path / name / "checkpoints" / "best.keras")
         weights.append(best.get_weights())
     for first, second in zip(*weights, strict=True):
         np.testing.assert_array_equal(first, second)

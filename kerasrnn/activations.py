@@ -1,0 +1,40 @@
+"""Activations whose derivative follows from their output alone."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+
+class Activation(NamedTuple):
+    """An activation phi whose derivative is a function of its own output."""
+
+    function: Callable[[tf.Tensor], tf.Tensor]
+    """phi(a)."""
+    derivative: Callable[[tf.Tensor], tf.Tensor]
+    """phi'(a), written in terms of h = phi(a)."""
+
+
+_CLOSED_DERIVATIVES = {
+    keras.activations.tanh: Activation(tf.tanh, lambda h: 1 - h * h),
+    keras.activations.relu: Activation(tf.nn.relu, lambda h: tf.cast(h > 0, h.dtype)),
+    keras.activations.sigmoid: Activation(tf.sigmoid, lambda h: h * (1 - h)),
+    keras.activations.linear: Activation(tf.identity, tf.ones_like),
+}
+
+
+def closed_derivative(activation: Callable) -> Activation | None:
+    """The `Activation` of a Keras activation function, if one is known here.
+
+    Args:
+        activation: what `keras.activations.get` returns.
+
+    Returns:
+        An `Activation` for `tanh`, `relu`, `sigmoid` and `linear`; otherwise
+        `None`, and the caller has to differentiate step by step.
+    """
+    try:
+        return _CLOSED_DERIVATIVES.get(activation)
+    except TypeError:  # an activation object that is not hashable
+        return None
