@@ -29,8 +29,8 @@ def load_signature(model: Path, app: str, name: str = "serving_default"):
         loaded = tf.saved_model.load(str(folder))
         signature = loaded.signatures[name]
     except Exception as error:  # a damaged file fails anywhere in TensorFlow
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        reason = lines[-1] if lines else type(error).__name__
+        lines = [line for line in str(error).splitlines() if line and "{{node" not in line]
+        reason = lines[-1].strip(". ") if lines else type(error).__name__
         raise UserError(f"{folder}: the model is damaged: {reason}. {again}") from error
     signature.loaded = loaded  # a signature alone does not keep its variables alive
     return signature, folder

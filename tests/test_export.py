@@ -15,8 +15,8 @@ TEXTS = ["A GOOD film!<br />", "bad", "", "été 素晴らしい 😀", "good " 
 
 PLAIN_OPS = {
     # functions and control flow
-    "Const", "BatchMatMulV2", "DenseBincount", "Identity", "IdentityN", "If", "NoOp", "PartitionedCall",
-    "Placeholder",
+    "Const", "BatchMatMulV2", "DenseBincount", "Identity", "IdentityN", "If", "NoOp",
+    "PartitionedCall", "Placeholder",
     "StatefulPartitionedCall", "StatelessIf", "StatelessWhile", "StopGradient", "While",
     # arithmetic
     "Add", "AddV2", "BiasAdd", "Cast", "Cumsum", "Equal", "Greater", "GreaterEqual", "Less",
