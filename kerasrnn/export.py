@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -73,7 +74,8 @@ def export(
             else:
                 return directory / str(version)
     except tf.errors.OpError as error:  # TensorFlow's file system reports in its own way
-        raise OSError(error.message) from error
+        reason = re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]", "", error.message)
+        raise OSError(f"{directory}: the model could not be written: {reason}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
