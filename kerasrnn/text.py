@@ -175,4 +175,7 @@ def bucket_by_length(
     counts, _ = np.histogram(lengths, [0, *(bound + 1 for bound in bounds)])
     num_batches = (counts if seed is not None else counts + batch_size - 1) // batch_size
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches.sum()))
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    # Autotuning, when an iterator ends, can wait for tens of seconds for nothing.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.prefetch(4).with_options(options)

@@ -97,7 +97,7 @@ def _load_auto(data_dir: Path | None) -> Data:
     try:
         return _load_tfds(data_dir)
     except UserError as no_tfds:
-        print(f"data: {no_tfds}", file=sys.stderr)
+        print(f"{no_tfds} Going on with the packaged reviews.", file=sys.stderr)
     return _load_packaged()
 
 
@@ -106,8 +106,8 @@ def _load_tfds(data_dir: Path | None) -> Data:
     prepared = sources.find_prepared(TFDS_NAME, data_dir)
     if prepared is None and not sources.answers(TFDS_FILE):
         raise UserError(
-            f"{TFDS_NAME} is not prepared in {folder}, and its host does not answer. "
-            "Use --data-dir for another folder, or --data packaged."
+            f"{TFDS_NAME} is not prepared in {folder} (--data-dir names another folder), "
+            "and its host does not answer."
         )
     with quiet_tensorflow():
         import tensorflow  # noqa: F401 (what TFDS imports late, and not quietly)

@@ -16,6 +16,8 @@ PREVIEW_LENGTH = 60
 
 def run(options: Predict) -> None:
     """Prints one line a review, in the order of the reviews."""
+    if options.file is not None:
+        options.file.expanduser().open("rb").close()  # refuse it before TensorFlow is imported
     signature, _ = load_signature(options.model, "sentiment")
     interactive = not options.reviews and options.file is None and sys.stdin.isatty()
     for texts in _batches(_read(options), 1 if interactive else BATCH_SIZE):

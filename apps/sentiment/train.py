@@ -1,5 +1,6 @@
 """Training: labelled reviews in, an exported model and its figures out."""
 
+import dataclasses
 import time
 from pathlib import Path
 
@@ -160,6 +161,8 @@ def fit(model, training_batches, validation_batches, options: Train, folder: Pat
 def write_model_card(options: Train, metrics: dict) -> str:
     """What the model is, what it was trained on and how well it does, in Markdown."""
     sizes, versions = metrics["split_sizes"], metrics["versions"]
+    kind = metrics["data_source"].split()[0]  # what `auto` came to
+    pinned = dataclasses.replace(options, data=kind) if options.data == "auto" else options
     return f"""# Sentiment of movie reviews
 
 Tells positive English movie reviews from negative ones.
@@ -177,7 +180,7 @@ Raw text goes in; the last {options.max_length} words of a review are read.
 | seed | {options.seed} |
 | versions | {", ".join(f"{name} {version}" for name, version in versions.items())} |
 
-Reproduce it: `{run_dir.command_line("sentiment", options, PRESETS[options.preset])}`,
+Reproduce it: `{run_dir.command_line("sentiment", pinned, PRESETS[options.preset])}`,
 with all options in `config.json`.
 
 Trained on reviews from one site; expect less on other kinds of text, and on
