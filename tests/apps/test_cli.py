@@ -144,10 +144,9 @@ def test_help_comes_without_tensorflow(arguments):
 
 
 @pytest.mark.parametrize("level", [None, "0"])
-def test_tensorflow_is_quiet_unless_the_user_set_a_level(level):
-    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+def test_tensorflow_is_quiet_unless_the_user_set_a_level(user_environment, level):
     if level is not None:
-        environment["TF_CPP_MIN_LOG_LEVEL"] = level
+        user_environment["TF_CPP_MIN_LOG_LEVEL"] = level
     code = (
         "import os, sys\nfrom apps.quiet import quiet_tensorflow\n"
         "with quiet_tensorflow(): import tensorflow\n"
@@ -158,14 +157,13 @@ def test_tensorflow_is_quiet_unless_the_user_set_a_level(level):
         capture_output=True,
         text=True,
         check=True,
-        env=environment,
+        env=user_environment,
     )
     assert done.stdout.strip() == (level or "3")
     assert (done.stderr == "after\n") is (level is None)
 
 
-def test_what_a_failing_import_said_is_shown():
-    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+def test_what_a_failing_import_said_is_shown(user_environment):
     code = (
         "import os\nfrom apps.quiet import quiet_tensorflow\n"
         "with quiet_tensorflow():\n    os.write(2, b'no native library')\n    import no_such"
@@ -175,7 +173,7 @@ def test_what_a_failing_import_said_is_shown():
         capture_output=True,
         text=True,
         check=False,
-        env=environment,
+        env=user_environment,
     )
     assert done.returncode == 1
     assert "no native library" in done.stderr

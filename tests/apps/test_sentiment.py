@@ -175,13 +175,13 @@ def test_the_newest_version_is_used_in_integer_order(trained, tmp_path, capsys):
 @pytest.mark.parametrize(
     "broken", ["saved_model.pb", "variables/variables.index", "assets/vocabulary.txt"]
 )
-def test_a_damaged_model_is_one_line(trained, tmp_path, broken):
+def test_a_damaged_model_is_one_line(trained, tmp_path, user_environment, broken):
     shutil.copytree(trained / "models" / "1", tmp_path / "1")
     (tmp_path / "1" / broken).write_bytes(b"\x00nonsense")
     command = [sys.executable, "-m", "apps.sentiment", "predict", "--model", tmp_path, "great"]
-    # A level of TensorFlow's log that the user set would win over the app's silence.
-    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=user_environment
+    )
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("error: ")
