@@ -10,6 +10,8 @@ import tensorflow as tf
 from kerasrnn import recurrence
 from kerasrnn.activations import closed_derivative
 from kerasrnn.cells import VanillaRNNCell
+from kerasrnn.rnn import RNN
+from kerasrnn.truncation import Truncation
 
 # What `keras.initializers.get` and its like take: a name, an object, a configuration.
 Identifier = str | dict | Callable | None
@@ -21,7 +23,7 @@ def _of_cell(name: str) -> property:
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class VanillaRNN(keras.layers.RNN):
+class VanillaRNN(RNN):
     """A plain (Elman) RNN, h_t = phi(x_t W_x + h_{t-1} W_h + b), trained fast.
 
     A drop-in replacement for `keras.layers.SimpleRNN`: arguments, defaults,
@@ -62,7 +64,11 @@ class VanillaRNN(keras.layers.RNN):
             the next. Default: `False`.
         unroll: whether to unroll the loop, through Keras' own code; only for
             short sequences of a fixed length. Default: `False`.
-        seed: seed of the dropout masks. Default: `None`.
+        seed: seed of the dropout masks and of a randomized truncation.
+            Default: `None`.
+        truncation: how gradients flow back through time in training: `None`
+            or `"full"`, `kerasrnn.TruncatedBPTT(window)` or
+            `kerasrnn.RandomizedTruncation(keep_probability)`. Default: `None`.
         **kwargs: `zero_output_for_mask` (default `False`), and what every
             Keras layer takes: `name`, `dtype`, `trainable`.
 
@@ -117,6 +123,7 @@ class VanillaRNN(keras.layers.RNN):
         stateful: bool = False,
         unroll: bool = False,
         seed: int | None = None,
+        truncation: Truncation | str | dict | None = None,
         **kwargs: Any,
     ):
         cell = VanillaRNNCell(
@@ -141,6 +148,8 @@ class VanillaRNN(keras.layers.RNN):
         )
         super().__init__(
             cell,
+            truncation=truncation,
+            seed=seed,
             return_sequences=return_sequences,
             return_state=return_state,
             go_backwards=go_backwards,
@@ -184,6 +193,7 @@ class VanillaRNN(keras.layers.RNN):
         if phi is None or self.unroll:
             return super().inner_loop(sequences, initial_state, mask, training)
 
+        gates = self.gates(sequences, training)
         dtype = cell.compute_dtype
         inputs = tf.cast(sequences, dtype)
         h_0 = initial_state[0]
@@ -206,6 +216,7 @@ class VanillaRNN(keras.layers.RNN):
             tf.cast(cell.recurrent_kernel, dtype),
             h_0,
             phi,
+            gates=gates,
             mask=mask,
             dropout_mask=recurrent_dropout_mask,
             every_state=self.return_sequences,
@@ -255,7 +266,7 @@ class VanillaRNN(keras.layers.RNN):
     def get_config(self) -> dict:
         config = super().get_config()
         del config["cell"]
-        arguments_of_cell = self.cell.get_config()
+        arguments_of_cell = self.cell.get_config()  # the seed, too
         for key in ("name", "trainable", "dtype"):
             arguments_of_cell.pop(key)
         activity_regularizer = keras.regularizers.serialize(self.activity_regularizer)

@@ -8,10 +8,12 @@ Forward, x_t W_x + b is one matrix product over all time steps, and only
 phi(p_t + h_{t-1} W_h), with p_t = x_t W_x + b, is a scan. Backward, with g_t
 the gradient that reaches h_t from above, only
 
-    delta_h_t = g_t + delta_a_{t+1} W_h^T
+    delta_h_t = g_t + xi_{t+1} * (delta_a_{t+1} W_h^T)
     delta_a_t = delta_h_t * phi'(a_t)
 
-is a scan; every weight gradient is one matrix product over all time steps:
+is a scan, where the gates xi say how far gradients flow back in time
+(`kerasrnn.truncation`; 1 for full backpropagation through time). Every weight
+gradient is one matrix product over all time steps:
 
     dW_h = sum_t h_{t-1}^T delta_a_t       dp_t = delta_a_t
 
@@ -104,6 +106,7 @@ def scan_backward(
     state_gradients: tf.Tensor,
     states: tf.Tensor,
     W_h: tf.Tensor,
+    gates: tf.Tensor | None,
     mask: tf.Tensor | None,
     dropout_mask: tf.Tensor | None,
     length: tf.Tensor,
@@ -116,6 +119,8 @@ def scan_backward(
             `(time, batch, units)`; or only g_T, `(batch, units)`, when
             nothing but the last state was used.
         states: what `scan_forward` returned, `(time + 1, batch, units)`.
+        gates: `None`, or xi, `(time, batch, 1)` or `(time, 1, 1)`, which
+            multiplies what each step hands back to the state before it.
         W_h, mask, dropout_mask, length, phi: as given to `scan_forward`.
 
     Returns:
@@ -134,6 +139,8 @@ def scan_backward(
             through_step = through_step * dropout_mask
         if mask is not None:
             through_step = tf.where(mask[t], through_step, delta_h)
+        if gates is not None:  # a gate of 0 stops infinite gradients, too
+            through_step = tf.math.multiply_no_nan(through_step, gates[t])
         return t - 1, through_step, deltas.write(t, delta_a)
 
     h_0 = states[0]
@@ -189,6 +196,7 @@ def recur(
     h_0: tf.Tensor,
     phi: Activation,
     *,
+    gates: tf.Tensor | None = None,
     mask: tf.Tensor | None = None,
     dropout_mask: tf.Tensor | None = None,
     every_state: bool = True,
@@ -196,9 +204,9 @@ def recur(
 ) -> tf.Tensor:
     """Runs h_t = phi(p_t + h_{t-1} W_h) over time; exact gradients, by hand.
 
-    The gradient with respect to `projected`, `W_h` and `h_0` is full
-    backpropagation through time. Gradients of gradients are right too, but
-    are computed step by step.
+    The gradient with respect to `projected`, `W_h` and `h_0` is that of
+    backpropagation through time, full unless there are `gates`. Gradients of
+    gradients are right too, but are computed step by step.
 
     Args:
         projected: p_t = x_t W_x + b, `(time, batch, units)`. Batch and time
@@ -206,6 +214,8 @@ def recur(
         W_h: the recurrent kernel, `(units, units)`.
         h_0: the initial state, `(batch, units)`.
         phi: an `Activation`.
+        gates: optional gates xi on the gradients, `(time, batch, 1)` or
+            `(time, 1, 1)`; see `kerasrnn.truncation`.
         mask: optional booleans, `(time, batch, 1)`; a `False` step carries
             the state through unchanged.
         dropout_mask: optional mask on every h_{t-1}, `(batch, units)`. No
@@ -220,9 +230,17 @@ def recur(
     """
     length, shape = tf.shape(projected)[0], projected.shape
     pad = compiled and (tf.executing_eagerly() or shape[0] is None)
-    constants = {"mask": mask, "dropout_mask": dropout_mask, "every_state": every_state}
+    constants = {
+        "gates": gates,
+        "mask": mask,
+        "dropout_mask": dropout_mask,
+        "every_state": every_state,
+    }
     if dropout_mask is not None:
         dropout_mask = tf.stop_gradient(dropout_mask)
+    if gates is not None:
+        gates = tf.cast(gates, projected.dtype)
+        gates = _pad_time(gates, length) if pad else gates
     if pad and mask is not None:
         mask = _pad_time(mask, length)
 
@@ -238,7 +256,7 @@ def recur(
         states.set_shape([None, *shape[1:]])
 
         def gradient(upstream):
-            delta_a, delta_h_0 = run(scan_backward, upstream, states, W_h)
+            delta_a, delta_h_0 = run(scan_backward, upstream, states, W_h, gates)
             delta_a = tf.ensure_shape(delta_a[:length], shape)
             h_before = (
                 states[:length] if dropout_mask is None else states[:length] * dropout_mask

@@ -34,12 +34,14 @@ def forward(x, W_x, W_h, b, h_0, activation="tanh", mask=None):
     return np.stack(states, 1), np.stack(pre_activations, 1)
 
 
-def backward(x, W_x, W_h, b, h_0, upstream, activation="tanh", mask=None):
+def backward(x, W_x, W_h, b, h_0, upstream, activation="tanh", mask=None, gates=None):
     """Backpropagation through time, weight gradients summed step by step.
 
     Args:
         upstream: dL/dh_t that comes from outside the recurrence,
             `(batch, time, units)`.
+        gates: xi, `(time, batch or 1, 1)`: factors on what each step hands
+            back to the state before it.
 
     Returns:
         Gradients for `x`, `W_x`, `W_h`, `b` and `h_0`, by name.
@@ -63,5 +65,6 @@ def backward(x, W_x, W_h, b, h_0, upstream, activation="tanh", mask=None):
         gradients["W_h"] += before.T @ delta_a
         gradients["b"] += delta_a.sum(0)
         delta_h = delta_a @ W_h.T + (1 - used) * delta_h
+        delta_h = delta_h * (1 if gates is None else gates[t])
     gradients["h_0"] = delta_h
     return gradients

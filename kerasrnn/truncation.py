@@ -1,0 +1,190 @@
+"""How far gradients flow back through time: full, truncated, or randomized.
+
+One vector says it. The gate xi_t multiplies the gradient that step t hands back
+to the state before it:
+
+    delta_h_{t-1} = g_{t-1} + xi_t * (delta_a_t W_h^T)
+
+    full        xi_t = 1
+    truncated   xi_t = 0 at the first step of every window but the first, else 1
+    randomized  xi_t = 1/pi with probability pi, else 0; its mean is 1, and so
+                the gradient is unbiased
+
+Gates act on gradients alone: the forward pass is the same under every policy.
+"""
+
+import dataclasses
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Truncation:
+    """What the policies have in common: immutable, comparable, serializable."""
+
+    def gates(
+        self,
+        length: int | tf.Tensor,
+        batch_size: int | tf.Tensor = 1,
+        seed: int | keras.random.SeedGenerator | None = None,
+    ) -> tf.Tensor | None:
+        """The gates xi_1 to xi_T.
+
+        Args:
+            length: T, how many steps; may be a scalar tensor.
+            batch_size: how many sequences.
+            seed: an integer, or a `keras.random.SeedGenerator`, for a policy
+                that draws its gates. Default: from the global seed of Keras.
+
+        Returns:
+            float32 `(length, batch_size, 1)`, or `(length, 1, 1)` where all
+            sequences share them; `None` where all of them are 1.
+        """
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Truncation":
+        """The policy with these arguments."""
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+@dataclasses.dataclass(frozen=True)
+class FullBPTT(Truncation):
+    """Full backpropagation through time: every gate is 1.
+
+    Reference: P. Werbos, "Backpropagation through time: what it does and how
+    to do it", Proceedings of the IEEE 78(10), 1990, doi:10.1109/5.58337.
+    """
+
+    def gates(self, length, batch_size=1, seed=None):
+        return None
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+@dataclasses.dataclass(frozen=True)
+class TruncatedBPTT(Truncation):
+    """Cuts the flow of gradients every `window` steps.
+
+    The states at steps `window`, `2 * window`, ... reach the next step, but no
+    gradient comes back from there. Cheap to reason about, and biased: what
+    lies across a boundary is never learned from. With `window >= T` it is full
+    backpropagation through time.
+
+    Args:
+        window: positive integer, steps between two boundaries.
+
+    Raises:
+        ValueError: if `window` is not a positive integer.
+
+    Reference: R. Williams and J. Peng, "An efficient gradient-based algorithm
+    for on-line training of recurrent network trajectories", Neural Computation
+    2(4), 1990, doi:10.1162/neco.1990.2.4.490.
+
+    Example:
+
+    >>> TruncatedBPTT(2).gates(5).numpy().ravel()
+    array([1., 1., 0., 1., 0.], dtype=float32)
+    """
+
+    window: int
+
+    def __post_init__(self):
+        if not isinstance(self.window, int) or self.window < 1:
+            raise ValueError(
+                f"window must be a positive integer, got window={self.window!r}. "
+                'Use truncation="full" for full BPTT.'
+            )
+
+    def gates(self, length, batch_size=1, seed=None):
+        t = tf.range(length)
+        closed = (t > 0) & (t % self.window == 0)
+        return tf.cast(~closed, tf.float32)[:, None, None]
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+@dataclasses.dataclass(frozen=True)
+class RandomizedTruncation(Truncation):
+    """Cuts the flow of gradients at random, and makes up for it: unbiased.
+
+    At each step the gradient goes on with probability `keep_probability`,
+    multiplied by its inverse. Truncations are 1 / (1 - keep_probability) steps
+    apart on average; the variance grows with the lag, as
+    `keep_probability ** -lag`.
+
+    Args:
+        keep_probability: pi, in (0, 1].
+        per_sequence: whether each sequence of a batch draws gates of its own,
+            which averages their noise, or all share one draw. Default: `True`.
+
+    Raises:
+        ValueError: if `keep_probability` is not in (0, 1].
+
+    Reference: C. Tallec and Y. Ollivier, "Unbiasing truncated backpropagation
+    through time", 2017, arXiv:1705.08209.
+
+    Example:
+
+    >>> gates = RandomizedTruncation(0.8).gates(1000, batch_size=4, seed=0)
+    >>> gates.shape, sorted(set(gates.numpy().ravel().tolist()))
+    (TensorShape([1000, 4, 1]), [0.0, 1.25])
+    """
+
+    keep_probability: float
+    per_sequence: bool = True
+
+    def __post_init__(self):
+        if not 0 < self.keep_probability <= 1:
+            raise ValueError(
+                "keep_probability must lie in (0, 1], "
+                f"got keep_probability={self.keep_probability!r}."
+            )
+
+    def gates(self, length, batch_size=1, seed=None):
+        shape = (length, batch_size if self.per_sequence else 1, 1)
+        kept = keras.random.uniform(shape, seed=seed) < self.keep_probability
+        return tf.cast(kept, tf.float32) / self.keep_probability
+
+
+def get(identifier: "Truncation | str | dict | None") -> Truncation:
+    """The policy meant by `None` or `"full"` (`FullBPTT`), by a policy or its configuration.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if isinstance(identifier, dict):
+        identifier = keras.saving.deserialize_keras_object(identifier)
+    if identifier is None or identifier == "full":
+        return FullBPTT()
+    if isinstance(identifier, Truncation):
+        return identifier
+    raise ValueError(
+        'truncation must be None, "full", TruncatedBPTT(window) or '
+        f"RandomizedTruncation(keep_probability), got truncation={identifier!r}."
+    )
+
+
+@tf.custom_gradient
+def gate_gradient(state: tf.Tensor, gate: tf.Tensor) -> tf.Tensor:
+    """`state`, unchanged; on the way back its gradient is multiplied by `gate`.
+
+    A gate of 0 stops infinite and undefined gradients, too.
+
+    Args:
+        state: `(batch, units)`.
+        gate: xi_t, `(batch, 1)` or `(1, 1)`. No gradient flows to it.
+
+    Returns:
+        `(batch, units)`.
+    """
+
+    def gradient(upstream):
+        return tf.math.multiply_no_nan(upstream, tf.cast(gate, upstream.dtype)), None
+
+    return tf.identity(state), gradient
