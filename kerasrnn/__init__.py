@@ -3,21 +3,43 @@
 from kerasrnn.cells import VanillaRNNCell
 from kerasrnn.export import export
 from kerasrnn.layers import VanillaRNN
+from kerasrnn.metrics import BitsPerCharacter, Perplexity
 from kerasrnn.models.classifier import TextClassifier
+from kerasrnn.models.sequence import SequenceModel
 from kerasrnn.pooling import MeanMaxPooling1D
 from kerasrnn.rnn import RNN
+from kerasrnn.streams import RandomWindow, Stream
+from kerasrnn.teacher_forcing import (
+    ConstantSampling,
+    ExponentialSampling,
+    InverseSigmoidSampling,
+    LinearSampling,
+    ScheduledSampling,
+)
 from kerasrnn.text import Vocabulary
+from kerasrnn.training import train
 from kerasrnn.truncation import FullBPTT, RandomizedTruncation, TruncatedBPTT
 
 __all__ = [
     "RNN",
+    "BitsPerCharacter",
+    "ConstantSampling",
+    "ExponentialSampling",
     "FullBPTT",
+    "InverseSigmoidSampling",
+    "LinearSampling",
     "MeanMaxPooling1D",
+    "Perplexity",
+    "RandomWindow",
     "RandomizedTruncation",
+    "ScheduledSampling",
+    "SequenceModel",
+    "Stream",
     "TextClassifier",
     "TruncatedBPTT",
     "VanillaRNN",
     "VanillaRNNCell",
     "Vocabulary",
     "export",
+    "train",
 ]

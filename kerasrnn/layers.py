@@ -149,7 +149,6 @@ class VanillaRNN(RNN):
         super().__init__(
             cell,
             truncation=truncation,
-            seed=seed,
             return_sequences=return_sequences,
             return_state=return_state,
             go_backwards=go_backwards,

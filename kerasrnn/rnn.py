@@ -7,12 +7,7 @@ import keras
 import tensorflow as tf
 
 from kerasrnn import truncation as truncations
-from kerasrnn.truncation import (
-    FullBPTT,
-    RandomizedTruncation,
-    Truncation,
-    gate_gradient,
-)
+from kerasrnn.truncation import FullBPTT, Truncation, gate_gradient
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -28,8 +23,8 @@ class RNN(keras.layers.RNN):
         cell: a Keras RNN cell, or a list of cells to stack.
         truncation: how gradients flow back through time: `None` or `"full"`,
             `kerasrnn.TruncatedBPTT(window)` or
-            `kerasrnn.RandomizedTruncation(keep_probability)`. Default: `None`.
-        seed: seed of the draws of a randomized truncation. Default: `None`.
+            `kerasrnn.RandomizedTruncation(keep_probability)`, whose draws
+            follow the `seed` of the cell. Default: `None`.
         **kwargs: the other arguments of `keras.layers.RNN`:
             `return_sequences`, `return_state`, `go_backwards`, `stateful`,
             `unroll` (without effect under a truncation),
@@ -51,13 +46,13 @@ class RNN(keras.layers.RNN):
         self,
         cell: Any,
         truncation: Truncation | str | dict | None = None,
-        seed: int | None = None,
         **kwargs: Any,
     ):
         super().__init__(cell, **kwargs)
-        self._gate_seed = seed
-        self._gate_seed_generator: keras.random.SeedGenerator | None = None
-        self.truncation = truncation
+        self._truncation = truncations.get(truncation)
+        self._gate_seed_generator = None
+        if self._find_seed_generator() is None:
+            self._gate_seed_generator = keras.random.SeedGenerator()
 
     @property
     def truncation(self) -> Truncation:
@@ -67,16 +62,18 @@ class RNN(keras.layers.RNN):
     @truncation.setter
     def truncation(self, truncation: Truncation | str | dict | None):
         self._truncation = truncations.get(truncation)
-        drawn = isinstance(self._truncation, RandomizedTruncation)
-        if drawn and self._gate_seed_generator is None:
-            self._gate_seed_generator = keras.random.SeedGenerator(self._gate_seed)
+
+    def _find_seed_generator(self) -> keras.random.SeedGenerator | None:
+        cells = getattr(self.cell, "cells", [self.cell])
+        found = (getattr(cell, "seed_generator", None) for cell in cells)
+        return next(filter(None, found), self._gate_seed_generator)
 
     def gates(self, sequences: tf.Tensor, training: bool) -> tf.Tensor | None:
         """The gates xi of the policy for `(batch, time, ...)`, drawn anew; `None`: all 1."""
         if not training:
             return None
         batch_size, length = tf.unstack(tf.shape(sequences)[:2])
-        return self.truncation.gates(length, batch_size, self._gate_seed_generator)
+        return self.truncation.gates(length, batch_size, self._find_seed_generator())
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         gates = self.gates(sequences, training)
@@ -121,7 +118,7 @@ class RNN(keras.layers.RNN):
     def get_config(self) -> dict:
         full = isinstance(self.truncation, FullBPTT)
         truncation = None if full else keras.saving.serialize_keras_object(self.truncation)
-        return {**super().get_config(), "truncation": truncation, "seed": self._gate_seed}
+        return {**super().get_config(), "truncation": truncation}
 
 
 def call_cell(cell, x_t: tf.Tensor, states: list, training: bool) -> tuple[tf.Tensor, list]:

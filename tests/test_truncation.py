@@ -45,7 +45,7 @@ class OwnCell(keras.layers.Layer):
 
 
 def make(kind, policy=None, features=FEATURES):
-    layer = LAYERS[kind](truncation=policy, seed=3)
+    layer = LAYERS[kind](truncation=policy)
     layer.build((None, None, features))
     rng = np.random.default_rng(2)
     layer.set_weights([rng.normal(scale=0.5, size=w.shape) for w in layer.get_weights()])

@@ -1,0 +1,332 @@
+"""Checkpoints of a training run: whole or absent, and enough to go on bit for bit."""
+
+import json
+import os
+import random
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+_PREFIX, _SUFFIX = "step-", ".npz"
+_NUM_KEPT = 2
+
+
+def save(folder: Path, step: int, arrays: dict[str, np.ndarray], notes: dict) -> Path:
+    """Writes a checkpoint under its step, and then removes all but the newest two.
+
+    A reader, or a process killed at any moment, finds a whole file or none.
+
+    Args:
+        folder: made if it is missing.
+        step: the number of training steps done.
+        arrays: by name.
+        notes: anything JSON holds.
+
+    Returns:
+        The file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{_PREFIX}{step:010}{_SUFFIX}"
+    temporary = path.with_name(f".writing-{path.name}")
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, allow_pickle=False, notes=np.array(json.dumps(notes)), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    for old in list_checkpoints(folder)[:-_NUM_KEPT]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, oldest first."""
+    return sorted(Path(folder).glob(f"{_PREFIX}*{_SUFFIX}"))
+
+
+def load(path: Path) -> tuple[dict[str, np.ndarray], dict]:
+    """The arrays and the notes of a checkpoint.
+
+    Raises:
+        ValueError: if the file is damaged, for example cut short.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        notes = json.loads(str(arrays.pop("notes")))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is damaged and cannot be read. Remove it to go on from the checkpoint "
+            "before, or use resume=False to begin anew."
+        ) from error
+    return arrays, notes
+
+
+class TrainingRun:
+    """Where a training run stands, on disk and in memory.
+
+    Args:
+        model: a compiled model, built, with a built optimizer.
+        run_dir: checkpoints go into its folder `checkpoints`.
+        epochs: the epoch to end at.
+        steps_per_epoch: training steps in an epoch.
+        checkpoint_every: training steps between two checkpoints; there is one
+            after every epoch, too.
+        resume: whether to go on from the newest checkpoint, if there is one.
+            If not, checkpoints of an earlier run there are removed.
+
+    Raises:
+        ValueError: if there is a checkpoint of another configuration, or a
+            damaged one; it stays as it is.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        run_dir: str | Path,
+        *,
+        epochs: int,
+        steps_per_epoch: int,
+        checkpoint_every: int,
+        resume: bool,
+    ):
+        self.model, self.folder = model, Path(run_dir) / "checkpoints"
+        self.epochs, self.steps_per_epoch = epochs, steps_per_epoch
+        self.checkpoint_every = checkpoint_every
+        self.epoch, self.step, self.stopped = 0, 0, False
+        self.variables = _variables(model)
+        self.configuration = _plain({**describe(model), "steps_per_epoch": steps_per_epoch})
+        self._loaded: dict[str, Any] | None = None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for unfinished in self.folder.glob(".writing-*"):
+            unfinished.unlink()
+        found = list_checkpoints(self.folder)
+        if resume and found:
+            self._restore(found[-1])
+        else:
+            for path in found:
+                path.unlink()
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.stopped or self.epoch >= self.epochs
+
+    @property
+    def resumed(self) -> bool:
+        """Whether a checkpoint was found."""
+        return self._loaded is not None
+
+    def _restore(self, path):
+        arrays, notes = load(path)
+        difference = find_difference(notes.get("configuration"), self.configuration)
+        shapes = [[list(v.shape), v.dtype.name] for v in self.variables]
+        if difference is None and notes["variables"] != shapes:
+            difference = "the shapes of its variables"
+        if difference is not None:
+            raise ValueError(
+                f"{path} belongs to another run: it differs in {difference}. "
+                "Use another run_dir, or resume=False to begin anew."
+            )
+        self.epoch, self.step = notes["epoch"], notes["step"]
+        self.stopped = notes["stopped"]
+        self._loaded = {"arrays": arrays, "notes": notes}
+        self.assign_variables()
+        version, internal, gauss = notes["python_random"]
+        random.setstate((version, tuple(internal), gauss))
+        name, position, has_gauss, cached = notes["numpy_random"]
+        np.random.set_state((name, arrays["numpy_random"], position, has_gauss, cached))
+
+    def assign_variables(self) -> None:
+        """Gives the variables of the model the values of the checkpoint that was found."""
+        if self._loaded is None:
+            return
+        for number, variable in enumerate(self.variables):
+            value = self._loaded["arrays"][f"variable/{number}"]
+            dtype = variable.dtype.as_numpy_dtype
+            variable.assign(value.view(dtype) if value.dtype.kind == "V" else value)
+
+    def assign_callbacks(self, callbacks: list[keras.callbacks.Callback]) -> None:
+        """Gives callbacks the attributes they had when the checkpoint was made."""
+        if self._loaded is None:
+            return
+        arrays, states = self._loaded["arrays"], self._loaded["notes"]["callbacks"]
+        for callback, (kind, state) in zip(callbacks, states, strict=False):
+            if kind == type(callback).__name__:
+                vars(callback).update(_decode(state, arrays))
+
+    def forget(self) -> None:
+        """Lets go of what was loaded, when all of it is in place."""
+        self._loaded = None
+
+    def save(self, callbacks: list[keras.callbacks.Callback]) -> None:
+        """Writes a checkpoint of everything as it is now."""
+        arrays = {f"variable/{n}": v.numpy() for n, v in enumerate(self.variables)}
+        name, arrays["numpy_random"], *numpy_random = np.random.get_state()
+        notes = {
+            "configuration": self.configuration,
+            "variables": [[list(v.shape), v.dtype.name] for v in self.variables],
+            "epoch": self.epoch,
+            "step": self.step,
+            "stopped": self.stopped,
+            "python_random": random.getstate(),
+            "numpy_random": [name, *numpy_random],
+            "callbacks": [
+                (type(callback).__name__, _encode_attributes(callback, arrays))
+                for callback in callbacks
+            ],
+        }
+        save(self.folder, self.epoch * self.steps_per_epoch + self.step, arrays, notes)
+
+
+class RunCallbacks(keras.callbacks.CallbackList):
+    """Callbacks of a run that may have been cut off: they go on from where they were.
+
+    Steps that were done before are not reported again. Checkpoints are made
+    when every other callback has had its turn.
+    """
+
+    def __init__(self, run: TrainingRun, callbacks: Any, verbose: str | int):
+        self.run = run
+        super().__init__(
+            callbacks,
+            add_history=True,
+            add_progbar=verbose != 0,
+            verbose=verbose,
+            epochs=run.epochs,
+            steps=run.steps_per_epoch,
+            model=run.model,
+        )
+        self._done = run.step  # steps of the first epoch that are not to be repeated
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self.run.assign_callbacks(self.callbacks)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
+        if self._done:  # what an epoch resets when it begins
+            self.run.assign_variables()
+            self.run.assign_callbacks(self.callbacks)
+        self.run.forget()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch >= self._done:
+            super().on_train_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch < self._done:
+            return
+        super().on_train_batch_end(batch, logs)
+        self.run.step = batch + 1
+        if self.run.step % self.run.checkpoint_every == 0:
+            self.run.save(self.callbacks)
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        self._done = 0
+        self.run.epoch, self.run.step = epoch + 1, 0
+        self.run.stopped = bool(self.run.model.stop_training)
+        self.run.save(self.callbacks)
+
+    def on_train_end(self, logs=None):
+        super().on_train_end(logs)
+        self.run.forget()
+        self.run.save(self.callbacks)
+
+
+def describe(model: keras.Model) -> dict:
+    """What must be the same for a run to go on: the model, its optimizer, its training."""
+    configuration = {"model": type(model).__name__}
+    try:
+        configuration["architecture"] = model.get_config()
+    except NotImplementedError:
+        configuration["architecture"] = {}
+    if model.optimizer is not None:
+        kind = type(model.optimizer).__name__
+        configuration["optimizer"] = {"class": kind, **model.optimizer.get_config()}
+    compiled = model.get_compile_config()
+    configuration["training"] = {k: v for k, v in compiled.items() if k != "optimizer"}
+    return configuration
+
+
+def find_difference(a: Any, b: Any) -> str | None:
+    """The path to the first difference between two configurations; `None` if they agree."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        for key in [*a, *(k for k in b if k not in a)]:
+            below = find_difference(a.get(key), b.get(key))
+            if below is not None:
+                return f"{key}.{below}".rstrip(".")
+        return None
+    return None if a == b else ""
+
+
+def _plain(configuration: Any) -> Any:
+    """As JSON holds it, and without names, which depend on what was made before."""
+    if isinstance(configuration, dict):
+        return {str(k): _plain(v) for k, v in configuration.items() if k != "name"}
+    if isinstance(configuration, (list, tuple)):
+        return [_plain(v) for v in configuration]
+    if isinstance(configuration, (np.floating, np.integer)):
+        return configuration.item()
+    plain = isinstance(configuration, (str, int, float, bool, type(None)))
+    return configuration if plain else repr(type(configuration))
+
+
+def _variables(model) -> list[tf.Variable]:
+    """Every variable that training changes, each once."""
+    of_keras = [*model.variables, *model.metrics_variables]
+    if model.optimizer is not None:
+        of_keras += model.optimizer.variables
+    found = [v.value for v in of_keras] + list(model.extra_variables())
+    return list({id(v): v for v in found}.values())
+
+
+def _encode_attributes(callback, arrays) -> dict:
+    """The attributes of a callback that can be written; arrays are put into `arrays`."""
+    if isinstance(callback, keras.callbacks.ProgbarLogger):
+        return {}
+    encoded = {}
+    for name, value in vars(callback).items():
+        if name not in ("_model", "_params", "params"):
+            try:
+                encoded[name] = _encode(value, arrays)
+            except TypeError:
+                continue
+    return encoded
+
+
+def _encode(value, arrays):
+    if isinstance(value, (bool, int, float, str, type(None))):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        name = f"callback/{len(arrays)}"
+        arrays[name] = value
+        return {"array": name}
+    if isinstance(value, (list, tuple)):
+        return [_encode(v, arrays) for v in value]
+    if isinstance(value, dict) and all(isinstance(k, str) for k in value):
+        return {"dict": {k: _encode(v, arrays) for k, v in value.items()}}
+    if callable(value) and getattr(keras.ops, getattr(value, "__name__", ""), None) is value:
+        return {"op": value.__name__}
+    raise TypeError(type(value))
+
+
+def _decode(value, arrays):
+    if isinstance(value, list):
+        return [_decode(v, arrays) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if "array" in value and value["array"] in arrays:
+        return arrays[value["array"]]
+    if "op" in value:
+        return getattr(keras.ops, value["op"])
+    return {k: _decode(v, arrays) for k, v in value.get("dict", value).items()}

@@ -1,0 +1,159 @@
+"""A Keras model whose `fit` goes on from where it was cut off."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerasrnn.checkpoints import RunCallbacks, TrainingRun
+from kerasrnn.streams import check_positive_integer
+
+CHECKPOINT_EVERY = 1000
+
+
+class ResumableModel(keras.Model):
+    """`keras.Model`, whose `fit` takes a `run_dir` and can be killed at any moment.
+
+    With `fit(dataset, run_dir=...)` checkpoints are written of everything that
+    training depends on: weights, optimizer, carried states, random states,
+    callbacks, the position in the data. The same call, made again after the
+    process was killed, ends with the weights it would have ended with, bit for
+    bit.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._num_to_skip = 0
+
+    def prepare(self, batches: tf.data.Dataset) -> None:
+        """Builds the model, its metrics and its optimizer for such batches."""
+        spec = keras.utils.unpack_x_y_sample_weight(batches.element_spec)
+        inputs, targets = tf.nest.map_structure(
+            lambda s: tf.zeros([n or 1 for n in s.shape], s.dtype), spec[:2]
+        )
+        outputs = self(inputs)
+        self.optimizer.build(self.trainable_variables)
+        self.compute_metrics(inputs, targets, outputs)
+        self.reset_metrics()
+
+    def extra_variables(self) -> list[tf.Variable]:
+        """What training changes besides weights, optimizer and metrics."""
+        return []
+
+    def make_train_function(self, force: bool = False) -> None:
+        super().make_train_function(force)
+        if not self._num_to_skip:
+            return
+        train = self.train_function
+
+        def skip_or_train(iterator):
+            if self._num_to_skip > 0:  # done before; the data begins after it
+                self._num_to_skip -= self.steps_per_execution
+                return {}
+            return train(iterator)
+
+        self.train_function = skip_or_train
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        *,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Any = None,
+        steps_per_epoch: int | None = None,
+        run_dir: str | Path | None = None,
+        resume: bool = True,
+        checkpoint_every: int = CHECKPOINT_EVERY,
+        **options: Any,
+    ) -> keras.callbacks.History:
+        """`keras.Model.fit`, which with a `run_dir` can be killed and called again.
+
+        Args:
+            x, y, epochs, verbose, callbacks, steps_per_epoch, **options: as in
+                Keras. With a `run_dir`, `x` is a `tf.data.Dataset` that gives
+                the same batches each time, shuffled by a seed or not at all.
+            run_dir: a folder for checkpoints. Default: `None`, none are made.
+            resume: whether to go on from a checkpoint there. `False` begins
+                anew, and removes it. Default: `True`.
+            checkpoint_every: training steps between two checkpoints; there is
+                one after every epoch, too. Default: 1000.
+
+        Returns:
+            A `History` of the whole run, what came before included.
+
+        Raises:
+            ValueError: if the checkpoint belongs to another configuration or
+                is damaged.
+        """
+        if isinstance(x, tf.data.Dataset):
+            options.setdefault("shuffle", False)  # a dataset shuffles itself
+        common = {"verbose": verbose, "steps_per_epoch": steps_per_epoch, **options}
+        if run_dir is None:
+            return super().fit(x, y, epochs=epochs, callbacks=callbacks, **common)
+        run = start_run(self, x, run_dir, epochs, steps_per_epoch, checkpoint_every, resume)
+        if run.resumed and run.finished and not run.stopped:
+            return finished_history(run, callbacks, verbose)
+        common["steps_per_epoch"] = run.steps_per_epoch
+        self._num_to_skip = run.step
+        try:
+            return super().fit(
+                x.repeat().skip(run.epoch * run.steps_per_epoch + run.step),
+                epochs=run.epoch if run.stopped else epochs,
+                initial_epoch=run.epoch,
+                callbacks=RunCallbacks(run, callbacks, verbose),
+                **common,
+            )
+        finally:
+            if run.resumed or self._num_to_skip:
+                self._num_to_skip = 0
+            self.train_function = None
+
+
+def start_run(
+    model: ResumableModel,
+    batches: tf.data.Dataset,
+    run_dir: str | Path,
+    epochs: int,
+    steps_per_epoch: int | None,
+    checkpoint_every: int,
+    resume: bool,
+) -> TrainingRun:
+    """Builds `model` and finds out where its run in `run_dir` stands.
+
+    Raises:
+        ValueError: if `batches` is no dataset of a known number of batches, or
+            the run in `run_dir` is another one.
+    """
+    check_positive_integer("checkpoint_every", checkpoint_every)
+    if not isinstance(batches, tf.data.Dataset):
+        raise ValueError(
+            f"run_dir={str(run_dir)!r} needs a tf.data.Dataset, got {type(batches).__name__}: "
+            "a run can go on only if the order of its batches is known."
+        )
+    if steps_per_epoch is None:
+        steps_per_epoch = int(batches.cardinality())
+        if steps_per_epoch < 1:
+            raise ValueError(
+                f"run_dir={str(run_dir)!r} needs to know how many batches an epoch has. "
+                "Give steps_per_epoch."
+            )
+    model.prepare(batches)
+    return TrainingRun(
+        model,
+        run_dir,
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        checkpoint_every=checkpoint_every,
+        resume=resume,
+    )
+
+
+def finished_history(run: TrainingRun, callbacks: Any, verbose: str | int):
+    """The history of a run that had come to its end."""
+    callbacks = RunCallbacks(run, callbacks, verbose)
+    run.assign_callbacks(callbacks.callbacks)
+    run.forget()
+    return run.model.history

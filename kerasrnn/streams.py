@@ -1,0 +1,318 @@
+"""Sequences too long for one tape, read side by side in windows."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+@dataclasses.dataclass(frozen=True)
+class RandomWindow:
+    """Windows of random length, so that their boundaries fall elsewhere in each epoch.
+
+    A window is `mean` steps long with probability `full_probability`, else
+    half of that, plus normal noise. The learning rate of an update is
+    multiplied by its length over `mean`, so that short windows do not count
+    for more. Unlike `RandomizedTruncation` this leaves the gradient biased.
+
+    Lengths are stretched by a common factor, close to 1, so that every epoch
+    has the same number of windows and reads every step once.
+
+    Args:
+        mean: positive integer, steps.
+        standard_deviation: of the noise, in steps. Default: 5.
+        full_probability: in [0, 1]. Default: 0.95.
+        min_length: shortest window, in steps. Default: 5.
+        seed: of the draws. Default: 0.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    Reference: S. Merity, N. Keskar and R. Socher, "Regularizing and optimizing
+    LSTM language models", 2017, arXiv:1708.02182.
+    """
+
+    mean: int
+    standard_deviation: float = 5.0
+    full_probability: float = 0.95
+    min_length: int = 5
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("mean", "min_length"):
+            check_positive_integer(name, getattr(self, name))
+        if self.min_length > self.mean:
+            raise ValueError(
+                "min_length must not be above mean, "
+                f"got min_length={self.min_length} and mean={self.mean}."
+            )
+        if self.standard_deviation < 0:
+            raise ValueError(
+                "standard_deviation must not be negative, "
+                f"got standard_deviation={self.standard_deviation!r}."
+            )
+        if not 0 <= self.full_probability <= 1:
+            raise ValueError(
+                "full_probability must lie in [0, 1], "
+                f"got full_probability={self.full_probability!r}."
+            )
+
+    def boundaries(self, length: int, epoch: int) -> list[int]:
+        """Where the windows of an epoch begin and end: 0, ..., `length`."""
+        expected = self.mean * (1 + self.full_probability) / 2
+        num_windows = max(1, round(length / expected))
+        rng = np.random.default_rng((self.seed, epoch))
+        full = rng.random(num_windows) < self.full_probability
+        lengths = np.where(full, self.mean, self.mean / 2)
+        lengths = lengths + rng.normal(scale=self.standard_deviation, size=num_windows)
+        ends = np.cumsum(np.maximum(lengths, self.min_length))
+        return [0, *np.round(ends * length / ends[-1]).astype(int).tolist()]
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_config(cls, config: dict) -> "RandomWindow":
+        """The object with these arguments."""
+        return cls(**config)
+
+
+class Stream:
+    """Long sequences, `batch_size` of them side by side, for truncated BPTT.
+
+    Each of the `batch_size` places reads one sequence after the other, window
+    by window. The model's state is carried from window to window, and starts
+    afresh where a sequence begins. Nothing is copied until a window is read:
+    sequences may be memory maps.
+
+    Args:
+        inputs: arrays `(time, ...)`, of any lengths.
+        targets: an array for each sequence, as long as it. Default: the inputs
+            themselves one step later, as in language modelling.
+        sample_weight: for each sequence the weights of its steps, `(time,)`;
+            steps of weight 0 do not count. Default: 1.
+        batch_size: how many sequences are read side by side.
+
+    Raises:
+        ValueError: if there are fewer sequences than places, a sequence is
+            empty, or targets do not match inputs.
+
+    Example:
+
+    >>> stream = Stream.from_tokens(np.arange(21), batch_size=2)
+    >>> for inputs, targets, *_ in stream.windows(4).take(1):
+    ...     print(inputs["inputs"].numpy(), inputs["reset"].numpy(), targets.numpy(), sep="\\n")
+    [[ 0  1  2  3]
+     [10 11 12 13]]
+    [ True  True]
+    [[ 1  2  3  4]
+     [11 12 13 14]]
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[np.ndarray],
+        targets: Sequence[np.ndarray] | None = None,
+        sample_weight: Sequence[np.ndarray] | None = None,
+        *,
+        batch_size: int,
+    ):
+        check_positive_integer("batch_size", batch_size)
+        if targets is None:
+            inputs, targets = [x[:-1] for x in inputs], [x[1:] for x in inputs]
+        if len(inputs) < batch_size:
+            raise ValueError(
+                f"batch_size={batch_size} places need as many sequences, got {len(inputs)}. "
+                "Use a smaller batch_size, or Stream.from_tokens to cut one long sequence."
+            )
+        if [len(x) for x in inputs] != [len(y) for y in targets]:
+            raise ValueError("targets must be as many and as long as inputs.")
+        if not all(len(x) for x in inputs):
+            raise ValueError(
+                "every sequence must have at least one step with a target, but one is empty."
+            )
+        if sample_weight is not None and list(map(len, sample_weight)) != list(
+            map(len, inputs)
+        ):
+            raise ValueError("sample_weight must be as many and as long as inputs.")
+        self.inputs, self.targets, self.batch_size = list(inputs), list(targets), batch_size
+        self.sample_weight = None if sample_weight is None else list(sample_weight)
+
+    @classmethod
+    def from_tokens(cls, tokens: np.ndarray, batch_size: int) -> "Stream":
+        """One long sequence of ids, cut into `batch_size` contiguous streams.
+
+        Args:
+            tokens: ids, `(length,)`. Up to `batch_size` ids at the end are
+                left out, so that all streams have the same length.
+            batch_size: how many streams.
+
+        Raises:
+            ValueError: if `tokens` is too short for one step of each.
+        """
+        check_positive_integer("batch_size", batch_size)
+        length = (len(tokens) - 1) // batch_size
+        if length < 1:
+            raise ValueError(
+                f"{len(tokens)} tokens are too few for batch_size={batch_size} streams. "
+                "Use a smaller batch_size or a longer text."
+            )
+        starts = [length * place for place in range(batch_size)]
+        return cls(
+            [tokens[start : start + length] for start in starts],
+            [tokens[start + 1 : start + length + 1] for start in starts],
+            batch_size=batch_size,
+        )
+
+    def windows(self, window: int | RandomWindow, stride: int | None = None) -> tf.data.Dataset:
+        """The batches of one epoch, in order; each step's target counts once.
+
+        The first window of a sequence counts whole; of the following ones only
+        their last `stride` steps count, the steps before give them context.
+
+        Args:
+            window: steps on the tape, or a `RandomWindow`.
+            stride: steps from one window to the next. Default: `window`.
+
+        Returns:
+            A dataset of `({"inputs", "reset"}, targets, sample_weight)`:
+            `(batch, window, ...)`, booleans `(batch,)` that are true where a
+            sequence begins, `(batch, window, ...)`, and float32
+            `(batch, window)`, 0 for steps that do not count. Its cardinality
+            is known.
+
+        Raises:
+            ValueError: if `window` or `stride` is not a positive integer, or
+                `stride` is above `window`; for a `RandomWindow` if sequences
+                differ in length.
+        """
+        check_window(window, stride)
+        if isinstance(window, RandomWindow):
+            batches, num_batches = self._random_windows(window)
+        else:
+            schedules = self._schedules(window, stride or window)
+            num_batches = max(map(len, schedules))
+            batches = lambda: self._windows(schedules, window, stride or window)  # noqa: E731
+        time = None if isinstance(window, RandomWindow) else window
+        inputs, targets = self.inputs[0], self.targets[0]
+        signature = (
+            {
+                "inputs": tf.TensorSpec(
+                    (self.batch_size, time, *inputs.shape[1:]), inputs.dtype
+                ),
+                "reset": tf.TensorSpec((self.batch_size,), tf.bool),
+            },
+            tf.TensorSpec((self.batch_size, time, *targets.shape[1:]), targets.dtype),
+            tf.TensorSpec((self.batch_size, time), tf.float32),
+        )
+        dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        return dataset.prefetch(4).with_options(options)
+
+    def _schedules(self, window, stride):
+        """For each place the (sequence, first step) of its windows, in order."""
+        schedules = [[] for _ in range(self.batch_size)]
+        for index, sequence in enumerate(self.inputs):
+            place = min(range(self.batch_size), key=lambda p: len(schedules[p]))
+            overhang = max(len(sequence) - window, 0)
+            num_windows = 1 + -(-overhang // stride)
+            schedules[place] += [(index, n * stride) for n in range(num_windows)]
+        return schedules
+
+    def _windows(self, schedules, window, stride) -> Iterator:
+        for number in range(max(map(len, schedules))):
+            spans = []
+            for schedule in schedules:
+                if number < len(schedule):
+                    index, start = schedule[number]
+                    counted = start + window - stride if start else 0
+                    spans.append((index, start, counted, start == 0))
+                else:  # this place has come to its end
+                    spans.append((schedule[-1][0], 0, None, True))
+            yield self._batch(spans, window)
+
+    def _random_windows(self, window):
+        lengths = {len(sequence) for sequence in self.inputs}
+        if len(lengths) > 1 or len(self.inputs) > self.batch_size:
+            raise ValueError(
+                "A RandomWindow needs one sequence of the same length for each place. "
+                "Use Stream.from_tokens, or a window of fixed length."
+            )
+        length = lengths.pop()
+        epochs = iter(range(2**62))  # each pass over the dataset is another epoch
+
+        def batches():
+            bounds = window.boundaries(length, next(epochs))
+            for start, end in itertools.pairwise(bounds):
+                spans = [(index, start, start, start == 0) for index in range(self.batch_size)]
+                yield self._batch(spans, end - start)
+
+        return batches, len(window.boundaries(length, 0)) - 1
+
+    def _batch(self, spans, window):
+        """Reads a window for each (sequence, first step, first counted step, reset)."""
+        inputs, targets = (
+            np.zeros((len(spans), window, *a[0].shape[1:]), a[0].dtype)
+            for a in (self.inputs, self.targets)
+        )
+        weights = np.zeros((len(spans), window), np.float32)
+        for row, (index, start, counted, _) in enumerate(spans):
+            if counted is None:
+                continue
+            x, y = (a[index][start : start + window] for a in (self.inputs, self.targets))
+            inputs[row, : len(x)], targets[row, : len(y)] = x, y
+            weights[row, counted - start : len(x)] = 1
+            if self.sample_weight is not None:
+                weights[row, : len(x)] *= self.sample_weight[index][start : start + window]
+        reset = np.array([reset for *_, reset in spans])
+        return {"inputs": inputs, "reset": reset}, targets, weights
+
+
+def start_afresh(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Batches of inputs as windows that reset all states where the dataset begins.
+
+    Args:
+        dataset: of `(inputs, targets[, sample_weight])`, where inputs may be
+            `{"inputs", "reset"}` already.
+    """
+
+    def convert(number, element):
+        inputs, *others = element if isinstance(element, tuple) else (element,)
+        if not isinstance(inputs, dict):
+            inputs = {"inputs": inputs}
+        batch_size = tf.shape(inputs["inputs"])[0]
+        reset = inputs.get("reset", tf.zeros([batch_size], tf.bool))
+        return {**inputs, "reset": tf.cast(reset, tf.bool) | (number == 0)}, *others
+
+    return dataset.enumerate().map(lambda number, *element: convert(number, element[0]))
+
+
+def check_positive_integer(name: str, value: int, otherwise: str = "") -> None:
+    """Raises a `ValueError` that names what is not a positive integer."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {name}={value!r}.{otherwise}")
+
+
+def check_window(window: int | RandomWindow | None, stride: int | None) -> None:
+    """Raises a `ValueError` for a window and a stride that do not go together."""
+    if window is not None and not isinstance(window, RandomWindow):
+        check_positive_integer("window", window, " Use window=None for full BPTT.")
+    if stride is None:
+        return
+    check_positive_integer("stride", stride)
+    if not isinstance(window, (int, np.integer)):
+        raise ValueError(
+            f"stride={stride} needs a window of fixed length, got window={window!r}."
+        )
+    if stride > window:
+        raise ValueError(
+            f"stride must not be above window, got stride={stride} and window={window}: "
+            "steps between the windows would never be learned from."
+        )
