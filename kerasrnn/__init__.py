@@ -2,6 +2,7 @@
 
 from kerasrnn.cells import VanillaRNNCell
 from kerasrnn.export import export
+from kerasrnn.exposure_bias import ExposureBias, exposure_bias
 from kerasrnn.layers import VanillaRNN
 from kerasrnn.metrics import BitsPerCharacter, Perplexity
 from kerasrnn.models.classifier import TextClassifier
@@ -25,6 +26,7 @@ __all__ = [
     "BitsPerCharacter",
     "ConstantSampling",
     "ExponentialSampling",
+    "ExposureBias",
     "FullBPTT",
     "InverseSigmoidSampling",
     "LinearSampling",
@@ -41,5 +43,6 @@ __all__ = [
     "VanillaRNNCell",
     "Vocabulary",
     "export",
+    "exposure_bias",
     "train",
 ]

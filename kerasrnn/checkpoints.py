@@ -57,7 +57,7 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict]:
         ValueError: if the file is damaged, for example cut short.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         notes = json.loads(str(arrays.pop("notes")))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -115,20 +115,19 @@ def run_window(
         penalties += [0.5 * p for p in model.losses]
         outputs = tf.concat([head, tail], 1)
     else:
-        feedback = None
-        if training and not options.teacher_forcing.feeds_only_the_truth:
-            feedback = model.feedback(window.inputs)
+        feedback = model.feedback(window.inputs) if training else None
         outputs, carried = model(window.inputs, states=states, feedback=feedback, **call)
         penalties = model.losses
     losses = model.step_losses(window.targets, outputs)
     if window.sample_weight is not None:
-        losses = losses * window.sample_weight
+        losses = losses * tf.cast(window.sample_weight, losses.dtype)
     if window.counted is not None:  # where a step does not count, its loss may be anything
-        losses = tf.math.multiply_no_nan(losses, window.counted)
-    loss = tf.reduce_sum(losses) / denominator
+        losses = tf.math.multiply_no_nan(losses, tf.cast(window.counted, losses.dtype))
+    loss = tf.reduce_sum(losses) / tf.cast(denominator, losses.dtype)
     if penalties:
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        loss += share / replicas * tf.add_n([tf.cast(p, loss.dtype) for p in penalties])
+        penalty = tf.add_n([tf.cast(p, loss.dtype) for p in penalties])
+        loss += tf.cast(share / replicas, loss.dtype) * penalty
     return Outcome(loss, outputs, carried)
 
 
@@ -244,7 +243,7 @@ def _accumulated_gradients(model, window, states, denominator, scale):
                 outcome = run_window(
                     model, piece, part_states, denominator, 1 / num_parts, training=True
                 )
-                scaled_loss = outcome.loss * scale
+                scaled_loss = outcome.loss * tf.cast(scale, outcome.loss.dtype)
             gradients = tape.gradient(scaled_loss, variables)
         outcomes.append(outcome)
         total = gradients if total is None else list(map(_add, total, gradients))
@@ -322,7 +321,7 @@ def _recomputed_gradients(model, window, states, denominator, scale):
         kept = [a.write(k, s) for a, s in zip(kept, flat, strict=True)]
         kept_random = [a.write(k, v) for a, v in zip(kept_random, random, strict=True)]
         piece, outcome = run(k, tf.nest.pack_sequence_as(states, flat))
-        loss += outcome.loss
+        loss += tf.cast(outcome.loss, tf.float32)
         tf.cond(  # outputs of all steps would be a tape again
             tf.math.is_finite(loss),
             lambda: _update_compiled_metrics(model, piece, outcome),
@@ -345,9 +344,9 @@ def _recomputed_gradients(model, window, states, denominator, scale):
         with tf.GradientTape() as tape:
             tape.watch(flat)
             _, outcome = run(k, tf.nest.pack_sequence_as(states, flat))
-            objective = outcome.loss * scale
+            objective = outcome.loss * tf.cast(scale, outcome.loss.dtype)
             for h, d in zip(tf.nest.flatten(outcome.states), delta, strict=True):
-                objective += tf.reduce_sum(tf.cast(h, tf.float32) * tf.cast(d, tf.float32))
+                objective += tf.cast(tf.reduce_sum(h * d), objective.dtype)
         gradients, delta = tape.gradient(
             objective, (variables, flat), unconnected_gradients="zero"
         )
@@ -435,7 +434,8 @@ def clear_errors() -> Iterator[None]:
 
 def _not_finite(step, loss, norm, *_):
     return FloatingPointError(
-        f"step {step} is not finite: its loss is {loss}, the norm of its gradient {norm}. "
+        f"step {step} is not finite: its loss is {loss.removeprefix('-')}, the norm of its "
+        f"gradient {norm.removeprefix('-')}. "
         "The weights are those of the step before. Lower the learning rate, use clip_norm, "
         'or compile with non_finite="skip" to leave such steps out.'
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from kerasrnn.layers import VanillaRNN
+from kerasrnn.models.resumable import ResumableModel
 from kerasrnn.pooling import MeanMaxPooling1D
 from kerasrnn.text import PADDING_ID, Vocabulary
 
@@ -13,7 +14,7 @@ POOLINGS = ("mean_max", "last")
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class TextClassifier(keras.Model):
+class TextClassifier(ResumableModel):
     """Embedding, a recurrent layer, pooling over time, one sigmoid output.
 
     It works on the ids of its `vocabulary`; `kerasrnn.export` writes it with

@@ -101,6 +101,15 @@ class SequenceModel(ResumableModel):
             x = recur(layer, x) if isinstance(layer, keras.layers.RNN) else layer(x)
         return x
 
+    def build(self, inputs_shape: Any) -> None:
+        shape = inputs_shape["inputs"] if isinstance(inputs_shape, dict) else inputs_shape
+        dtype = "int32" if len(shape) == 2 else self.compute_dtype  # ids, or values
+        with tf.init_scope():  # variables belong to no graph that may be being traced
+            self.connect(
+                tf.zeros([1, 1, *shape[2:]], dtype),
+                lambda layer, x: layer(x, training=False)[0],
+            )
+
     def compute_mask(self, inputs, previous_mask=None):
         """Which steps count, `(batch, time)`; `None`: all."""
         mask = previous_mask
@@ -345,14 +354,21 @@ class SequenceModel(ResumableModel):
         targets = targets[..., None] if same_but_one else targets
         return self._compiled_training().loss(targets, outputs)
 
-    def feedback(self, inputs: tf.Tensor) -> Feedback:
-        """What the model is fed in this training step, by the schedule of `compile`."""
+    @property
+    def from_logits(self) -> bool:
+        """Whether the loss takes the outputs as logits, not as probabilities."""
+        return self._compiled_training().from_logits
+
+    def feedback(self, inputs: tf.Tensor) -> Feedback | None:
+        """What the model is fed in this training step; `None` for pure teacher forcing."""
         state = self._compiled_training()
         policy = state.options.teacher_forcing
+        if state.feedback_seeds is None:
+            return None
         seed = tf.cast(state.feedback_seeds.next(), tf.int32)
         probability = policy.probability(self.optimizer.iterations.value)
         return teacher_forcing.make_feedback(
-            probability, inputs, policy.draw, state.from_logits, seed
+            probability, inputs, policy.draw, self.from_logits, seed
         )
 
     def train_step(self, data):

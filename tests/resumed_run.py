@@ -1,0 +1,119 @@
+"""A training run to kill: `python -m tests.resumed_run WAY RUN_DIR WEIGHTS DELAY`.
+
+It kills itself with SIGKILL after DELAY seconds of training (-1: never), at
+whatever it is doing then. Its end depends on everything that a checkpoint has
+to hold: dropout, random gates, coins of scheduled sampling, Adam, the schedule
+of the learning rate, carried states, the order of shuffled batches, early
+stopping with its best weights, and numbers drawn from the global generators.
+"""
+
+import os
+import random
+import signal
+import sys
+import threading
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import kerasrnn
+
+
+class KillAfter(keras.callbacks.Callback):
+    def __init__(self, delay):
+        super().__init__()
+        self._timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL))
+
+    def on_train_begin(self, logs=None):
+        self._timer.daemon = True
+        self._timer.start()
+
+
+class GlobalNoise(keras.callbacks.Callback):
+    """Perturbs a weight by numbers of the global generators."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        bias = self.model.layers[-1].bias
+        bias.assign_add(np.full(bias.shape, 1e-3 * (np.random.normal() + random.random())))
+
+
+class Slowly(keras.callbacks.Callback):
+    """Leaves time to be killed in."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        threading.Event().wait(0.05)
+
+
+def sequence_model():
+    cell = keras.layers.GRUCell(6, recurrent_dropout=0.1)
+    model = kerasrnn.SequenceModel(
+        [
+            keras.layers.Embedding(9, 5),
+            kerasrnn.RNN(
+                cell, return_sequences=True, truncation=kerasrnn.RandomizedTruncation(0.9)
+            ),
+            keras.layers.Dropout(0.2),
+            keras.layers.Dense(9),
+        ]
+    )
+    rate = keras.optimizers.schedules.CosineDecay(0.02, 40)
+    model.compile(
+        keras.optimizers.Adam(rate),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        window=6,
+        clip_norm=1.0,
+        teacher_forcing=kerasrnn.ScheduledSampling(
+            kerasrnn.LinearSampling(30, end=0.5), draw="sample"
+        ),
+    )
+    return model
+
+
+def classifier():
+    model = kerasrnn.TextClassifier(
+        ["[PAD]", "[UNK]", *"abcdefg"], max_length=8, units=4, embedding_dim=4, dropout=0.3
+    )
+    model.compile(keras.optimizers.Adam(0.05), "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def main(way, run_dir, weights, delay):
+    keras.utils.set_random_seed(11)
+    tf.config.experimental.enable_op_determinism()
+    rng = np.random.default_rng(0)
+    callbacks = [
+        GlobalNoise(),
+        keras.callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True),
+        keras.callbacks.ModelCheckpoint(f"{run_dir}/best.keras", save_best_only=True),
+        Slowly(),
+    ]
+    if float(delay) >= 0:
+        callbacks.append(KillAfter(float(delay)))
+    options = {
+        "epochs": 4,
+        "callbacks": callbacks,
+        "verbose": 0,
+        "run_dir": run_dir,
+        "checkpoint_every": 3,
+    }
+    if way == "classifier":
+        ids = rng.integers(2, 9, size=(40, 8)).astype("int32")
+        labels = (ids[:, 0] > 5).astype("float32")
+        dataset = tf.data.Dataset.from_tensor_slices((ids, labels))
+        model = classifier()
+        training = dataset.shuffle(40, seed=5).batch(5)
+        history = model.fit(training, validation_data=dataset.batch(40), **options)
+    else:
+        stream = kerasrnn.Stream.from_tokens(rng.integers(0, 9, size=200), batch_size=4)
+        model = sequence_model()
+        train = model.fit if way == "fit" else lambda *a, **k: kerasrnn.train(model, *a, **k)
+        history = train(stream, validation_data=stream, **options)
+    losses = history.history["loss"]
+    arrays = {f"weight{n}": w for n, w in enumerate(model.get_weights())}
+    np.savez(weights, losses=losses, val_losses=history.history["val_loss"], **arrays)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

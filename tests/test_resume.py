@@ -1,0 +1,227 @@
+"""A run that is killed and started again ends as if nothing had happened."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kerasrnn
+from kerasrnn import checkpoints
+from tests import resumed_run
+
+ROOT = Path(__file__).parent.parent
+
+
+def start(way, run_dir, weights, delay):
+    command = [sys.executable, "-m", "tests.resumed_run", way, run_dir, weights, str(delay)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    return subprocess.run(
+        [str(part) for part in command], cwd=ROOT, env=environment, check=False
+    ).returncode
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["fit", "train", "classifier"])
+def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(tmp_path, way):
+    weights = tmp_path / "whole.npz"
+    assert start(way, tmp_path / "whole", weights, -1) == 0
+    delays = np.random.default_rng(list(way.encode())).uniform(0.2, 3.5, size=12)
+    num_kills = 0
+    for delay in [*delays[:3], -1]:
+        status = start(way, tmp_path / "killed", tmp_path / "resumed.npz", delay)
+        if status == 0:
+            break
+        assert status == -signal.SIGKILL
+        num_kills += 1
+    assert num_kills >= 2
+    assert not list((tmp_path / "killed").rglob(".writing-*"))
+    with np.load(weights) as whole, np.load(tmp_path / "resumed.npz") as resumed:
+        assert whole.files == resumed.files
+        for name in whole.files:
+            np.testing.assert_array_equal(resumed[name], whole[name], err_msg=name)
+
+
+def fit(run_dir, model=None, stream=None, **options):
+    keras.utils.set_random_seed(1)
+    model = model or resumed_run.sequence_model()
+    tokens = np.random.default_rng(0).integers(0, 9, size=200)
+    stream = stream or kerasrnn.Stream.from_tokens(tokens, batch_size=4)
+    options = {"epochs": 1, "verbose": 0, "checkpoint_every": 2, **options}
+    return model, model.fit(stream, run_dir=run_dir, **options)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("finished")
+    model, history = fit(run_dir)
+    return run_dir, model, history
+
+
+@pytest.fixture
+def run_dir(finished, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "run")
+    return tmp_path / "run"
+
+
+def contents(run_dir):
+    return {p.name: p.read_bytes() for p in (run_dir / "checkpoints").iterdir()}
+
+
+def test_the_newest_two_checkpoints_are_kept(finished):
+    names = sorted(p.name for p in (finished[0] / "checkpoints").iterdir())
+    assert names == ["step-0000000008.npz", "step-0000000009.npz"]
+
+
+def test_a_finished_run_is_not_trained_again(finished, run_dir):
+    _, model, history = finished
+    again, found = fit(run_dir)
+    assert found.history == history.history
+    for a, b in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_finished_run_goes_on_for_more_epochs(finished, run_dir):
+    _, history = fit(run_dir, epochs=2)
+    assert len(history.history["loss"]) == 2
+    assert history.history["loss"][0] == finished[2].history["loss"][0]
+    assert history.epoch == [0, 1]
+
+
+def test_resume_false_begins_anew(finished, run_dir):
+    model, _ = fit(run_dir, resume=False)
+    for a, b in zip(model.get_weights(), finished[1].get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)  # the same seed
+    assert sorted(contents(run_dir)) == ["step-0000000008.npz", "step-0000000009.npz"]
+
+
+def other_optimizer():
+    model = resumed_run.sequence_model()
+    model.compile("sgd", model.loss, window=6)
+    return model
+
+
+def other_architecture():
+    model = resumed_run.sequence_model()
+    model.sequence_layers[1].cell = keras.layers.GRUCell(7, recurrent_dropout=0.1)
+    return model
+
+
+def other_window():
+    model = resumed_run.sequence_model()
+    model.compile(
+        model.optimizer,
+        model.loss,
+        metrics=["accuracy"],
+        window=7,
+        clip_norm=1.0,
+        teacher_forcing=model.training_options.teacher_forcing,
+    )
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "difference"),
+    [
+        (other_optimizer, r"optimizer\.class"),
+        (other_architecture, r"architecture\.layers"),
+        (other_window, r"training\.training_options.*window|steps_per_epoch"),
+        (resumed_run.classifier, "model"),
+    ],
+)
+def test_another_run_is_refused_and_nothing_is_overwritten(run_dir, make, difference):
+    before = contents(run_dir)
+    model, data = make(), None
+    if isinstance(model, kerasrnn.TextClassifier):
+        ids = np.ones((4, 8), "int32")
+        data = tf.data.Dataset.from_tensor_slices((ids, np.ones(4, "float32"))).batch(4)
+    with pytest.raises(ValueError, match=f"belongs to another run: it differs in {difference}"):
+        fit(run_dir, model, data)
+    assert contents(run_dir) == before
+
+
+def test_another_vocabulary_is_refused(tmp_path):
+    ids = np.full((8, 8), 3, "int32")
+    data = tf.data.Dataset.from_tensor_slices((ids, np.ones(8, "float32"))).batch(4)
+
+    def make(words):
+        model = kerasrnn.TextClassifier(["[PAD]", "[UNK]", *words], max_length=8, units=2)
+        model.compile("adam", "binary_crossentropy")
+        return model
+
+    fit(tmp_path, make("ab"), data)
+    before = contents(tmp_path)
+    with pytest.raises(ValueError, match=r"differs in architecture\.vocabulary"):
+        fit(tmp_path, make("ba"), data)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("keep", [0, 100, 0.5, 0.99])
+def test_a_checkpoint_cut_short_is_named_and_left_alone(run_dir, keep):
+    newest = checkpoints.list_checkpoints(run_dir / "checkpoints")[-1]
+    content = newest.read_bytes()
+    newest.write_bytes(content[: keep if keep > 1 else int(keep * len(content))])
+    before = contents(run_dir)
+    with pytest.raises(ValueError, match=rf"{newest.name} is damaged and cannot be read"):
+        fit(run_dir)
+    assert contents(run_dir) == before
+    newest.unlink()  # as the message says
+    fit(run_dir)
+
+
+def test_a_flipped_bit_is_noticed(run_dir):
+    newest = checkpoints.list_checkpoints(run_dir / "checkpoints")[-1]
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match="is damaged"):
+        fit(run_dir)
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    checkpoints.save(tmp_path, 1, {"a": np.arange(3)}, {})
+
+    def fail(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.save(tmp_path, 2, {"a": np.arange(4)}, {})
+    assert [p.name for p in tmp_path.iterdir()] == ["step-0000000001.npz"]
+
+
+def test_every_dtype_survives(tmp_path):
+    values = {
+        "half": tf.constant([1.5, 2.0], tf.bfloat16).numpy(),
+        "integer": np.array(7, "int64"),
+        "empty": np.zeros((0, 3), "float32"),
+    }
+    path = checkpoints.save(tmp_path, 1, values, {"nested": [1, None, 0.1]})
+    arrays, notes = checkpoints.load(path)
+    assert notes == {"nested": [1, None, 0.1]}
+    assert arrays["half"].view(tf.bfloat16.as_numpy_dtype).tolist() == [1.5, 2.0]
+    assert arrays["empty"].shape == (0, 3)
+
+
+@pytest.mark.parametrize("way", ["fit", "train"])
+def test_what_cannot_be_resumed_is_named(tmp_path, way):
+    unknown = tf.data.Dataset.from_generator(
+        lambda: iter([]), output_signature=(tf.TensorSpec([4, 6], tf.int32),) * 2
+    )
+    model = resumed_run.sequence_model()
+    train = model.fit if way == "fit" else lambda *a, **k: kerasrnn.train(model, *a, **k)
+    with pytest.raises(ValueError, match="needs to know how many batches an epoch has"):
+        train(unknown, run_dir=tmp_path)
+    if way == "fit":
+        ids = np.zeros((4, 8), "int32")
+        with pytest.raises(ValueError, match=r"needs a tf\.data\.Dataset, got ndarray"):
+            resumed_run.classifier().fit(ids, ids[:, 0], run_dir=tmp_path)
+    with pytest.raises(ValueError, match="checkpoint_every must be a positive integer"):
+        train(unknown, run_dir=tmp_path, checkpoint_every=0)
+    assert not list(tmp_path.iterdir())
