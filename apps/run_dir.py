@@ -1,9 +1,11 @@
 """What a training run leaves behind: options, figures, checkpoints."""
 
 import contextlib
+import csv
 import dataclasses
 import datetime
 import importlib.metadata
+import io
 import json
 import os
 import platform
@@ -18,12 +20,19 @@ _CONTENTS = ("config.json", "history.csv", "history.png", "metrics.json", "check
 
 
 def prepare(run_dir: Path | None, app: str, options) -> Path:
-    """Makes the folder of a run, takes an earlier run out of it, writes its options.
+    """Makes the folder of a run and writes its options; or finds a run there to go on with.
+
+    An unfinished run of the same options stays as it is, if `options.resume`;
+    any other earlier run is taken out of the folder.
 
     Args:
         run_dir: the folder; default `runs/<app>/<date and time>`.
         app: the name of the app.
         options: the dataclass that becomes `config.json`.
+
+    Raises:
+        UserError: if the folder holds something else, or an unfinished run of
+            other options while `options.resume`.
     """
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = Path(run_dir).expanduser() if run_dir else Path("runs", app, now)
@@ -34,6 +43,15 @@ def prepare(run_dir: Path | None, app: str, options) -> Path:
             f"{folder / found[0]}: this is no run of {app}, and would be replaced. "
             "Use another --run-dir."
         )
+    if options.resume and is_unfinished(folder):
+        differing = _find_differing(folder, options)
+        if not differing:
+            return folder
+        raise UserError(
+            f"{folder}: an unfinished run with other options is there (it differs in "
+            f"{', '.join(differing)}). Use its options, another --run-dir, or --no-resume to "
+            "replace it."
+        )
     for name in found:
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)
@@ -42,6 +60,23 @@ def prepare(run_dir: Path | None, app: str, options) -> Path:
     (folder / "checkpoints").mkdir()
     write_json(folder / "config.json", as_config(options))
     return folder
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether a run in this folder has come to a checkpoint, but not to its end."""
+    finished = (folder / "metrics.json").exists()
+    return not finished and any((folder / "checkpoints").glob("step-*.npz"))
+
+
+def _find_differing(folder, options):
+    """The flags whose values are not those of the run in the folder."""
+    before = json.loads((folder / "config.json").read_text("utf-8"))
+    ignored = (*_PLACES, "resume")
+    return [
+        f"--{name.replace('_', '-')}"
+        for name, value in as_config(options).items()
+        if name not in ignored and before[name] != value
+    ]
 
 
 def _is_run(folder: Path, options) -> bool:
@@ -63,7 +98,8 @@ def command_line(app: str, options, defaults) -> str:
     flags = ["--preset", options.preset] if options.preset != "default" else []
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
-        if value == getattr(defaults, field.name) or field.name in ("preset", *_PLACES):
+        ignored = ("preset", "resume", *_PLACES)
+        if value == getattr(defaults, field.name) or field.name in ignored:
             continue
         flag = field.name.replace("_", "-")
         if isinstance(value, bool):
@@ -75,14 +111,36 @@ def command_line(app: str, options, defaults) -> str:
 
 def without_places(config: dict) -> dict:
     """A `config.json` to publish: what shaped the model, not where it lay."""
-    return {name: value for name, value in config.items() if name not in _PLACES}
+    ignored = ("resume", *_PLACES)
+    return {name: value for name, value in config.items() if name not in ignored}
 
 
 def write_json(path: Path, content: dict) -> None:
     """Writes a JSON file; a reader sees the old content or the new one."""
+    _write(path, json.dumps(content, indent=2) + "\n")
+
+
+def add_to_history(path: Path, epoch: int, logs: dict[str, float]) -> None:
+    """Writes the figures of an epoch, counted from 0, into a CSV file.
+
+    Rows of this and of later epochs, which a run that was cut off has left
+    behind, are replaced.
+    """
+    rows = []
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < epoch]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["epoch", *sorted(logs)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows([*rows, {"epoch": epoch, **logs}])
+    _write(path, text.getvalue())
+
+
+def _write(path, text):
     temporary = path.with_name(path.name + ".writing")
     try:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -243,7 +243,7 @@ class RunCallbacks(keras.callbacks.CallbackList):
 
 def describe(model: keras.Model) -> dict:
     """What must be the same for a run to go on: the model, its optimizer, its training."""
-    configuration = {"model": type(model).__name__}
+    configuration: dict[str, Any] = {"model": type(model).__name__}
     try:
         configuration["architecture"] = model.get_config()
     except NotImplementedError:

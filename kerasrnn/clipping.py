@@ -1,8 +1,10 @@
 """Clipping gradients by their global norm or by value; sparse ones stay sparse."""
 
+from typing import TypeAlias
+
 import tensorflow as tf
 
-Gradient = tf.Tensor | tf.IndexedSlices | None
+Gradient: TypeAlias = tf.Tensor | tf.IndexedSlices | None
 
 
 def sum_duplicates(gradient: Gradient) -> Gradient:

@@ -21,7 +21,7 @@ class Perplexity(keras.metrics.SparseCategoricalCrossentropy):
     Example:
 
     >>> metric = Perplexity(from_logits=True)
-    >>> metric.update_state([[0, 3]], keras.ops.zeros((1, 2, 4)))
+    >>> metric.update_state(keras.ops.array([[0, 3]]), keras.ops.zeros((1, 2, 4)))
     >>> round(float(metric.result()), 4)
     4.0
     """
@@ -47,7 +47,7 @@ class BitsPerCharacter(keras.metrics.SparseCategoricalCrossentropy):
     Example:
 
     >>> metric = BitsPerCharacter(from_logits=True)
-    >>> metric.update_state([[0, 3]], keras.ops.zeros((1, 2, 4)))
+    >>> metric.update_state(keras.ops.array([[0, 3]]), keras.ops.zeros((1, 2, 4)))
     >>> round(float(metric.result()), 4)
     2.0
     """

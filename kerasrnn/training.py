@@ -10,12 +10,13 @@ import tensorflow as tf
 from kerasrnn import training_step
 from kerasrnn.checkpoints import RunCallbacks
 from kerasrnn.models.resumable import CHECKPOINT_EVERY, finished_history, start_run
-from kerasrnn.models.sequence import SequenceModel
+from kerasrnn.models.trainable import TrainableModel
+from kerasrnn.step_errors import clear_errors
 from kerasrnn.streams import Stream
 
 
 def train(
-    model: SequenceModel,
+    model: TrainableModel,
     data: Stream | tf.data.Dataset,
     *,
     epochs: int = 1,
@@ -88,18 +89,18 @@ def train(
     model.stop_training = False
     listeners.on_train_begin()
     logs: dict = {}
-    with training_step.clear_errors():
+    with clear_errors():
         for epoch in range(first_epoch, first_epoch if run and run.stopped else epochs):
             model.reset_metrics()
             listeners.on_epoch_begin(epoch)
+            numbered: Iterable = enumerate(batches)
             if run:
                 numbered = zip(range(done, run.steps_per_epoch), rest, strict=False)
-            else:
-                numbered = enumerate(batches)
             for number, batch in numbered:
                 listeners.on_train_batch_begin(number)
                 logs, states = step(batch, states)
-                model.keep_carried_states(states)
+                if run:
+                    model.keep_carried_states(states)
                 listeners.on_train_batch_end(number, logs)
                 if model.stop_training:
                     break
@@ -117,7 +118,7 @@ def train(
     return model.history
 
 
-def compile_step(model: SequenceModel, batches: tf.data.Dataset):
+def compile_step(model: TrainableModel, batches: tf.data.Dataset):
     """The training step as one graph: `(batch, states) -> (logs, states)`."""
     states = tf.nest.map_structure(
         lambda s: tf.TensorSpec([None, *s.shape[1:]], s.dtype), model.carried_states()

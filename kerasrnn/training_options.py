@@ -71,8 +71,9 @@ class TrainingOptions:
         self._check_pairs()
 
     def _check_pairs(self):
+        own_outputs = not self.sampling.feeds_only_the_truth
         if self.overlapping:
-            if not self.teacher_forcing.feeds_only_the_truth:
+            if own_outputs:
                 raise ValueError(
                     f"stride={self.stride} below window={self.window} needs "
                     "teacher_forcing=1.0: overlapping windows would draw other inputs for "
@@ -90,13 +91,18 @@ class TrainingOptions:
                 "recompute=True needs stride=window and accumulation_steps=1: "
                 "it splits a window along time by itself."
             )
-        if not self.teacher_forcing.feeds_only_the_truth:
+        if own_outputs:
             raise ValueError("recompute=True needs teacher_forcing=1.0.")
         if not isinstance(self.truncation, (FullBPTT, RandomizedTruncation, type(None))):
             raise ValueError(
                 "recompute=True saves memory of full BPTT. Use a smaller window in place of "
                 f"truncation={self.truncation!r}."
             )
+
+    @property
+    def sampling(self) -> ScheduledSampling:
+        """`teacher_forcing`, whatever way it was given."""
+        return teacher_forcing.get(self.teacher_forcing)
 
     @property
     def overlapping(self) -> bool:

@@ -80,12 +80,14 @@ def upstream_at(step, rng):
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("graph", [False, True])
-@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize(
+    ("kind", "graph"),
+    [("fast", False), ("fast", True), ("generic", False), ("lstm", True), ("stacked", True)],
+)
 def test_no_gradient_crosses_a_boundary(rng, inputs, kind, graph, masked):
     mask = tf.constant(MASK) if masked else None
     layer = make(kind, kerasrnn.TruncatedBPTT(3))  # boundaries at steps 3 and 6
-    for step, first in [(2, 0), (5, 3), (7, 6), (8, 6)]:
+    for step, first in [(2, 0), (5, 3), (7, 6)]:
         dx, states, _ = gradients(layer, inputs, upstream_at(step, rng), mask, graph)
         np.testing.assert_array_equal(dx[:, :first], 0)
         np.testing.assert_array_equal(dx[:, step + 1 :], 0)
@@ -95,8 +97,10 @@ def test_no_gradient_crosses_a_boundary(rng, inputs, kind, graph, masked):
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("window", [TIME, TIME + 5])
-@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize(
+    ("kind", "window"),
+    [("fast", TIME), ("fast", TIME + 5), ("generic", TIME), ("lstm", TIME), ("stacked", TIME)],
+)
 def test_a_window_as_long_as_the_sequence_is_full_bptt(rng, inputs, kind, window, masked):
     mask = tf.constant(MASK) if masked else None
     upstream = tf.constant(rng.normal(size=(BATCH, TIME, UNITS)), tf.float32)

@@ -33,8 +33,11 @@ class Train:
     max_examples: int | None = None
     """Use at most this many reviews of each split, for a quick trial."""
     run_dir: Path | None = None
-    """Receives config.json, history.csv, metrics.json and checkpoints; those of an earlier
+    """Receives config.json, history.csv, metrics.json and checkpoints; those of a finished
     run there are replaced. Default: runs/sentiment/<date and time>."""
+    resume: bool = True
+    """Go on with an unfinished run of the same options in --run-dir, as if it had never been
+    cut off. With --no-resume it is replaced."""
     output: Path = MODELS
     """The model is exported into the next version of this folder."""
     cell: Literal["vanilla", "lstm", "gru"] = "vanilla"

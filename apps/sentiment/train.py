@@ -1,7 +1,6 @@
 """Training: labelled reviews in, an exported model and its figures out."""
 
 import dataclasses
-import time
 from pathlib import Path
 
 import rich
@@ -18,9 +17,11 @@ with quiet_tensorflow():
     import tensorflow as tf
 
     import kerasrnn
+    from apps.clock import TrainingClock
     from kerasrnn.text import bucket_by_length
 
 EVALUATION_BATCH_SIZE = 256
+CHECKPOINT_EVERY = 100  # training steps: a few seconds
 
 
 def run(options: Train, loaded: reviews.Data) -> dict:
@@ -45,12 +46,19 @@ def run(options: Train, loaded: reviews.Data) -> dict:
         )
     options.output.expanduser().mkdir(parents=True, exist_ok=True)  # fail before training
     folder = run_dir.prepare(options.run_dir, "sentiment", options)
+    if run_dir.is_unfinished(folder):
+        print(f"going on with the unfinished run in {folder}", flush=True)
     model = make_model(vocabulary, options, num_steps * options.epochs)
-    start = time.perf_counter()
+    clock = TrainingClock()
     history = fit(
-        model, training_batches, make_batches(validation, vocabulary, options), options, folder
+        model,
+        training_batches,
+        make_batches(validation, vocabulary, options),
+        options,
+        folder,
+        clock,
     )
-    train_seconds = time.perf_counter() - start
+    train_seconds = clock.seconds
 
     best = min(range(len(history["val_loss"])), key=history["val_loss"].__getitem__)
     test_batches = make_batches(test, vocabulary, options)
@@ -136,10 +144,18 @@ def make_model(
     return model
 
 
-def fit(model, training_batches, validation_batches, options: Train, folder: Path) -> dict:
-    """Trains with `model.fit`; the best weights are in the model afterwards."""
+def fit(
+    model, training_batches, validation_batches, options: Train, folder: Path, clock
+) -> dict:
+    """Trains with `model.fit`; the best weights are in the model afterwards.
+
+    Goes on from the newest checkpoint in `folder`, if there is one.
+    """
+    history_file = folder / "history.csv"
     callbacks = [
-        keras.callbacks.CSVLogger(str(folder / "history.csv")),
+        keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: run_dir.add_to_history(history_file, epoch, logs)
+        ),
         keras.callbacks.ModelCheckpoint(
             str(folder / "checkpoints" / "best.keras"), save_best_only=True
         ),
@@ -147,13 +163,15 @@ def fit(model, training_batches, validation_batches, options: Train, folder: Pat
             patience=options.patience,
             restore_best_weights=True,
         ),
+        clock,
     ]
     history = model.fit(
         training_batches,
         validation_data=validation_batches,
         epochs=options.epochs,
         callbacks=callbacks,
-        shuffle=False,  # the batches shuffle themselves, seeded
+        run_dir=folder,
+        checkpoint_every=CHECKPOINT_EVERY,
     )
     return history.history
 

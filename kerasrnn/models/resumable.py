@@ -22,6 +22,8 @@ class ResumableModel(keras.Model):
     bit.
     """
 
+    train_function: Any
+
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._num_to_skip = 0

@@ -23,6 +23,40 @@ def test_an_earlier_run_is_replaced(tmp_path):
     assert json.loads((folder / "config.json").read_text())["run_dir"] == str(tmp_path)
 
 
+@pytest.fixture
+def unfinished(tmp_path):
+    run_dir.prepare(tmp_path, "sentiment", Train(seed=9))
+    (tmp_path / "checkpoints" / "step-0000000100.npz").touch()
+    return tmp_path
+
+
+def test_an_unfinished_run_of_the_same_options_stays(unfinished):
+    assert run_dir.is_unfinished(unfinished)
+    options = Train(seed=9, run_dir=unfinished, output=unfinished / "elsewhere")
+    assert run_dir.prepare(unfinished, "sentiment", options) == unfinished
+    assert (unfinished / "checkpoints" / "step-0000000100.npz").exists()
+
+
+def test_an_unfinished_run_of_other_options_is_refused(unfinished):
+    with pytest.raises(UserError, match=r"differs in --units, --seed\).*--no-resume"):
+        run_dir.prepare(unfinished, "sentiment", Train(units=7))
+    assert (unfinished / "checkpoints" / "step-0000000100.npz").exists()
+    assert json.loads((unfinished / "config.json").read_text())["seed"] == 9
+
+
+@pytest.mark.parametrize("seed", [9, 3])
+def test_no_resume_replaces_an_unfinished_run(unfinished, seed):
+    run_dir.prepare(unfinished, "sentiment", Train(seed=seed, resume=False))
+    assert not any((unfinished / "checkpoints").iterdir())
+
+
+def test_a_history_is_written_epoch_by_epoch(tmp_path):
+    path = tmp_path / "history.csv"
+    for epoch in (0, 1, 2, 1):  # the second time after an interruption
+        run_dir.add_to_history(path, epoch, {"loss": 0.5 / (epoch + 1), "accuracy": 0.1})
+    assert path.read_text() == "epoch,accuracy,loss\n0,0.1,0.5\n1,0.1,0.25\n"
+
+
 def test_a_run_without_a_folder_gets_one_named_by_its_time(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = run_dir.prepare(None, "sentiment", Train())

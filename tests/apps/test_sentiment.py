@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import keras
 import numpy as np
@@ -65,6 +66,32 @@ def test_training_learns_and_leaves_its_figures(trained):
     history = list(csv.DictReader((trained / "run" / "history.csv").read_text().splitlines()))
     assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= set(history[0])
     assert (trained / "run" / "checkpoints" / "best.keras").is_file()
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_with_the_same_command(trained, reviews, tmp_path, capsys):
+    arguments = ["--data", reviews, "--run-dir", tmp_path / "run", "--output", tmp_path / "m"]
+    command = [sys.executable, "-m", "apps.sentiment", *map(str, arguments), *SMALL]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not list(tmp_path.glob("run/checkpoints/step-*")):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    assert run("train", *arguments, *SMALL, "--units", 9) == 2
+    assert "differs in --units" in capsys.readouterr().err
+    assert run("train", *arguments, *SMALL) == 0
+    assert f"going on with the unfinished run in {tmp_path / 'run'}" in capsys.readouterr().out
+    whole, resumed = (
+        json.loads((folder / "run" / "metrics.json").read_text())
+        for folder in (trained, tmp_path)
+    )
+    assert resumed["train_seconds"] > 0
+    for metrics in (whole, resumed):
+        del metrics["train_seconds"]
+    assert resumed == whole  # to the last digit
+    histories = [f / "run" / "history.csv" for f in (trained, tmp_path)]
+    assert histories[0].read_text() == histories[1].read_text()
 
 
 def test_training_exports_a_version_with_its_card(trained):
@@ -235,21 +262,16 @@ def test_too_few_reviews_are_refused(tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", ["vanilla", "lstm"])
-def test_a_seed_repeats_a_training_bit_for_bit(reviews, tmp_path, cell):
-    weights = []
-    for name in ("first", "second"):
-        arguments = ["--data", reviews, "--cell", cell, "--run-dir", tmp_path / name]
-        command = [sys.executable, "-m", "apps.sentiment", *map(str, arguments), *SMALL]
-        command += ["--output", str(tmp_path / name / "models")]
-        subprocess.run(
-            command,
-            check=True,
-            capture_output=True,
-            env={**os.environ, "PYTHONHASHSEED": "random"},
-        )
-        best = keras.saving.load_model(tmp_path / name / "checkpoints" / "best.keras")
-        weights.append(best.get_weights())
+def test_a_seed_repeats_a_training_bit_for_bit(trained, reviews, tmp_path):
+    arguments = ["--data", reviews, "--run-dir", tmp_path, "--output", tmp_path / "models"]
+    command = [sys.executable, "-m", "apps.sentiment", *map(str, arguments), *SMALL]
+    subprocess.run(
+        command, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": "random"}
+    )
+    weights = [
+        keras.saving.load_model(run_dir / "checkpoints" / "best.keras").get_weights()
+        for run_dir in (trained / "run", tmp_path)
+    ]
     for first, second in zip(*weights, strict=True):
         np.testing.assert_array_equal(first, second)
 

@@ -1,0 +1,476 @@
+"""Training over windows with carried states, for every model that passes its states on."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerasrnn import rnn, streams, teacher_forcing, training_step
+from kerasrnn.models.resumable import ResumableModel
+from kerasrnn.step_errors import clear_errors
+from kerasrnn.streams import RandomWindow, Stream
+from kerasrnn.teacher_forcing import Feedback, ScheduledSampling
+from kerasrnn.training_options import TrainingOptions
+from kerasrnn.truncation import Truncation
+
+
+class TrainableModel(ResumableModel):
+    """What `SequenceModel` adds to `keras.Model` for training: `compile`, `fit`, `evaluate`.
+
+    A subclass has `sequence_layers`, `recurrent_layers`, `initial_states` and
+    a `call` that takes and returns states; see `SequenceModel`.
+    """
+
+    sequence_layers: list[keras.layers.Layer]
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._untracked: _Training | None = None
+
+    @property
+    def recurrent_layers(self) -> list[keras.layers.RNN]:
+        """The layers whose states are carried, in order."""
+        raise NotImplementedError
+
+    def initial_states(self, batch_size: int | tf.Tensor) -> list:
+        """The states before the first step of `batch_size` sequences."""
+        raise NotImplementedError
+
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "rmsprop",
+        loss: str | Callable | keras.losses.Loss | None = None,
+        metrics: list | None = None,
+        weighted_metrics: list | None = None,
+        *,
+        window: int | RandomWindow | None = None,
+        stride: int | None = None,
+        carry_state: bool = True,
+        truncation: Truncation | str | None = None,
+        teacher_forcing: ScheduledSampling | float | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        time_reduction: str = "mean",
+        accumulation_steps: int = 1,
+        recompute: bool = False,
+        non_finite: str = "raise",
+        **options: Any,
+    ) -> None:
+        """Says how to train.
+
+        Args:
+            optimizer, loss, metrics, weighted_metrics: as in
+                `keras.Model.compile`. The loss is taken at every step;
+                `time_reduction` takes the place of a reduction of its own.
+                Metrics see the steps that count and no others.
+            window: steps on a tape: an update is made of the gradients that
+                flow back through that many steps. An integer, a
+                `kerasrnn.RandomWindow`, or `None`: a batch holds whole
+                sequences, and each is read in one piece. Default: `None`.
+            stride: steps from one update to the next, at most `window`; 1 is
+                the sliding window. Each step's loss counts once. Default:
+                `window`. (`stride` and `window` are the k1 and k2, or h' and h,
+                of Williams & Peng 1990, doi:10.1162/neco.1990.2.4.490.)
+            carry_state: whether the states of a window, detached, are the
+                initial states of the next. Default: `True`.
+            truncation: a policy for every recurrent layer; `"full"` for full
+                BPTT. Default: each layer's own.
+            teacher_forcing: the chance that the true previous output is fed
+                and not the model's own, or a `kerasrnn.ScheduledSampling`.
+                Default: 1, pure teacher forcing.
+            clip_norm: the gradient is projected onto a ball of this radius.
+                Its norm before that is logged as `gradient_norm`.
+            clip_value: entries of the gradient are clipped to this size.
+            time_reduction: `"mean"` of the losses over all steps that count,
+                or their `"sum"` over time, averaged over the sequences.
+                Default: `"mean"`. Masked steps and steps of weight 0 do not
+                count.
+            accumulation_steps: a batch is split into that many parts, one
+                after the other in memory, whose gradients are added up; the
+                update is that of the whole batch. Default: 1.
+            recompute: keeps the states at about sqrt(window) steps only, and
+                runs what lies between once more on the way back: full BPTT
+                in less memory and more time. Default: `False`.
+            non_finite: what becomes of a step whose loss or gradient is not
+                finite: `"raise"` an error before any weight changes, or
+                `"skip"` it. Default: `"raise"`.
+            **options: `run_eagerly`, `steps_per_execution`, `jit_compile`
+                (default `False`: the scans compile themselves),
+                `auto_scale_loss`.
+
+        Raises:
+            ValueError: for an option out of its range, two that do not go
+                together, or layers that cannot do what is asked.
+        """
+        checked = TrainingOptions(
+            window=window,
+            stride=stride,
+            carry_state=carry_state,
+            truncation=truncation,
+            teacher_forcing=teacher_forcing,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            time_reduction=time_reduction,
+            accumulation_steps=accumulation_steps,
+            recompute=recompute,
+            non_finite=non_finite,
+        )
+        self._check_layers(checked)
+        options.setdefault("jit_compile", False)
+        super().compile(optimizer, loss, None, metrics, weighted_metrics, **options)
+        rate = self.optimizer.learning_rate
+        if isinstance(window, RandomWindow) and not isinstance(rate, keras.Variable):
+            raise ValueError(
+                "A RandomWindow rescales the learning rate, which must be a number then. "
+                "Use keras.callbacks.LearningRateScheduler in place of a schedule."
+            )
+        if checked.truncation is not None:
+            for layer in self.recurrent_layers:
+                layer.truncation = checked.truncation
+        self._untracked = _Training(checked, loss)
+
+    def _check_layers(self, options: TrainingOptions) -> None:
+        for layer in self.sequence_layers:
+            both_ways = isinstance(layer, keras.layers.Bidirectional)
+            recurrent = isinstance(layer, keras.layers.RNN)
+            backwards = both_ways or (recurrent and layer.go_backwards)
+            if options.window is not None and backwards:
+                raise ValueError(
+                    f"{layer.name} reads backwards, so its state cannot be carried. "
+                    "Use window=None."
+                )
+            if options.window is not None and recurrent and not layer.return_sequences:
+                raise ValueError(
+                    f"{layer.name} puts out its last step alone. Training over windows needs "
+                    "return_sequences=True."
+                )
+            if options.truncation is not None and both_ways:
+                raise ValueError(f"Set the truncation on the layers inside {layer.name}.")
+            if options.truncation is not None and recurrent and not isinstance(layer, rnn.RNN):
+                raise ValueError(
+                    f"{layer.name} is a keras.layers.{type(layer).__name__}, which cannot "
+                    "truncate. Use kerasrnn.RNN with its cell, or truncation=None."
+                )
+
+    @property
+    def training_options(self) -> TrainingOptions:
+        """What `compile` was given."""
+        return self._compiled_training().options
+
+    @property
+    def gradient_norm(self) -> keras.metrics.Mean:
+        """The mean norm of the gradient, before clipping, of this epoch."""
+        return self._compiled_training().gradient_norm
+
+    @property
+    def num_skipped(self) -> tf.Variable:
+        """How many steps were left out because they were not finite, since `compile`."""
+        return self._compiled_training().num_skipped
+
+    @property
+    def every_output(self) -> bool:
+        """Whether there is an output, and a loss, for every step."""
+        return self._compiled_training().every_output
+
+    def _compiled_training(self):
+        if self._untracked is None:
+            raise ValueError("You must call compile() before training or evaluating the model.")
+        return self._untracked
+
+    def step_losses(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """The loss at every step, `(batch, time)`; `(batch,)` without a time axis."""
+        outputs = tf.cast(outputs, tf.float32) if outputs.dtype.size < 4 else outputs
+        same_but_one = len(targets.shape) == len(outputs.shape) - 1 and outputs.shape[-1] == 1
+        targets = targets[..., None] if same_but_one else targets
+        return self._compiled_training().loss(targets, outputs)
+
+    @property
+    def from_logits(self) -> bool:
+        """Whether the loss takes the outputs as logits, not as probabilities."""
+        return self._compiled_training().from_logits
+
+    def feedback(self, inputs: tf.Tensor) -> Feedback | None:
+        """What the model is fed in this training step; `None` for pure teacher forcing."""
+        state = self._compiled_training()
+        policy = state.options.sampling
+        if state.feedback_seeds is None:
+            return None
+        seed = tf.cast(state.feedback_seeds.next(), tf.int32)
+        probability = policy.probability(self.optimizer.iterations.value)
+        return teacher_forcing.make_feedback(
+            probability, inputs, policy.draw, self.from_logits, seed
+        )
+
+    def train_step(self, data):
+        carried = self._compiled_training().carried["training"]
+        logs, states = training_step.training_step(self, data, carried and carried.read())
+        if carried:
+            carried.write(states)
+        return logs
+
+    def test_step(self, data):
+        carried = self._compiled_training().carried["evaluation"]
+        logs, states = training_step.evaluation_step(self, data, carried and carried.read())
+        if carried:
+            carried.write(states)
+        return logs
+
+    def reset_metrics(self) -> None:
+        super().reset_metrics()
+        if self._untracked is not None:
+            self.gradient_norm.reset_state()
+
+    def batches(self, data: Any, *, for_training: bool) -> tf.data.Dataset:
+        """The batches that `data` comes to: those of a dataset, or the windows of a stream.
+
+        Args:
+            data: a `kerasrnn.Stream` (then `compile` needs a `window`), or a
+                `tf.data.Dataset` of `(inputs, targets[, sample_weight])`.
+                Where there is a `window`, each batch is one, states are
+                carried from batch to batch, and inputs may be
+                `{"inputs", "reset"}`, with booleans `(batch,)` that are true
+                where a sequence begins.
+            for_training: whether windows overlap as `stride` says.
+        """
+        options = self.training_options
+        if isinstance(data, Stream):
+            if options.window is None:
+                raise ValueError("A Stream is read in windows: compile with window=.")
+            window, stride = options.window, options.stride
+            if not for_training:
+                window = window.mean if isinstance(window, RandomWindow) else window
+                stride = None
+            data = data.windows(window, stride)
+        if not isinstance(data, tf.data.Dataset):
+            raise ValueError(
+                "data must be a tf.data.Dataset or a kerasrnn.Stream, "
+                f"got {type(data).__name__}."
+            )
+        if options.window is None:
+            return data
+        if for_training and options.overlapping:
+            self._check_overlap(data, options)
+        return streams.start_afresh(data)
+
+    def _check_overlap(self, data, options):
+        inputs = _inputs_of(data)
+        if inputs.shape[1] != options.window:
+            raise ValueError(
+                f"stride={options.stride} needs batches of window={options.window} steps, "
+                f"got {inputs.shape[1]}. Use a kerasrnn.Stream, which cuts them."
+            )
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        sample_weight: Any = None,
+        **options: Any,
+    ) -> keras.callbacks.History:
+        """Trains: `keras.Model.fit`, which also takes streams and continues what was cut off.
+
+        Args:
+            x: a `kerasrnn.Stream`, a `tf.data.Dataset` or arrays. With a
+                `window`, arrays `(sequences, time, ...)` are read as a stream
+                of `batch_size` sequences side by side.
+            y, batch_size, epochs, verbose, callbacks, validation_split,
+                sample_weight: as in Keras.
+            validation_data: a stream, a dataset, or a tuple of arrays.
+            **options: `run_dir`, `resume` and `checkpoint_every`, see
+                `kerasrnn.train`; the rest as in Keras.
+
+        Returns:
+            A `History`. `gradient_norm` in it is the mean of the norms before
+            clipping.
+        """
+        if self.training_options.window is not None:
+            if validation_split:
+                raise ValueError(
+                    "Use validation_data: a window cannot go with validation_split."
+                )
+            x = self._windows(x, y, sample_weight, batch_size, for_training=True)
+            size, y, sample_weight, batch_size = batch_size, None, None, None
+            if validation_data is not None:
+                validation = validation_data
+                if not isinstance(validation, tuple):
+                    validation = (validation,)
+                x_val, y_val, weight_val = (*validation, None, None)[:3]
+                validation_data = self._windows(
+                    x_val, y_val, weight_val, size, for_training=False
+                )
+        self.prepare(self._example(x, y))
+        with clear_errors():
+            return super().fit(
+                x,
+                y,
+                batch_size=batch_size,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=callbacks,
+                validation_split=validation_split,
+                validation_data=validation_data,
+                sample_weight=sample_weight,
+                **options,
+            )
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: Any = None,
+        **options: Any,
+    ):
+        """Loss and metrics: `keras.Model.evaluate`, which also takes streams.
+
+        With a `window`, states are carried over the whole of the data, so that
+        nothing is forgotten at the boundaries.
+        """
+        if self.training_options.window is not None:
+            x = self._windows(x, y, sample_weight, batch_size, for_training=False)
+            y = sample_weight = batch_size = None
+        if not options.get("_use_cached_eval_dataset"):
+            self.prepare(self._example(x, y))
+        with clear_errors():
+            return super().evaluate(
+                x,
+                y,
+                batch_size=batch_size,
+                verbose=verbose,
+                sample_weight=sample_weight,
+                **options,
+            )
+
+    def _windows(self, x, y, sample_weight, batch_size, *, for_training):
+        if not isinstance(x, (Stream, tf.data.Dataset)):
+            if y is None:
+                raise ValueError("Arrays need targets: give y, or a kerasrnn.Stream.")
+            size = min(batch_size or 32, len(x))
+            x = Stream(list(x), list(y), sample_weight, batch_size=size)
+        return self.batches(x, for_training=for_training)
+
+    def _example(self, x, y):
+        """A dataset of such batches, to build from."""
+        if isinstance(x, Stream):
+            return self.batches(x, for_training=True)
+        if isinstance(x, tf.data.Dataset):
+            return x
+        if isinstance(x, keras.utils.PyDataset):
+            return tf.data.Dataset.from_tensors(x[0])
+        if y is None or not hasattr(x, "__getitem__"):
+            raise ValueError(
+                "data must be a tf.data.Dataset, a kerasrnn.Stream, a keras.utils.PyDataset or "
+                f"arrays with targets, got {type(x).__name__}."
+            )
+        return tf.data.Dataset.from_tensors((x[:1], y[:1]))
+
+    def carried_states(self) -> list:
+        """The states that training would carry on; empty where it carries none."""
+        carried = self._compiled_training().carried["training"]
+        return carried.read() if carried else []
+
+    def keep_carried_states(self, states: list) -> None:
+        """Keeps the states of an explicit loop, for checkpoints."""
+        carried = self._compiled_training().carried["training"]
+        if carried:
+            carried.write(states)
+
+    def prepare(self, batches: tf.data.Dataset) -> None:
+        super().prepare(batches)
+        self._compiled_training().prepare(self, batches)
+
+    def extra_variables(self) -> list[tf.Variable]:
+        return self._compiled_training().variables()
+
+    def get_compile_config(self) -> dict:
+        config = super().get_compile_config()
+        if self._untracked is not None:
+            config["training_options"] = keras.saving.serialize_keras_object(
+                self.training_options
+            )
+        return config
+
+    def compile_from_config(self, config: dict) -> None:
+        config = keras.saving.deserialize_keras_object(config)
+        options = config.pop("training_options").__dict__
+        names = ("optimizer", "loss", "metrics", "weighted_metrics")
+        config = {k: v for k, v in config.items() if k != "loss_weights"}
+        self.compile(**{k: config.pop(k) for k in names}, **options, **config)
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
+
+def _inputs_of(batches):
+    inputs, *_ = keras.utils.unpack_x_y_sample_weight(batches.element_spec)
+    return inputs["inputs"] if isinstance(inputs, dict) else inputs
+
+
+class _Training:
+    """What training needs and no checkpoint of the model itself should hold."""
+
+    def __init__(self, options: TrainingOptions, loss):
+        self.options = options
+        self.gradient_norm = keras.metrics.Mean("gradient_norm")
+        self.num_skipped = tf.Variable(0, trainable=False, dtype=tf.int64)
+        loss = keras.losses.get(loss)
+        configured = loss.get_config() if isinstance(loss, keras.losses.Loss) else {}
+        self.from_logits = bool(configured.get("from_logits", False))
+        self.loss = loss.call if isinstance(loss, keras.losses.Loss) else loss
+        self.every_output = True
+        self.carried: dict[str, _Carried | None] = {"training": None, "evaluation": None}
+        self.feedback_seeds: keras.random.SeedGenerator | None = None
+        if not options.sampling.feeds_only_the_truth:
+            self.feedback_seeds = keras.random.SeedGenerator()
+
+    def prepare(self, model, batches):
+        inputs = _inputs_of(batches)
+        outputs = model(tf.zeros([n or 1 for n in inputs.shape], inputs.dtype))
+        self.every_output = len(outputs.shape) > 2 and outputs.shape[1] == (
+            inputs.shape[1] or 1
+        )
+        if self.options.window is not None and self.carried["training"] is None:
+            self.carried = {name: _Carried(model.initial_states(0)) for name in self.carried}
+
+    def variables(self):
+        variables = [v.value for v in self.gradient_norm.variables] + [self.num_skipped]
+        if self.feedback_seeds is not None:
+            variables.append(self.feedback_seeds.state.value)
+        carried = self.carried["training"]
+        return variables + (carried.variables if carried else [])
+
+
+class _Carried:
+    """States between two calls of `train_step`; the batch size may be any."""
+
+    def __init__(self, states):
+        self.structure = states
+        self.batch_size = tf.Variable(0, trainable=False)
+        self.flat = [
+            tf.Variable(s, trainable=False, shape=[None, *s.shape[1:]])
+            for s in tf.nest.flatten(states)
+        ]
+
+    @property
+    def variables(self):
+        return [self.batch_size, *self.flat]
+
+    def read(self):
+        # The slice is the whole. It hides from TensorFlow's optimizer that the same graph
+        # assigns states of a known shape, which it takes for the shape that is read.
+        size = tf.identity(self.batch_size)
+        flat = [v[:size] for v in self.flat]
+        return tf.nest.pack_sequence_as(self.structure, flat)
+
+    def write(self, states):
+        flat = tf.nest.flatten(states)
+        self.batch_size.assign(tf.shape(flat[0])[0])
+        for variable, state in zip(self.flat, flat, strict=True):
+            variable.assign(state)

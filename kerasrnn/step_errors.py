@@ -1,0 +1,64 @@
+"""What a training step finds wrong inside its graph, said as a clear error."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import tensorflow as tf
+
+NOT_FINITE = "kerasrnn: not finite"
+BATCH_SIZE = "kerasrnn: batch size"
+PARTS = "kerasrnn: parts"
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turns what a step finds wrong inside its graph into the error that says so.
+
+    Raises:
+        FloatingPointError: for a loss or a gradient that is not finite.
+        ValueError: for a batch size that changes while states are carried, or
+            a batch that cannot be split into `accumulation_steps` parts.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        message = str(error)
+        make: Callable | None = next(
+            (f for key, f in _MESSAGES.items() if key in message), None
+        )
+        if make is None:
+            raise
+        values = re.findall(r"[\[\n]([^\[\]\n]+)", message[message.index("kerasrnn: ") :])
+        raise make(*values) from None
+
+
+def _not_finite(step, loss, norm, *_):
+    return FloatingPointError(
+        f"step {step} is not finite: its loss is {loss.removeprefix('-')}, the norm of its "
+        f"gradient {norm.removeprefix('-')}. "
+        "The weights are those of the step before. Lower the learning rate, use clip_norm, "
+        'or compile with non_finite="skip" to leave such steps out.'
+    )
+
+
+def _batch_size_changed(before, now, *_):
+    return ValueError(
+        f"the batch size changed from {before} to {now} while states are carried from batch "
+        "to batch. Keep it, mark the beginning of sequences with reset, or use "
+        "carry_state=False."
+    )
+
+
+def _parts_differ(size, parts, *_):
+    return ValueError(
+        f"A batch of {size} sequences cannot be split into accumulation_steps={parts} "
+        "equal parts."
+    )
+
+
+_MESSAGES = {
+    NOT_FINITE: _not_finite,
+    BATCH_SIZE: _batch_size_changed,
+    PARTS: _parts_differ,
+}

@@ -1,0 +1,26 @@
+"""The README's training snippets, run as they stand."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_the_training_snippets_run(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib", reason="the last snippet draws a plot")
+    monkeypatch.chdir(tmp_path)
+    section = README.read_text(encoding="utf-8").split("## Train over long sequences")[1]
+    section = section.split("\n## ")[0]
+    snippets = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert len(snippets) == 4
+    names: dict = {}
+    weights = []
+    for snippet in snippets:
+        exec(snippet, names)
+        weights.append([w.tolist() for w in names["model"].get_weights()])
+    assert weights[0] == weights[1]
+    assert names["history"].history["bits_per_character"][-1] < 3
+    assert (tmp_path / "exposure_bias.png").exists()
+    assert (tmp_path / "runs" / "hamlet" / "checkpoints").is_dir()
