@@ -5,8 +5,9 @@
 Each row is a process of its own: two passes over one sequence of random ids,
 through an embedding, a `VanillaRNN` of 128 units and a softmax over 64 ids.
 Memory is the peak of the whole process, most of it TensorFlow's own (the first
-row trains on ten steps); time is that of the second pass. On one tape (full BPTT), `recompute=True`
-keeps about sqrt(T) states, and the gradient is compared with that without.
+row trains on ten steps); time is that of the second pass. On one tape (full
+BPTT), `recompute=True` keeps about sqrt(T) states, and the gradient is compared
+with that without.
 """
 
 import argparse
@@ -24,7 +25,9 @@ import numpy as np
 UNITS, NUM_IDS, WINDOW = 128, 64, 100
 # (steps, window, recompute)
 STREAMS = [(steps, min(steps, WINDOW), False) for steps in (10, 10**4, 10**5, 10**6)]
-TAPES = [(steps, steps, recompute) for steps in (10**4, 10**5) for recompute in (False, True)]
+TAPES = [
+    (steps, steps, recompute) for steps in (10**4, 10**5, 10**6) for recompute in (False, True)
+]
 
 
 def peak_mib() -> float:

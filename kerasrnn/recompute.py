@@ -37,6 +37,8 @@ def recomputed_gradients(model, window, states, denominator, scale):
     flat_states = tf.nest.flatten(states)
 
     def forward(k, loss, flat, kept, kept_random):
+        # The last state is a slice that would keep all states of its segment in memory.
+        flat = [tf.raw_ops.DeepCopy(x=s) for s in flat]
         kept = [a.write(k, s) for a, s in zip(kept, flat, strict=True)]
         kept_random = [a.write(k, v) for a, v in zip(kept_random, random, strict=True)]
         piece, outcome = run(k, tf.nest.pack_sequence_as(states, flat))
@@ -75,7 +77,7 @@ def recomputed_gradients(model, window, states, denominator, scale):
 
     start = (num_segments - 1, [tf.zeros_like(s) for s in last])
     start += ([tf.zeros_like(v) for v in variables],)
-    _, _, total = tf.while_loop(lambda k, *_: k >= 0, backward, start)
+    _, _, total = tf.while_loop(lambda k, *_: k >= 0, backward, start, parallel_iterations=1)
     for variable, value in zip(random, after, strict=True):
         variable.assign(value)
     total = [_as_rows(g) if rows else g for g, rows in zip(total, sparse, strict=True)]

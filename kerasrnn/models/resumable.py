@@ -31,13 +31,15 @@ class ResumableModel(keras.Model):
     def prepare(self, batches: tf.data.Dataset) -> None:
         """Builds the model, its metrics and its optimizer for such batches."""
         spec = keras.utils.unpack_x_y_sample_weight(batches.element_spec)
-        inputs, targets = tf.nest.map_structure(
-            lambda s: tf.zeros([n or 1 for n in s.shape], s.dtype), spec[:2]
-        )
+        inputs, targets = tf.nest.map_structure(self.smallest_example, spec[:2])
         outputs = self(inputs)
         self.optimizer.build(self.trainable_variables)
         self.compute_metrics(inputs, targets, outputs)
         self.reset_metrics()
+
+    def smallest_example(self, spec: tf.TensorSpec) -> tf.Tensor:
+        """Zeros such as the batches of a dataset hold, of one example."""
+        return tf.zeros([1, *(n or 1 for n in spec.shape[1:])], spec.dtype)
 
     def extra_variables(self) -> list[tf.Variable]:
         """What training changes besides weights, optimizer and metrics."""

@@ -387,6 +387,11 @@ class TrainableModel(ResumableModel):
         super().prepare(batches)
         self._compiled_training().prepare(self, batches)
 
+    def smallest_example(self, spec: tf.TensorSpec) -> tf.Tensor:
+        example = super().smallest_example(spec)
+        windowed = self.training_options.window is not None and len(spec.shape) > 1
+        return example[:, :1] if windowed else example
+
     def extra_variables(self) -> list[tf.Variable]:
         return self._compiled_training().variables()
 
@@ -431,11 +436,9 @@ class _Training:
             self.feedback_seeds = keras.random.SeedGenerator()
 
     def prepare(self, model, batches):
-        inputs = _inputs_of(batches)
-        outputs = model(tf.zeros([n or 1 for n in inputs.shape], inputs.dtype))
-        self.every_output = len(outputs.shape) > 2 and outputs.shape[1] == (
-            inputs.shape[1] or 1
-        )
+        inputs = model.smallest_example(_inputs_of(batches))
+        outputs = model(inputs)
+        self.every_output = len(outputs.shape) > 2 and outputs.shape[1] == inputs.shape[1]
         if self.options.window is not None and self.carried["training"] is None:
             self.carried = {name: _Carried(model.initial_states(0)) for name in self.carried}
 
