@@ -224,8 +224,8 @@ class RunCallbacks(keras.callbacks.CallbackList):
         if batch < self._done:
             return
         super().on_train_batch_end(batch, logs)
-        self.run.step = batch + 1
-        if self.run.step % self.run.checkpoint_every == 0:
+        every, before, self.run.step = self.run.checkpoint_every, self.run.step, batch + 1
+        if self.run.step // every > before // every:
             self.run.save(self.callbacks)
 
     def on_epoch_end(self, epoch, logs=None):

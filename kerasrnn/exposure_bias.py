@@ -110,6 +110,7 @@ def exposure_bias(
         feedback = teacher_forcing.make_feedback(1.0, rest, draw, model.from_logits, seed)
         forced = model(rest, states=states)
         own = model(rest, states=states, feedback=feedback)
+        forced, own = tf.cast(forced, tf.float32), tf.cast(own, tf.float32)
         return model.step_losses(expected, forced), model.step_losses(expected, own)
 
     sums, count = np.zeros((2, time - context + 1)), len(inputs)

@@ -86,7 +86,8 @@ def training_step(model, data, carried: list | None) -> tuple[dict, list | None]
         with _rescaled_learning_rate(model, window):
             optimizer.apply(gradients, model.trainable_variables)
         logs = update_metrics(model, window, outcome, num_counted)
-        model.gradient_norm.update_state(norm)
+        known = tf.math.is_finite(norm)  # not so where scaled gradients overflow
+        model.gradient_norm.update_state(tf.where(known, norm, 0.0), tf.cast(known, tf.float32))
         return logs, outcome.states
 
     # An overflow of scaled gradients is no mishap: the optimizer skips it and lowers the scale.

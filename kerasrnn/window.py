@@ -108,6 +108,8 @@ def run_window(
         feedback = model.feedback(window.inputs) if training else None
         outputs, carried = model(window.inputs, states=states, feedback=feedback, **call)
         penalties = model.losses
+    if outputs.dtype.size < 4:  # losses and metrics in single precision
+        outputs = tf.cast(outputs, tf.float32)
     losses = model.step_losses(window.targets, outputs)
     if window.sample_weight is not None:
         losses = losses * tf.cast(window.sample_weight, losses.dtype)

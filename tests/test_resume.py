@@ -17,6 +17,7 @@ from kerasrnn import checkpoints
 from tests import resumed_run
 
 ROOT = Path(__file__).parent.parent
+WAYS = ["fit", "train", "classifier"]
 
 
 def start(way, run_dir, weights, delay):
@@ -29,17 +30,16 @@ def start(way, run_dir, weights, delay):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The ends of runs that were never killed; `fit` and `train` come to the same."""
-    folder = tmp_path_factory.mktemp("whole")
-    ends = {}
-    for way in ("fit", "classifier"):
-        assert start(way, folder / way, folder / f"{way}.npz", -1) == 0
+    """The end of a run that was never killed, for each way."""
+    folder, ends = tmp_path_factory.mktemp("whole"), {}
+    for way in WAYS:
         ends[way] = folder / f"{way}.npz"
-    return {**ends, "train": ends["fit"]}
+        assert start(way, folder / way, ends[way], -1) == 0
+    return ends
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["fit", "train", "classifier"])
+@pytest.mark.parametrize("way", WAYS)
 def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(whole, tmp_path, way):
     delays = np.random.default_rng(list(way.encode())).uniform(0.2, 3.0, size=2)
     for delay in delays:
@@ -97,6 +97,41 @@ def test_a_finished_run_goes_on_for_more_epochs(finished, run_dir):
     assert len(history.history["loss"]) == 2
     assert history.history["loss"][0] == finished[2].history["loss"][0]
     assert history.epoch == [0, 1]
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 2])
+def test_an_error_in_the_middle_loses_nothing(tmp_path, steps_per_execution):
+    class Fail(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch >= 4:
+                raise RuntimeError("stopped here")
+
+    def compiled():
+        keras.utils.set_random_seed(1)
+        model = resumed_run.sequence_model()
+        options = model.training_options.__dict__
+        model.compile(
+            model.optimizer,
+            model.loss,
+            metrics=["accuracy"],
+            steps_per_execution=steps_per_execution,
+            **options,
+        )
+        return model
+
+    with pytest.raises(RuntimeError, match="stopped here"):
+        fit(tmp_path, compiled(), callbacks=[Fail()])
+    steps = []
+    reports = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: steps.append(batch)
+    )
+    model, history = fit(tmp_path, compiled(), callbacks=[reports])
+    assert steps[0] in (4, 5)  # from there on, and not again
+    assert steps[-1] >= 8
+    whole, history_of_whole = fit(tmp_path / "whole", compiled())
+    assert history.history == history_of_whole.history
+    for a, b in zip(model.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_resume_false_begins_anew(finished, run_dir):

@@ -63,10 +63,11 @@ class ResumableModel(keras.Model):
         self,
         x: Any = None,
         y: Any = None,
-        *,
+        batch_size: int | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
         callbacks: Any = None,
+        *,
         steps_per_epoch: int | None = None,
         run_dir: str | Path | None = None,
         resume: bool = True,
@@ -76,8 +77,8 @@ class ResumableModel(keras.Model):
         """`keras.Model.fit`, which with a `run_dir` can be killed and called again.
 
         Args:
-            x, y, epochs, verbose, callbacks, steps_per_epoch, **options: as in
-                Keras. With a `run_dir`, `x` is a `tf.data.Dataset` that gives
+            x, y, batch_size, epochs, verbose, callbacks, steps_per_epoch,
+                **options: as in Keras. With a `run_dir`, `x` is a `tf.data.Dataset` that gives
                 the same batches each time, shuffled by a seed or not at all.
             run_dir: a folder for checkpoints. Default: `None`, none are made.
             resume: whether to go on from a checkpoint there. `False` begins
@@ -94,26 +95,34 @@ class ResumableModel(keras.Model):
         """
         if isinstance(x, tf.data.Dataset):
             options.setdefault("shuffle", False)  # a dataset shuffles itself
-        common = {"verbose": verbose, "steps_per_epoch": steps_per_epoch, **options}
         if run_dir is None:
-            return super().fit(x, y, epochs=epochs, callbacks=callbacks, **common)
+            return super().fit(
+                x,
+                y,
+                batch_size=batch_size,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=callbacks,
+                steps_per_epoch=steps_per_epoch,
+                **options,
+            )
         run = start_run(self, x, run_dir, epochs, steps_per_epoch, checkpoint_every, resume)
         if run.resumed and run.finished and not run.stopped:
             return finished_history(run, callbacks, verbose)
-        common["steps_per_epoch"] = run.steps_per_epoch
         self._num_to_skip = run.step
         try:
             return super().fit(
                 x.repeat().skip(run.epoch * run.steps_per_epoch + run.step),
                 epochs=run.epoch if run.stopped else epochs,
                 initial_epoch=run.epoch,
+                verbose=verbose,
                 callbacks=RunCallbacks(run, callbacks, verbose),
-                **common,
+                steps_per_epoch=run.steps_per_epoch,
+                **options,
             )
         finally:
-            if run.resumed or self._num_to_skip:
-                self._num_to_skip = 0
-            self.train_function = None
+            self._num_to_skip = 0
+            self.train_function = None  # it may be the one that skips
 
 
 def start_run(
@@ -142,7 +151,7 @@ def start_run(
         if steps_per_epoch < 1:
             raise ValueError(
                 f"run_dir={str(run_dir)!r} needs to know how many batches an epoch has. "
-                "Give steps_per_epoch."
+                "Use dataset.apply(tf.data.experimental.assert_cardinality(...))."
             )
     model.prepare(batches)
     return TrainingRun(

@@ -180,7 +180,6 @@ class TrainableModel(ResumableModel):
 
     def step_losses(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """The loss at every step, `(batch, time)`; `(batch,)` without a time axis."""
-        outputs = tf.cast(outputs, tf.float32) if outputs.dtype.size < 4 else outputs
         same_but_one = len(targets.shape) == len(outputs.shape) - 1 and outputs.shape[-1] == 1
         targets = targets[..., None] if same_but_one else targets
         return self._compiled_training().loss(targets, outputs)
