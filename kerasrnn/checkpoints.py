@@ -13,6 +13,7 @@ import tensorflow as tf
 
 _PREFIX, _SUFFIX = "step-", ".npz"
 _NUM_KEPT = 2
+_NEW = object()
 
 
 def save(folder: Path, step: int, arrays: dict[str, np.ndarray], notes: dict) -> Path:
@@ -99,9 +100,9 @@ class TrainingRun:
         self.model, self.folder = model, Path(run_dir) / "checkpoints"
         self.epochs, self.steps_per_epoch = epochs, steps_per_epoch
         self.checkpoint_every = checkpoint_every
-        self.epoch, self.step, self.stopped = 0, 0, False
+        self.epoch, self.step, self.stopped, self.ended = 0, 0, False, False
         self.variables = _variables(model)
-        self.configuration = _plain({**describe(model), "steps_per_epoch": steps_per_epoch})
+        self.configuration = plain({**describe(model), "steps_per_epoch": steps_per_epoch})
         self._loaded: dict[str, Any] | None = None
         self.folder.mkdir(parents=True, exist_ok=True)
         for unfinished in self.folder.glob(".writing-*"):
@@ -135,13 +136,9 @@ class TrainingRun:
                 "Use another run_dir, or resume=False to begin anew."
             )
         self.epoch, self.step = notes["epoch"], notes["step"]
-        self.stopped = notes["stopped"]
+        self.stopped, self.ended = notes["stopped"], notes["ended"]
         self._loaded = {"arrays": arrays, "notes": notes}
         self.assign_variables()
-        version, internal, gauss = notes["python_random"]
-        random.setstate((version, tuple(internal), gauss))
-        name, position, has_gauss, cached = notes["numpy_random"]
-        np.random.set_state((name, arrays["numpy_random"], position, has_gauss, cached))
 
     def assign_variables(self) -> None:
         """Gives the variables of the model the values of the checkpoint that was found."""
@@ -153,20 +150,45 @@ class TrainingRun:
             variable.assign(value.view(dtype) if value.dtype.kind == "V" else value)
 
     def assign_callbacks(self, callbacks: list[keras.callbacks.Callback]) -> None:
-        """Gives callbacks the attributes they had when the checkpoint was made."""
+        """Gives callbacks, and the global generators, the state they had at the checkpoint.
+
+        Raises:
+            ValueError: if a callback is missing that had come to a state of its own.
+        """
         if self._loaded is None:
             return
-        arrays, states = self._loaded["arrays"], self._loaded["notes"]["callbacks"]
-        for callback, (kind, state) in zip(callbacks, states, strict=False):
-            if kind == type(callback).__name__:
+        arrays, notes = self._loaded["arrays"], self._loaded["notes"]
+        remaining = list(callbacks)
+        for kind, state in notes["callbacks"]:
+            same = (c for c in remaining if type(c).__name__ == kind)
+            callback = next(same, None)
+            if callback is not None:
+                remaining.remove(callback)
                 vars(callback).update(_decode(state, arrays))
+            elif state:
+                raise ValueError(
+                    f"The run in {self.folder.parent} had a callback {kind}, which is missing "
+                    "now. Give the same callbacks, or use resume=False to begin anew."
+                )
+        version, internal, gauss = notes["python_random"]
+        random.setstate((version, tuple(internal), gauss))
+        name, position, has_gauss, cached = notes["numpy_random"]
+        np.random.set_state((name, arrays["numpy_random"], position, has_gauss, cached))
 
     def forget(self) -> None:
         """Lets go of what was loaded, when all of it is in place."""
         self._loaded = None
 
-    def save(self, callbacks: list[keras.callbacks.Callback]) -> None:
-        """Writes a checkpoint of everything as it is now."""
+    def save(
+        self, callbacks: list[keras.callbacks.Callback], initial: list[dict] | None = None
+    ) -> None:
+        """Writes a checkpoint of everything as it is now.
+
+        Args:
+            callbacks: their attributes are saved.
+            initial: the attributes that callbacks had at first; what has not
+                changed since is left to whoever makes them again.
+        """
         arrays = {f"variable/{n}": v.numpy() for n, v in enumerate(self.variables)}
         name, arrays["numpy_random"], *numpy_random = np.random.get_state()
         notes = {
@@ -175,11 +197,17 @@ class TrainingRun:
             "epoch": self.epoch,
             "step": self.step,
             "stopped": self.stopped,
+            "ended": self.ended,
             "python_random": random.getstate(),
             "numpy_random": [name, *numpy_random],
             "callbacks": [
-                (type(callback).__name__, _encode_attributes(callback, arrays))
-                for callback in callbacks
+                (
+                    type(callback).__name__,
+                    _without(_encode_attributes(callback, arrays), before),
+                )
+                for callback, before in zip(
+                    callbacks, initial or [{}] * len(callbacks), strict=True
+                )
             ],
         }
         save(self.folder, self.epoch * self.steps_per_epoch + self.step, arrays, notes)
@@ -203,6 +231,7 @@ class RunCallbacks(keras.callbacks.CallbackList):
             steps=run.steps_per_epoch,
             model=run.model,
         )
+        self._initial = [_encode_attributes(callback, {}) for callback in self.callbacks]
         self._done = run.step  # steps of the first epoch that are not to be repeated
 
     def on_train_begin(self, logs=None):
@@ -225,20 +254,22 @@ class RunCallbacks(keras.callbacks.CallbackList):
             return
         super().on_train_batch_end(batch, logs)
         every, before, self.run.step = self.run.checkpoint_every, self.run.step, batch + 1
-        if self.run.step // every > before // every:
-            self.run.save(self.callbacks)
+        last = self.run.step >= self.run.steps_per_epoch  # on_epoch_end comes soon
+        if not last and self.run.step // every > before // every:
+            self.run.save(self.callbacks, self._initial)
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)
         self._done = 0
-        self.run.epoch, self.run.step = epoch + 1, 0
+        self.run.epoch, self.run.step, self.run.ended = epoch + 1, 0, False
         self.run.stopped = bool(self.run.model.stop_training)
-        self.run.save(self.callbacks)
+        self.run.save(self.callbacks, self._initial)
 
     def on_train_end(self, logs=None):
         super().on_train_end(logs)
         self.run.forget()
-        self.run.save(self.callbacks)
+        self.run.ended = True
+        self.run.save(self.callbacks, self._initial)
 
 
 def describe(model: keras.Model) -> dict:
@@ -248,9 +279,7 @@ def describe(model: keras.Model) -> dict:
         configuration["architecture"] = model.get_config()
     except NotImplementedError:
         configuration["architecture"] = {}
-    if model.optimizer is not None:
-        kind = type(model.optimizer).__name__
-        configuration["optimizer"] = {"class": kind, **model.optimizer.get_config()}
+    configuration["optimizer"] = model.compiled_optimizer()
     compiled = model.get_compile_config()
     configuration["training"] = {k: v for k, v in compiled.items() if k != "optimizer"}
     return configuration
@@ -267,16 +296,18 @@ def find_difference(a: Any, b: Any) -> str | None:
     return None if a == b else ""
 
 
-def _plain(configuration: Any) -> Any:
-    """As JSON holds it, and without names, which depend on what was made before."""
+def plain(configuration: Any) -> Any:
+    """A configuration as JSON holds it, without names, which depend on what came before."""
     if isinstance(configuration, dict):
-        return {str(k): _plain(v) for k, v in configuration.items() if k != "name"}
+        if str(configuration.get("class_name")).endswith("DTypePolicy"):
+            return configuration["config"]["name"]
+        return {str(k): plain(v) for k, v in configuration.items() if k != "name"}
     if isinstance(configuration, (list, tuple)):
-        return [_plain(v) for v in configuration]
+        return [plain(v) for v in configuration]
     if isinstance(configuration, (np.floating, np.integer)):
         return configuration.item()
-    plain = isinstance(configuration, (str, int, float, bool, type(None)))
-    return configuration if plain else repr(type(configuration))
+    simple = isinstance(configuration, (str, int, float, bool, type(None)))
+    return configuration if simple else repr(type(configuration))
 
 
 def _variables(model) -> list[tf.Variable]:
@@ -300,6 +331,10 @@ def _encode_attributes(callback, arrays) -> dict:
             except TypeError:
                 continue
     return encoded
+
+
+def _without(state: dict, initial: dict) -> dict:
+    return {name: value for name, value in state.items() if initial.get(name, _NEW) != value}
 
 
 def _encode(value, arrays):

@@ -71,7 +71,7 @@ def exposure_bias(
     Both read the first `context` inputs as they are. From there on the one is
     fed the true inputs, the other its own previous outputs. Horizon 1 is the
     output after the last true input that both have read, so the gap begins at
-    0 and shows how errors feed on themselves.
+    0 and shows how errors feed on themselves. Masked steps do not count.
 
     Args:
         model: compiled.
@@ -110,18 +110,22 @@ def exposure_bias(
         feedback = teacher_forcing.make_feedback(1.0, rest, draw, model.from_logits, seed)
         forced = model(rest, states=states)
         own = model(rest, states=states, feedback=feedback)
-        forced, own = tf.cast(forced, tf.float32), tf.cast(own, tf.float32)
-        return model.step_losses(expected, forced), model.step_losses(expected, own)
+        mask = model.compute_mask(rest)
+        used = tf.ones(tf.shape(rest)[:2]) if mask is None else tf.cast(mask, tf.float32)
+        both = [
+            tf.cast(model.step_losses(expected, tf.cast(outputs, tf.float32)), tf.float32)
+            for outputs in (forced, own)
+        ]
+        return [tf.reduce_sum(used * losses, 0) for losses in both], tf.reduce_sum(used, 0)
 
-    sums, count = np.zeros((2, time - context + 1)), len(inputs)
+    sums, used, count = np.zeros((2, time - context + 1)), 0.0, len(inputs)
     progress = keras.utils.Progbar(count) if count > batch_size else None
     for start in range(0, count, batch_size):
         rows = slice(start, start + batch_size)
-        sums += [
-            tf.reduce_sum(kind, 0).numpy()
-            for kind in losses(inputs[rows], targets[rows], tf.constant([seed, start]))
-        ]
+        batch_sums, batch_used = losses(inputs[rows], targets[rows], tf.constant([seed, start]))
+        sums += np.stack([s.numpy() for s in batch_sums])
+        used = used + batch_used.numpy()
         if progress:
             progress.update(min(start + batch_size, count))
-    forced, own = (sums / count).tolist()
+    forced, own = (sums / np.maximum(used, 1)).tolist()
     return ExposureBias(forced, own, count)

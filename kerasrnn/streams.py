@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasrnn.checks import check_positive_integer
+
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 @dataclasses.dataclass(frozen=True)
@@ -19,14 +21,14 @@ class RandomWindow:
     multiplied by its length over `mean`, so that short windows do not count
     for more. Unlike `RandomizedTruncation` this leaves the gradient biased.
 
-    Lengths are stretched by a common factor, close to 1, so that every epoch
-    has the same number of windows and reads every step once.
+    The lengths drawn for an epoch are stretched by a common factor, so that
+    every epoch has the same number of windows and reads every step once.
 
     Args:
         mean: positive integer, steps.
         standard_deviation: of the noise, in steps. Default: 5.
         full_probability: in [0, 1]. Default: 0.95.
-        min_length: shortest window, in steps. Default: 5.
+        min_length: shortest length that is drawn, in steps. Default: 5.
         seed: of the draws. Default: 0.
 
     Raises:
@@ -63,14 +65,23 @@ class RandomWindow:
 
     def boundaries(self, length: int, epoch: int) -> list[int]:
         """Where the windows of an epoch begin and end: 0, ..., `length`."""
-        expected = self.mean * (1 + self.full_probability) / 2
-        num_windows = max(1, round(length / expected))
-        rng = np.random.default_rng((self.seed, epoch))
-        full = rng.random(num_windows) < self.full_probability
+        first = self._draw(np.random.default_rng((self.seed, 0)), length)
+        num_windows = min(1 + int(np.searchsorted(np.cumsum(first), length)), length)
+        drawn = self._draw(np.random.default_rng((self.seed, epoch)), length)[:num_windows]
+        ends = np.cumsum(drawn)
+        bounds = [0]
+        for number, end in enumerate(np.round(ends * length / ends[-1]).astype(int), 1):
+            latest = length - (num_windows - number)  # each window has a step at least
+            bounds.append(min(max(int(end), bounds[-1] + 1), latest))
+        return bounds
+
+    def _draw(self, rng, length):
+        """Lengths that cover `length` steps for sure, before they are stretched."""
+        num_draws = -(-length // self.min_length)
+        full = rng.random(num_draws) < self.full_probability
         lengths = np.where(full, self.mean, self.mean / 2)
-        lengths = lengths + rng.normal(scale=self.standard_deviation, size=num_windows)
-        ends = np.cumsum(np.maximum(lengths, self.min_length))
-        return [0, *np.round(ends * length / ends[-1]).astype(int).tolist()]
+        noise = rng.normal(scale=self.standard_deviation, size=num_draws)
+        return np.maximum(lengths + noise, self.min_length)
 
     def get_config(self) -> dict:
         """The constructor's arguments."""
@@ -140,7 +151,8 @@ class Stream:
             map(len, inputs)
         ):
             raise ValueError("sample_weight must be as many and as long as inputs.")
-        self.inputs, self.targets, self.batch_size = list(inputs), list(targets), batch_size
+        self.inputs, self.targets = list(map(_as_array, inputs)), list(map(_as_array, targets))
+        self.batch_size = batch_size
         self.sample_weight = None if sample_weight is None else list(sample_weight)
 
     @classmethod
@@ -275,6 +287,10 @@ class Stream:
         return {"inputs": inputs, "reset": reset}, targets, weights
 
 
+def _as_array(sequence):
+    return sequence if hasattr(sequence, "dtype") else np.asarray(sequence)
+
+
 def start_afresh(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Batches of inputs as windows that reset all states where the dataset begins.
 
@@ -292,12 +308,6 @@ def start_afresh(dataset: tf.data.Dataset) -> tf.data.Dataset:
         return {**inputs, "reset": tf.cast(reset, tf.bool) | (number == 0)}, *others
 
     return dataset.enumerate().map(lambda number, *element: convert(number, element[0]))
-
-
-def check_positive_integer(name: str, value: int, otherwise: str = "") -> None:
-    """Raises a `ValueError` that names what is not a positive integer."""
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {name}={value!r}.{otherwise}")
 
 
 def check_window(window: int | RandomWindow | None, stride: int | None) -> None:

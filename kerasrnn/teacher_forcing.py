@@ -256,12 +256,12 @@ def make_feedback(
         if not ids:
             return tf.cast(output, inputs.dtype)
         if draw == "greedy":
-            return tf.argmax(output, -1, inputs.dtype)
+            return tf.cast(tf.argmax(output, -1), inputs.dtype)
         logits = tf.cast(output, tf.float32)
         logits = logits if from_logits else tf.math.log(logits)
         step_seed = tf.random.fold_in(seed, 2 * t + 1)
-        drawn = tf.random.stateless_categorical(logits, 1, step_seed, inputs.dtype)
-        return drawn[:, 0]
+        drawn = tf.random.stateless_categorical(logits, 1, step_seed)
+        return tf.cast(drawn[:, 0], inputs.dtype)
 
     return Feedback(tf.cast(probability, tf.float32), next_input, seed)
 
@@ -271,6 +271,7 @@ def run_with_feedback(
     inputs: tf.Tensor,
     states: Any,
     feedback: Feedback,
+    mask: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, Any]:
     """Runs a model step by step, on true inputs mixed with its own outputs.
 
@@ -280,6 +281,8 @@ def run_with_feedback(
         inputs: the true inputs, `(batch, time, ...)`.
         states: any nest of tensors.
         feedback: what to feed.
+        mask: booleans, `(batch, time)`. What was put out at a masked step is
+            not fed back; the true input is.
 
     Returns:
         The outputs, `(batch, time, ...)`, and the last states.
@@ -292,6 +295,8 @@ def run_with_feedback(
     true_inputs = tf.transpose(inputs, [1, 0, *range(2, len(inputs.shape))])
     coins = tf.random.stateless_uniform([length, batch_size], feedback.seed)
     own = coins < feedback.probability
+    if mask is not None:
+        own &= tf.transpose(tf.roll(mask, 1, axis=1))
     own = tf.reshape(own, [length, batch_size] + [1] * (len(inputs.shape) - 2))
 
     output, states = step(tf.constant(0), true_inputs[0], states)

@@ -31,7 +31,8 @@ def train(
 
     The same steps, metrics and callbacks as `model.fit`, and the same weights
     at the end; but the states pass from step to step as values, before your
-    eyes.
+    eyes. The step is always compiled, and runs once an execution: `run_eagerly`
+    and `steps_per_execution` are for `fit`.
 
     Args:
         model: compiled.
@@ -65,7 +66,7 @@ def train(
     run = None
     if run_dir is not None:
         run = start_run(model, batches, run_dir, epochs, None, checkpoint_every, resume)
-        if run.resumed and run.finished and not run.stopped:
+        if run.ended and run.finished:
             return finished_history(run, callbacks, verbose)
         listeners: Any = RunCallbacks(run, callbacks, verbose)
     else:
@@ -90,7 +91,7 @@ def train(
     listeners.on_train_begin()
     logs: dict = {}
     with clear_errors():
-        for epoch in range(first_epoch, first_epoch if run and run.stopped else epochs):
+        for epoch in range(first_epoch, first_epoch if run and run.finished else epochs):
             model.reset_metrics()
             listeners.on_epoch_begin(epoch)
             numbered: Iterable = enumerate(batches)
@@ -114,6 +115,8 @@ def train(
             listeners.on_epoch_end(epoch, epoch_logs)
             if model.stop_training:
                 break
+    if epochs > 0:  # the averages of use_ema=True, for example
+        model.optimizer.finalize_variable_values(model.trainable_weights)
     listeners.on_train_end(logs)
     return model.history
 

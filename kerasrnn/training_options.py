@@ -7,7 +7,8 @@ from typing import Any
 import keras
 
 from kerasrnn import teacher_forcing, truncation
-from kerasrnn.streams import RandomWindow, check_positive_integer, check_window
+from kerasrnn.checks import check_positive_integer
+from kerasrnn.streams import RandomWindow, check_window
 from kerasrnn.teacher_forcing import ScheduledSampling
 from kerasrnn.truncation import FullBPTT, RandomizedTruncation, TruncatedBPTT, Truncation
 

@@ -62,6 +62,8 @@ def training_step(model, data, carried: list | None) -> tuple[dict, list | None]
 
     strategy = tf.distribute.get_strategy()
     replicas = strategy.num_replicas_in_sync
+    if replicas > 1 and options.non_finite == "skip":
+        raise ValueError(f'non_finite="skip" needs a single replica, got {replicas}.')
     if replicas > 1:
         present = [g for g in gradients if g is not None]
         reduced = iter(tf.distribute.get_replica_context().all_reduce("SUM", present))

@@ -19,6 +19,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerasrnn.checks import check_positive_integer
+
 
 @dataclasses.dataclass(frozen=True)
 class Truncation:
@@ -96,11 +98,8 @@ class TruncatedBPTT(Truncation):
     window: int
 
     def __post_init__(self):
-        if not isinstance(self.window, int) or self.window < 1:
-            raise ValueError(
-                f"window must be a positive integer, got window={self.window!r}. "
-                'Use truncation="full" for full BPTT.'
-            )
+        check_positive_integer("window", self.window, ' Use truncation="full" for full BPTT.')
+        object.__setattr__(self, "window", int(self.window))
 
     def gates(self, length, batch_size=1, seed=None):
         t = tf.range(length)

@@ -1,7 +1,7 @@
 """A training run to kill: `python -m tests.resumed_run WAY RUN_DIR WEIGHTS DELAY`.
 
-It kills itself with SIGKILL after DELAY seconds of training (-1: never), at
-whatever it is doing then. Its end depends on everything that a checkpoint has
+It kills itself with SIGKILL DELAY seconds after the first step of training (-1:
+never), at whatever it is doing then. Its end depends on everything that a checkpoint has
 to hold: dropout, random gates, coins of scheduled sampling, Adam, the schedule
 of the learning rate, carried states, the order of shuffled batches, early
 stopping with its best weights, and numbers drawn from the global generators.
@@ -25,9 +25,10 @@ class KillAfter(keras.callbacks.Callback):
         super().__init__()
         self._timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL))
 
-    def on_train_begin(self, logs=None):
-        self._timer.daemon = True
-        self._timer.start()
+    def on_train_batch_end(self, batch, logs=None):
+        if not self._timer.is_alive():
+            self._timer.daemon = True
+            self._timer.start()
 
 
 class GlobalNoise(keras.callbacks.Callback):

@@ -41,10 +41,11 @@ def whole(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(whole, tmp_path, way):
-    delays = np.random.default_rng(list(way.encode())).uniform(0.2, 3.0, size=2)
+    delays = np.random.default_rng(list(way.encode())).uniform(0.4, 1.7, size=2)
     for delay in delays:
         status = start(way, tmp_path / "killed", tmp_path / "resumed.npz", delay)
         assert status == -signal.SIGKILL
+        assert checkpoints.list_checkpoints(tmp_path / "killed" / "checkpoints")
     assert start(way, tmp_path / "killed", tmp_path / "resumed.npz", -1) == 0
     assert not list((tmp_path / "killed").rglob(".writing-*"))
     with np.load(whole[way]) as expected, np.load(tmp_path / "resumed.npz") as resumed:
@@ -99,39 +100,108 @@ def test_a_finished_run_goes_on_for_more_epochs(finished, run_dir):
     assert history.epoch == [0, 1]
 
 
-@pytest.mark.parametrize("steps_per_execution", [1, 2])
-def test_an_error_in_the_middle_loses_nothing(tmp_path, steps_per_execution):
+class Stop(keras.callbacks.Callback):
+    """Fails at a given moment, as a process that is killed there leaves its folder."""
+
+    def __init__(self, moment):
+        super().__init__()
+        # At the second call of its kind; at the end there is only one.
+        self.calls = iter([True] if moment == "on_train_end" else [False, True])
+        setattr(self, moment, self.fail)
+
+    def fail(self, *_, **__):
+        if next(self.calls):
+            raise RuntimeError("stopped here")
+
+
+def compiled(steps_per_execution=1):
+    keras.utils.set_random_seed(1)
+    model = resumed_run.sequence_model()
+    model.compile(
+        model.optimizer,
+        model.loss,
+        metrics=["accuracy"],
+        steps_per_execution=steps_per_execution,
+        **model.training_options.__dict__,
+    )
+    return model
+
+
+@pytest.mark.parametrize("way", ["fit", "train"])
+@pytest.mark.parametrize("moment", ["on_test_begin", "on_train_end", "on_train_batch_end"])
+def test_a_run_that_stops_at_an_awkward_moment_loses_nothing(tmp_path, way, moment):
+    ends = []
+    for run_dir, callbacks in [("stopped", [Stop(moment)]), ("stopped", []), ("whole", [])]:
+        tokens = np.random.default_rng(0).integers(0, 9, size=200)
+        stream = kerasrnn.Stream.from_tokens(tokens, batch_size=4)
+        model = compiled()
+        train = model.fit if way == "fit" else lambda *a, **k: kerasrnn.train(model, *a, **k)  # noqa: B023
+        stopping = keras.callbacks.EarlyStopping(
+            "loss", mode="max", patience=2, restore_best_weights=True
+        )
+        options = {
+            "epochs": 2,
+            "verbose": 0,
+            "validation_data": stream,
+            "checkpoint_every": 3,  # of 9 steps
+            "run_dir": tmp_path / run_dir,
+            "callbacks": [stopping, *callbacks],
+        }
+        if callbacks:
+            with pytest.raises(RuntimeError, match="stopped here"):
+                train(stream, **options)
+            continue
+        history = train(stream, **options).history
+        ends.append((model.get_weights(), history))
+    assert ends[0][1] == ends[1][1]
+    for a, b in zip(ends[0][0], ends[1][0], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_several_steps_an_execution_resume_too(tmp_path):
     class Fail(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
-            if batch >= 4:
+            if batch >= 5:
                 raise RuntimeError("stopped here")
 
-    def compiled():
-        keras.utils.set_random_seed(1)
-        model = resumed_run.sequence_model()
-        options = model.training_options.__dict__
-        model.compile(
-            model.optimizer,
-            model.loss,
-            metrics=["accuracy"],
-            steps_per_execution=steps_per_execution,
-            **options,
-        )
-        return model
-
     with pytest.raises(RuntimeError, match="stopped here"):
-        fit(tmp_path, compiled(), callbacks=[Fail()])
+        fit(tmp_path, compiled(3), callbacks=[Fail()])
     steps = []
     reports = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: steps.append(batch)
     )
-    model, history = fit(tmp_path, compiled(), callbacks=[reports])
-    assert steps[0] in (4, 5)  # from there on, and not again
-    assert steps[-1] >= 8
-    whole, history_of_whole = fit(tmp_path / "whole", compiled())
+    model, history = fit(tmp_path, compiled(3), callbacks=[reports])
+    assert steps == [5, 8]  # the ends of executions, from the checkpoint on
+    whole, history_of_whole = fit(tmp_path / "whole", compiled(3))
     assert history.history == history_of_whole.history
     for a, b in zip(model.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match="needs steps_per_execution to divide the 9 steps"):
+        fit(tmp_path / "other", compiled(2))
+
+
+def test_arguments_of_callbacks_are_those_given_now(tmp_path):
+    def checkpoint(name):
+        return keras.callbacks.ModelCheckpoint(tmp_path / f"{name}.keras", monitor="loss")
+
+    fit(tmp_path, compiled(), callbacks=[checkpoint("before")])
+    fit(tmp_path, compiled(), callbacks=[checkpoint("after")], epochs=2)
+    assert (tmp_path / "after.keras").exists()
+    with pytest.raises(ValueError, match="had a callback ModelCheckpoint, which is missing"):
+        fit(tmp_path, compiled(), epochs=3)
+
+
+def test_another_dtype_policy_is_refused(tmp_path):
+    ids = np.full((8, 8), 3, "int32")
+    data = tf.data.Dataset.from_tensor_slices((ids, np.ones(8, "float32"))).batch(4)
+    fit(tmp_path, resumed_run.classifier(), data)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = resumed_run.classifier()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    with pytest.raises(ValueError, match=r"differs in architecture\.dtype"):
+        fit(tmp_path, model, data)
 
 
 def test_resume_false_begins_anew(finished, run_dir):
@@ -171,7 +241,7 @@ def other_window():
     [
         (other_optimizer, r"optimizer\.class"),
         (other_architecture, r"architecture\.layers"),
-        (other_window, r"training\.training_options.*window|steps_per_epoch"),
+        (other_window, r"training\.training_options\.config\.window"),
         (resumed_run.classifier, "model"),
     ],
 )

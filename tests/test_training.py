@@ -596,6 +596,42 @@ def test_mistakes_are_named(options, message):
         make(**options)
 
 
+def test_moving_averages_of_weights_end_alike(stream):
+    weights = []
+    for way in WAYS:
+        model = make(window=6, optimizer=keras.optimizers.Adam(0.1, use_ema=True))
+        run(way, model, stream)
+        weights.append(model.get_weights())
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_bytes_as_ids_and_accumulating_optimizers_go_with_scheduled_sampling(ids):
+    stream = kerasrnn.Stream(list(ids.astype("uint8")), batch_size=BATCH)
+    for draw in ("greedy", "sample"):
+        adam = keras.optimizers.Adam(gradient_accumulation_steps=2)
+        forcing = kerasrnn.ScheduledSampling(0.5, draw=draw)
+        model = make(window=6, optimizer=adam, teacher_forcing=forcing)
+        assert np.isfinite(model.fit(stream, verbose=0).history["loss"]).all()
+
+
+def test_states_are_carried_by_train_on_batch_too(ids):
+    whole, pieces = make(), make(window=13)
+    for model in (whole, pieces):
+        model.optimizer.learning_rate = 0.0
+    halves = [slice(0, 13), slice(13, 26)]
+    losses = [
+        pieces.train_on_batch(
+            {"inputs": ids[:, :-1][:, half], "reset": np.full(BATCH, not n)},
+            ids[:, 1:][:, half],
+            return_dict=True,
+        )["loss"]
+        for n, half in enumerate(halves)
+    ]
+    expected = whole.train_on_batch(ids[:, :-1], ids[:, 1:], return_dict=True)["loss"]
+    np.testing.assert_allclose(np.mean(losses), expected, rtol=1e-5)
+
+
 def test_layers_and_data_that_cannot_be_windowed_are_named(ids, stream):
     def compiled(layer, **options):
         model = kerasrnn.SequenceModel([layer, keras.layers.Dense(2)])
@@ -610,8 +646,29 @@ def test_layers_and_data_that_cannot_be_windowed_are_named(ids, stream):
         compiled(both_ways, truncation="full")
     with pytest.raises(ValueError, match="reads backwards"):
         compiled(keras.layers.GRU(2, go_backwards=True, **sequences), window=3)
+    for options in ({"recompute": True}, {"teacher_forcing": 0.5}):
+        with pytest.raises(ValueError, match="reads backwards"):
+            compiled(both_ways, **options)
+        with pytest.raises(ValueError, match="puts out its last step alone"):
+            compiled(keras.layers.GRU(2), **options)
     with pytest.raises(ValueError, match="puts out its last step alone"):
         compiled(keras.layers.GRU(2), window=3)
+    cut = kerasrnn.VanillaRNN(2, truncation=kerasrnn.TruncatedBPTT(2), **sequences)
+    for options in ({"recompute": True}, {"window": 4, "stride": 2}):
+        with pytest.raises(ValueError, match="whose boundaries would move"):
+            compiled(cut, **options)
+    penalized = keras.layers.Dense(2, activity_regularizer="l2")
+    with pytest.raises(ValueError, match="activity_regularizer of"):
+        compiled(penalized, teacher_forcing=0.5)
+    with pytest.raises(ValueError, match="must be the first layer"):
+        kerasrnn.SequenceModel([keras.layers.Dense(2), keras.layers.Masking()])
+    with pytest.raises(ValueError, match="jit_compile=True would leave out the checks"):
+        make(jit_compile=True)
+    with pytest.raises(ValueError, match="compile needs a loss"):
+        kerasrnn.SequenceModel([keras.layers.Dense(2)]).compile("sgd")
+    long = tf.data.Dataset.from_tensors((ids[:, :-1], ids[:, 1:]))
+    with pytest.raises(ValueError, match="a batch has 26 steps and window=5"):
+        make(window=5).fit(long, verbose=0)
     with pytest.raises(ValueError, match="is stateful"):
         compiled(keras.layers.GRU(2, stateful=True))
     with pytest.raises(ValueError, match="compile with window="):

@@ -1,13 +1,14 @@
 """A Keras model whose `fit` goes on from where it was cut off."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from kerasrnn.checkpoints import RunCallbacks, TrainingRun
-from kerasrnn.streams import check_positive_integer
+from kerasrnn.checkpoints import RunCallbacks, TrainingRun, plain
+from kerasrnn.checks import check_positive_integer
 
 CHECKPOINT_EVERY = 1000
 
@@ -19,7 +20,10 @@ class ResumableModel(keras.Model):
     training depends on: weights, optimizer, carried states, random states,
     callbacks, the position in the data. The same call, made again after the
     process was killed, ends with the weights it would have ended with, bit for
-    bit.
+    bit: provided that the data gives the same batches, which is not compared,
+    and that layers which draw numbers do so from a `keras.random.SeedGenerator`,
+    as those of Keras do. (The global generators of Python and NumPy are saved;
+    the one that `keras.random` uses without a seed cannot be.)
     """
 
     train_function: Any
@@ -27,6 +31,18 @@ class ResumableModel(keras.Model):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._num_to_skip = 0
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        super().compile(*args, **kwargs)
+        kind = type(self.optimizer).__name__
+        # As it is now: callbacks may change the learning rate later.
+        self._optimizer_at_first = json.dumps(
+            plain({"class": kind, **self.optimizer.get_config()})
+        )
+
+    def compiled_optimizer(self) -> dict:
+        """The configuration of the optimizer when the model was compiled."""
+        return json.loads(self._optimizer_at_first)
 
     def prepare(self, batches: tf.data.Dataset) -> None:
         """Builds the model, its metrics and its optimizer for such batches."""
@@ -107,13 +123,15 @@ class ResumableModel(keras.Model):
                 **options,
             )
         run = start_run(self, x, run_dir, epochs, steps_per_epoch, checkpoint_every, resume)
-        if run.resumed and run.finished and not run.stopped:
+        if "initial_epoch" in options:
+            raise ValueError("initial_epoch does not go with run_dir, which knows it.")
+        if run.ended and run.finished:
             return finished_history(run, callbacks, verbose)
         self._num_to_skip = run.step
         try:
             return super().fit(
                 x.repeat().skip(run.epoch * run.steps_per_epoch + run.step),
-                epochs=run.epoch if run.stopped else epochs,
+                epochs=run.epoch if run.finished else epochs,
                 initial_epoch=run.epoch,
                 verbose=verbose,
                 callbacks=RunCallbacks(run, callbacks, verbose),
@@ -153,6 +171,12 @@ def start_run(
                 f"run_dir={str(run_dir)!r} needs to know how many batches an epoch has. "
                 "Use dataset.apply(tf.data.experimental.assert_cardinality(...))."
             )
+    if steps_per_epoch % model.steps_per_execution:
+        raise ValueError(
+            f"run_dir={str(run_dir)!r} needs steps_per_execution to divide the "
+            f"{steps_per_epoch} steps of an epoch, got "
+            f"steps_per_execution={model.steps_per_execution}."
+        )
     model.prepare(batches)
     return TrainingRun(
         model,

@@ -70,6 +70,9 @@ class SequenceModel(TrainableModel):
                     "Use stateful=False."
                 )
             layer.return_state = True
+        for layer in self.sequence_layers[1:]:
+            if isinstance(layer, keras.layers.Masking) or getattr(layer, "mask_zero", False):
+                raise ValueError(f"{layer.name} must be the first layer, which makes the mask.")
 
     @property
     def recurrent_layers(self) -> list[keras.layers.RNN]:
@@ -147,6 +150,10 @@ class SequenceModel(TrainableModel):
 
     def _run_step_by_step(self, inputs, states, mask, training, feedback):
         layers = self.recurrent_layers
+        for layer in self.sequence_layers:
+            both_ways = isinstance(layer, keras.layers.Bidirectional)
+            if both_ways or getattr(layer, "go_backwards", False):
+                raise ValueError(f"{layer.name} reads backwards: it cannot go step by step.")
         positions = {id(layer): n for n, layer in enumerate(layers)}
         gates = [
             layer.gates(inputs, training) if isinstance(layer, rnn.RNN) else None
@@ -175,7 +182,9 @@ class SequenceModel(TrainableModel):
             output = self.connect(x_t[:, None], recur)
             return output[:, 0], new_states
 
-        outputs, states = teacher_forcing.run_with_feedback(step, inputs, states, feedback)
+        outputs, states = teacher_forcing.run_with_feedback(
+            step, inputs, states, feedback, mask
+        )
         for cell in self._cells():
             if hasattr(cell, "reset_dropout_mask"):
                 cell.reset_dropout_mask()

@@ -12,7 +12,7 @@ from kerasrnn.step_errors import clear_errors
 from kerasrnn.streams import RandomWindow, Stream
 from kerasrnn.teacher_forcing import Feedback, ScheduledSampling
 from kerasrnn.training_options import TrainingOptions
-from kerasrnn.truncation import Truncation
+from kerasrnn.truncation import TruncatedBPTT, Truncation
 
 
 class TrainableModel(ResumableModel):
@@ -95,8 +95,7 @@ class TrainableModel(ResumableModel):
             non_finite: what becomes of a step whose loss or gradient is not
                 finite: `"raise"` an error before any weight changes, or
                 `"skip"` it. Default: `"raise"`.
-            **options: `run_eagerly`, `steps_per_execution`, `jit_compile`
-                (default `False`: the scans compile themselves),
+            **options: `run_eagerly`, `steps_per_execution`,
                 `auto_scale_loss`.
 
         Raises:
@@ -117,7 +116,14 @@ class TrainableModel(ResumableModel):
             non_finite=non_finite,
         )
         self._check_layers(checked)
-        options.setdefault("jit_compile", False)
+        if options.get("jit_compile") is True:
+            raise ValueError(
+                "jit_compile=True would leave out the checks inside a step. Leave it away: "
+                "the scans compile themselves."
+            )
+        if loss is None:
+            raise ValueError("compile needs a loss.")
+        options["jit_compile"] = False
         super().compile(optimizer, loss, None, metrics, weighted_metrics, **options)
         rate = self.optimizer.learning_rate
         if isinstance(window, RandomWindow) and not isinstance(rate, keras.Variable):
@@ -128,22 +134,28 @@ class TrainableModel(ResumableModel):
         if checked.truncation is not None:
             for layer in self.recurrent_layers:
                 layer.truncation = checked.truncation
-        self._untracked = _Training(checked, loss)
+        self._untracked = _Training(self, checked, loss)
 
     def _check_layers(self, options: TrainingOptions) -> None:
+        in_pieces = options.window is not None or options.recompute
+        own_outputs = not options.sampling.feeds_only_the_truth
         for layer in self.sequence_layers:
             both_ways = isinstance(layer, keras.layers.Bidirectional)
             recurrent = isinstance(layer, keras.layers.RNN)
             backwards = both_ways or (recurrent and layer.go_backwards)
-            if options.window is not None and backwards:
+            if (in_pieces or own_outputs) and backwards:
                 raise ValueError(
                     f"{layer.name} reads backwards, so its state cannot be carried. "
-                    "Use window=None."
+                    "Use window=None, recompute=False and teacher_forcing=1.0."
                 )
-            if options.window is not None and recurrent and not layer.return_sequences:
+            if (in_pieces or own_outputs) and recurrent and not layer.return_sequences:
                 raise ValueError(
-                    f"{layer.name} puts out its last step alone. Training over windows needs "
-                    "return_sequences=True."
+                    f"{layer.name} puts out its last step alone. Training over windows, "
+                    "recomputation and scheduled sampling need return_sequences=True."
+                )
+            if own_outputs and getattr(layer, "activity_regularizer", None):
+                raise ValueError(
+                    f"The activity_regularizer of {layer.name} needs teacher_forcing=1.0."
                 )
             if options.truncation is not None and both_ways:
                 raise ValueError(f"Set the truncation on the layers inside {layer.name}.")
@@ -151,6 +163,16 @@ class TrainableModel(ResumableModel):
                 raise ValueError(
                     f"{layer.name} is a keras.layers.{type(layer).__name__}, which cannot "
                     "truncate. Use kerasrnn.RNN with its cell, or truncation=None."
+                )
+            cut = isinstance(getattr(layer, "truncation", None), TruncatedBPTT)
+            if (
+                cut
+                and options.truncation is None
+                and (options.recompute or options.overlapping)
+            ):
+                raise ValueError(
+                    f"{layer.name} has {layer.truncation}, whose boundaries would move with "
+                    'recompute=True or a stride below window. Use truncation="full".'
                 )
 
     @property
@@ -196,7 +218,7 @@ class TrainableModel(ResumableModel):
         if state.feedback_seeds is None:
             return None
         seed = tf.cast(state.feedback_seeds.next(), tf.int32)
-        probability = policy.probability(self.optimizer.iterations.value)
+        probability = policy.probability(tf.convert_to_tensor(self.optimizer.iterations))
         return teacher_forcing.make_feedback(
             probability, inputs, policy.draw, self.from_logits, seed
         )
@@ -248,16 +270,22 @@ class TrainableModel(ResumableModel):
             )
         if options.window is None:
             return data
-        if for_training and options.overlapping:
-            self._check_overlap(data, options)
+        if not isinstance(options.window, RandomWindow):
+            self._check_length(data, options, for_training and options.overlapping)
         return streams.start_afresh(data)
 
-    def _check_overlap(self, data, options):
-        inputs = _inputs_of(data)
-        if inputs.shape[1] != options.window:
+    def _check_length(self, data, options, overlapping):
+        """A batch of a dataset is a window: it must not be longer than one."""
+        length = _inputs_of(data).shape[1]
+        if overlapping and length != options.window:
             raise ValueError(
                 f"stride={options.stride} needs batches of window={options.window} steps, "
-                f"got {inputs.shape[1]}. Use a kerasrnn.Stream, which cuts them."
+                f"got {length}. Use a kerasrnn.Stream, which cuts them."
+            )
+        if length is not None and length > options.window:
+            raise ValueError(
+                f"Each batch of a dataset is one window, but a batch has {length} steps and "
+                f"window={options.window}. Use a kerasrnn.Stream, which cuts them."
             )
 
     def fit(
@@ -420,7 +448,7 @@ def _inputs_of(batches):
 class _Training:
     """What training needs and no checkpoint of the model itself should hold."""
 
-    def __init__(self, options: TrainingOptions, loss):
+    def __init__(self, model, options: TrainingOptions, loss):
         self.options = options
         self.gradient_norm = keras.metrics.Mean("gradient_norm")
         self.num_skipped = tf.Variable(0, trainable=False, dtype=tf.int64)
@@ -428,8 +456,12 @@ class _Training:
         configured = loss.get_config() if isinstance(loss, keras.losses.Loss) else {}
         self.from_logits = bool(configured.get("from_logits", False))
         self.loss = loss.call if isinstance(loss, keras.losses.Loss) else loss
-        self.every_output = True
-        self.carried: dict[str, _Carried | None] = {"training": None, "evaluation": None}
+        recurrent = model.recurrent_layers
+        self.every_output = not recurrent or recurrent[-1].return_sequences
+        self.carried: dict[str, _Carried | None] = {
+            name: _Carried(model.initial_states(0)) if options.window is not None else None
+            for name in ("training", "evaluation")
+        }
         self.feedback_seeds: keras.random.SeedGenerator | None = None
         if not options.sampling.feeds_only_the_truth:
             self.feedback_seeds = keras.random.SeedGenerator()
@@ -438,8 +470,6 @@ class _Training:
         inputs = model.smallest_example(_inputs_of(batches))
         outputs = model(inputs)
         self.every_output = len(outputs.shape) > 2 and outputs.shape[1] == inputs.shape[1]
-        if self.options.window is not None and self.carried["training"] is None:
-            self.carried = {name: _Carried(model.initial_states(0)) for name in self.carried}
 
     def variables(self):
         variables = [v.value for v in self.gradient_norm.variables] + [self.num_skipped]
