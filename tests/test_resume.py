@@ -127,8 +127,10 @@ def compiled(steps_per_execution=1):
     return model
 
 
-@pytest.mark.parametrize("way", ["fit", "train"])
-@pytest.mark.parametrize("moment", ["on_test_begin", "on_train_end", "on_train_batch_end"])
+@pytest.mark.parametrize(
+    ("moment", "way"),
+    [("on_test_begin", "fit"), ("on_test_begin", "train"), ("on_train_end", "fit")],
+)
 def test_a_run_that_stops_at_an_awkward_moment_loses_nothing(tmp_path, way, moment):
     ends = []
     for run_dir, callbacks in [("stopped", [Stop(moment)]), ("stopped", []), ("whole", [])]:

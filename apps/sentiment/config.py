@@ -59,7 +59,8 @@ class Train:
     epochs: int = 3
     """Most passes over the training reviews."""
     patience: int = 2
-    """Stop after this many epochs without a lower validation loss; the best weights stay."""
+    """Stop after this many epochs without a higher validation accuracy; the best weights
+    stay."""
     batch_size: int = 64
     """Reviews in a training step."""
     learning_rate: float = 2e-3

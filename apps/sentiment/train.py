@@ -21,6 +21,7 @@ with quiet_tensorflow():
     from kerasrnn.text import bucket_by_length
 
 EVALUATION_BATCH_SIZE = 256
+CHOSEN_BY = "val_accuracy"  # what the best epoch is the best in
 CHECKPOINT_EVERY = 100  # training steps: a few seconds
 
 
@@ -60,7 +61,7 @@ def run(options: Train, loaded: reviews.Data) -> dict:
     )
     train_seconds = clock.seconds
 
-    best = min(range(len(history["val_loss"])), key=history["val_loss"].__getitem__)
+    best = max(range(len(history[CHOSEN_BY])), key=history[CHOSEN_BY].__getitem__)
     test_batches = make_batches(test, vocabulary, options)
     scores = model.evaluate(test_batches, verbose=0, return_dict=True)
     metrics = {
@@ -157,9 +158,14 @@ def fit(
             on_epoch_end=lambda epoch, logs: run_dir.add_to_history(history_file, epoch, logs)
         ),
         keras.callbacks.ModelCheckpoint(
-            str(folder / "checkpoints" / "best.keras"), save_best_only=True
+            str(folder / "checkpoints" / "best.keras"),
+            CHOSEN_BY,
+            mode="max",
+            save_best_only=True,
         ),
         keras.callbacks.EarlyStopping(
+            CHOSEN_BY,
+            mode="max",
             patience=options.patience,
             restore_best_weights=True,
         ),

@@ -83,9 +83,8 @@ class TrainableModel(ResumableModel):
                 Its norm before that is logged as `gradient_norm`.
             clip_value: entries of the gradient are clipped to this size.
             time_reduction: `"mean"` of the losses over all steps that count,
-                or their `"sum"` over time, averaged over the sequences.
-                Default: `"mean"`. Masked steps and steps of weight 0 do not
-                count.
+                or their `"sum"` over time, divided by the batch size. Masked
+                steps and steps of weight 0 do not count. Default: `"mean"`.
             accumulation_steps: a batch is split into that many parts, one
                 after the other in memory, whose gradients are added up; the
                 update is that of the whole batch. Default: 1.
