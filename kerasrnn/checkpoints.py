@@ -232,6 +232,13 @@ class RunCallbacks(keras.callbacks.CallbackList):
             model=run.model,
         )
         self._initial = [_encode_attributes(callback, {}) for callback in self.callbacks]
+        if run.resumed and verbose != 0:
+            steps = f" and {run.step} steps" if run.step else ""
+            print(
+                f"going on with the run in {run.folder.parent}: {run.epoch} of {run.epochs} "
+                f"epochs{steps} are done",
+                flush=True,
+            )
         self._done = run.step  # steps of the first epoch that are not to be repeated
 
     def on_train_begin(self, logs=None):

@@ -188,7 +188,8 @@ class Stream:
         their last `stride` steps count, the steps before give them context.
 
         Args:
-            window: steps on the tape, or a `RandomWindow`.
+            window: steps on the tape, or a `RandomWindow`. Windows longer than
+                the longest sequence are cut down to it.
             stride: steps from one window to the next. Default: `window`.
 
         Returns:
@@ -204,6 +205,8 @@ class Stream:
                 differ in length.
         """
         check_window(window, stride)
+        if not isinstance(window, RandomWindow) and stride in (None, window):
+            window = stride = min(window, max(map(len, self.inputs)))  # no padding for nothing
         if isinstance(window, RandomWindow):
             batches, num_batches = self._random_windows(window)
         else:

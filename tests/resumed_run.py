@@ -1,6 +1,6 @@
 """A training run to kill: `python -m tests.resumed_run WAY RUN_DIR WEIGHTS DELAY`.
 
-It kills itself with SIGKILL DELAY seconds after the first step of training (-1:
+It kills itself with SIGKILL DELAY seconds after its fourth step of training (-1:
 never), at whatever it is doing then. Its end depends on everything that a checkpoint has
 to hold: dropout, random gates, coins of scheduled sampling, Adam, the schedule
 of the learning rate, carried states, the order of shuffled batches, early
@@ -24,10 +24,11 @@ class KillAfter(keras.callbacks.Callback):
     def __init__(self, delay):
         super().__init__()
         self._timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL))
+        self._timer.daemon = True
+        self._steps = iter(range(1000))
 
     def on_train_batch_end(self, batch, logs=None):
-        if not self._timer.is_alive():
-            self._timer.daemon = True
+        if next(self._steps) == 3:
             self._timer.start()
 
 
@@ -43,7 +44,7 @@ class Slowly(keras.callbacks.Callback):
     """Leaves time to be killed in."""
 
     def on_train_batch_end(self, batch, logs=None):
-        threading.Event().wait(0.05)
+        threading.Event().wait(0.1)
 
 
 def sequence_model():
@@ -86,7 +87,7 @@ def main(way, run_dir, weights, delay):
     rng = np.random.default_rng(0)
     callbacks = [
         GlobalNoise(),
-        keras.callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True),
+        keras.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True),
         keras.callbacks.ModelCheckpoint(f"{run_dir}/best.keras", save_best_only=True),
         Slowly(),
     ]

@@ -46,6 +46,12 @@ def test_windows_of_a_sequence_begin_a_stride_apart():
     assert weights == [[1, 1, 1, 1], [0, 1, 1, 1], [0, 1, 1, 1]]
 
 
+def test_a_window_beyond_the_longest_sequence_costs_nothing():
+    stream = kerasrnn.Stream([np.arange(4), np.arange(10)], batch_size=2)
+    (batch,) = read(stream, 10**9)
+    assert batch[0]["inputs"].shape == (2, 9)
+
+
 def test_tokens_become_contiguous_streams():
     stream = kerasrnn.Stream.from_tokens(np.arange(100), batch_size=3)
     batches = read(stream, 11)

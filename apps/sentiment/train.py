@@ -47,8 +47,6 @@ def run(options: Train, loaded: reviews.Data) -> dict:
         )
     options.output.expanduser().mkdir(parents=True, exist_ok=True)  # fail before training
     folder = run_dir.prepare(options.run_dir, "sentiment", options)
-    if run_dir.is_unfinished(folder):
-        print(f"going on with the unfinished run in {folder}", flush=True)
     model = make_model(vocabulary, options, num_steps * options.epochs)
     clock = TrainingClock()
     history = fit(

@@ -40,6 +40,11 @@ class ResumableModel(keras.Model):
             plain({"class": kind, **self.optimizer.get_config()})
         )
 
+    def compile_from_config(self, config: dict) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
     def compiled_optimizer(self) -> dict:
         """The configuration of the optimizer when the model was compiled."""
         return json.loads(self._optimizer_at_first)

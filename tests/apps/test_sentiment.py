@@ -81,7 +81,7 @@ def test_a_killed_training_goes_on_with_the_same_command(trained, reviews, tmp_p
     assert run("train", *arguments, *SMALL, "--units", 9) == 2
     assert "differs in --units" in capsys.readouterr().err
     assert run("train", *arguments, *SMALL) == 0
-    assert f"going on with the unfinished run in {tmp_path / 'run'}" in capsys.readouterr().out
+    assert f"going on with the run in {tmp_path / 'run'}: " in capsys.readouterr().out
     whole, resumed = (
         json.loads((folder / "run" / "metrics.json").read_text())
         for folder in (trained, tmp_path)
