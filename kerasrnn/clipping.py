@@ -37,8 +37,12 @@ def global_norm(gradients: list[Gradient]) -> tf.Tensor:
     Returns:
         float32 scalar; 0 where there is no gradient at all.
     """
-    present = [sum_duplicates(g) for g in gradients]
-    values = [g.values if isinstance(g, tf.IndexedSlices) else g for g in present]
+    return norm_of_distinct_rows([sum_duplicates(g) for g in gradients])
+
+
+def norm_of_distinct_rows(gradients: list[Gradient]) -> tf.Tensor:
+    """`global_norm` of gradients in which no index occurs twice: nothing is added up first."""
+    values = [g.values if isinstance(g, tf.IndexedSlices) else g for g in gradients]
     squares = [tf.reduce_sum(tf.cast(v, tf.float32) ** 2) for v in values if v is not None]
     return tf.sqrt(tf.add_n(squares)) if squares else tf.constant(0.0)
 

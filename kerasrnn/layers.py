@@ -202,14 +202,7 @@ class VanillaRNN(RNN):
         if training and cell.recurrent_dropout > 0:
             recurrent_dropout_mask = cell.get_recurrent_dropout_mask(h_0)
 
-        inputs = tf.transpose(inputs, [1, 0, 2])
-        if mask is not None:
-            mask = tf.cast(mask, tf.bool)
-            mask = tf.transpose(mask if len(mask.shape) == 2 else mask[..., 0])[..., None]
-        if self.go_backwards:
-            inputs = tf.reverse(inputs, [0])
-            mask = None if mask is None else tf.reverse(mask, [0])
-
+        inputs, mask = self.by_time(inputs, mask)
         states = recurrence.recur(
             self._project(inputs),
             tf.cast(cell.recurrent_kernel, dtype),

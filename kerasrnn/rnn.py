@@ -81,8 +81,10 @@ class RNN(keras.layers.RNN):
             return super().inner_loop(sequences, initial_state, mask, training)
         return self.gated_loop(sequences, initial_state, mask, gates)
 
-    def gated_loop(self, sequences, initial_state, mask, gates):
-        """Runs the cell step by step, in training, each state behind a gradient gate."""
+    def by_time(
+        self, sequences: tf.Tensor, mask: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Sequences `(time, batch, ...)` and mask `(time, batch, 1)`, in the order to go."""
         inputs = tf.transpose(sequences, [1, 0, *range(2, len(sequences.shape))])
         if mask is not None:
             mask = tf.cast(mask, tf.bool)
@@ -90,6 +92,11 @@ class RNN(keras.layers.RNN):
         if self.go_backwards:
             inputs = tf.reverse(inputs, [0])
             mask = None if mask is None else tf.reverse(mask, [0])
+        return inputs, mask
+
+    def gated_loop(self, sequences, initial_state, mask, gates):
+        """Runs the cell step by step, in training, each state behind a gradient gate."""
+        inputs, mask = self.by_time(sequences, mask)
         elements = [inputs, gates] if mask is None else [inputs, gates, mask]
 
         def step(before, elements_t):

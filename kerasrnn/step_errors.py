@@ -12,6 +12,20 @@ PARTS = "kerasrnn: parts"
 
 
 @contextmanager
+def required(condition: tf.Tensor, kind: str, *values: tf.Tensor | int) -> Iterator[None]:
+    """What is made inside runs only if `condition` holds; else `clear_errors` says why.
+
+    Args:
+        condition: a boolean scalar.
+        kind: `NOT_FINITE`, `BATCH_SIZE` or `PARTS`.
+        *values: what the error tells, in its order.
+    """
+    check = tf.debugging.Assert(condition, [kind, *values])
+    with tf.control_dependencies([] if check is None else [check]):  # eagerly there is no op
+        yield
+
+
+@contextmanager
 def clear_errors() -> Iterator[None]:
     """Turns what a step finds wrong inside its graph into the error that says so.
 
@@ -50,7 +64,8 @@ def _batch_size_changed(before, now, *_):
     )
 
 
-def _parts_differ(size, parts, *_):
+def parts_differ(size: int | str, parts: int | str, *_: str) -> ValueError:
+    """The error for a batch that cannot be split into `accumulation_steps` parts."""
     return ValueError(
         f"A batch of {size} sequences cannot be split into accumulation_steps={parts} "
         "equal parts."
@@ -60,5 +75,5 @@ def _parts_differ(size, parts, *_):
 _MESSAGES = {
     NOT_FINITE: _not_finite,
     BATCH_SIZE: _batch_size_changed,
-    PARTS: _parts_differ,
+    PARTS: parts_differ,
 }

@@ -310,7 +310,7 @@ def start_afresh(dataset: tf.data.Dataset) -> tf.data.Dataset:
         reset = inputs.get("reset", tf.zeros([batch_size], tf.bool))
         return {**inputs, "reset": tf.cast(reset, tf.bool) | (number == 0)}, *others
 
-    return dataset.enumerate().map(lambda number, *element: convert(number, element[0]))
+    return dataset.enumerate().map(convert)
 
 
 def check_window(window: int | RandomWindow | None, stride: int | None) -> None:

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from kerasrnn import clipping
 from kerasrnn.recompute import recomputed_gradients
-from kerasrnn.step_errors import NOT_FINITE, PARTS
+from kerasrnn.step_errors import NOT_FINITE, PARTS, parts_differ, required
 from kerasrnn.streams import RandomWindow
 from kerasrnn.window import (
     Outcome,
@@ -76,7 +76,7 @@ def training_step(model, data, carried: list | None) -> tuple[dict, list | None]
     # Adam squares each row that it is given: rows of one index must be added up before.
     gradients = [clipping.sum_duplicates(g) for g in gradients]
     gradients = [clipping.scale(g, 1 / scale) for g in gradients]
-    norm = clipping.global_norm(gradients)
+    norm = clipping.norm_of_distinct_rows(gradients)
     if options.clip_norm is not None:
         gradients = clipping.clip_by_global_norm(gradients, options.clip_norm, norm)
     elif options.clip_value is not None:
@@ -97,8 +97,7 @@ def training_step(model, data, carried: list | None) -> tuple[dict, list | None]
     finite = tf.math.is_finite(outcome.loss) & (tf.math.is_finite(norm) | overflow)
     if options.non_finite == "raise":
         step = optimizer.iterations + 1
-        check = tf.debugging.Assert(finite, [NOT_FINITE, step, outcome.loss, norm])
-        with tf.control_dependencies([] if check is None else [check]):
+        with required(finite, NOT_FINITE, step, outcome.loss, norm):
             logs, states = apply()
     else:
 
@@ -145,16 +144,10 @@ def _accumulated_gradients(model, window, states, denominator, scale):
 def _part_size(window, num_parts):
     batch_size = window.inputs.shape[0]
     if num_parts > 1 and batch_size is not None and batch_size % num_parts:
-        raise ValueError(
-            f"A batch of {batch_size} sequences cannot be split into "
-            f"accumulation_steps={num_parts} equal parts."
-        )
-    size = tf.shape(window.inputs)[0] // num_parts
-    check = tf.debugging.Assert(
-        size * num_parts == tf.shape(window.inputs)[0],
-        [PARTS, tf.shape(window.inputs)[0], num_parts],
-    )
-    with tf.control_dependencies([] if check is None else [check]):
+        raise parts_differ(batch_size, num_parts)
+    batch_size = tf.shape(window.inputs)[0]
+    size = batch_size // num_parts
+    with required(size * num_parts == batch_size, PARTS, batch_size, num_parts):
         return tf.identity(size)
 
 

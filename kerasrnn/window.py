@@ -5,7 +5,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from kerasrnn.step_errors import BATCH_SIZE
+from kerasrnn.step_errors import BATCH_SIZE, required
 
 
 class Window(NamedTuple):
@@ -60,8 +60,7 @@ def starting_states(model, window: Window, carried: list | None) -> list:
     carried_size = tf.shape(tf.nest.flatten(carried)[0])[0]
     same = carried_size == batch_size
     possible = same | tf.reduce_all(window.reset)
-    check = tf.debugging.Assert(possible, [BATCH_SIZE, carried_size, batch_size])
-    with tf.control_dependencies([] if check is None else [check]):
+    with required(possible, BATCH_SIZE, carried_size, batch_size):
         keep = tf.identity(~window.reset)[:, None]
 
     def choose(start, carried):

@@ -49,14 +49,19 @@ class ResumableModel(keras.Model):
         """The configuration of the optimizer when the model was compiled."""
         return json.loads(self._optimizer_at_first)
 
-    def prepare(self, batches: tf.data.Dataset) -> None:
-        """Builds the model, its metrics and its optimizer for such batches."""
+    def prepare(self, batches: tf.data.Dataset) -> tf.Tensor:
+        """Builds the model, its metrics and its optimizer for such batches.
+
+        Returns:
+            What the model puts out for the smallest example of them.
+        """
         spec = keras.utils.unpack_x_y_sample_weight(batches.element_spec)
         inputs, targets = tf.nest.map_structure(self.smallest_example, spec[:2])
         outputs = self(inputs)
         self.optimizer.build(self.trainable_variables)
         self.compute_metrics(inputs, targets, outputs)
         self.reset_metrics()
+        return outputs
 
     def smallest_example(self, spec: tf.TensorSpec) -> tf.Tensor:
         """Zeros such as the batches of a dataset hold, of one example."""

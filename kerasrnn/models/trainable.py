@@ -409,9 +409,12 @@ class TrainableModel(ResumableModel):
         if carried:
             carried.write(states)
 
-    def prepare(self, batches: tf.data.Dataset) -> None:
-        super().prepare(batches)
-        self._compiled_training().prepare(self, batches)
+    def prepare(self, batches: tf.data.Dataset) -> tf.Tensor:
+        outputs = super().prepare(batches)
+        time = self.smallest_example(_inputs_of(batches)).shape[1]
+        every_output = len(outputs.shape) > 2 and outputs.shape[1] == time
+        self._compiled_training().every_output = every_output
+        return outputs
 
     def smallest_example(self, spec: tf.TensorSpec) -> tf.Tensor:
         example = super().smallest_example(spec)
@@ -464,11 +467,6 @@ class _Training:
         self.feedback_seeds: keras.random.SeedGenerator | None = None
         if not options.sampling.feeds_only_the_truth:
             self.feedback_seeds = keras.random.SeedGenerator()
-
-    def prepare(self, model, batches):
-        inputs = model.smallest_example(_inputs_of(batches))
-        outputs = model(inputs)
-        self.every_output = len(outputs.shape) > 2 and outputs.shape[1] == inputs.shape[1]
 
     def variables(self):
         variables = [v.value for v in self.gradient_norm.variables] + [self.num_skipped]
