@@ -20,6 +20,13 @@ class UserError(Exception):
     """A user's mistake: one line that says what, where, and what to do."""
 
 
+def check_option(options: Any, name: str, holds: bool, rule: str) -> None:
+    """Raises a `UserError` that says which rule an option breaks, unless it `holds`."""
+    if not holds:
+        flag = "--" + name.replace("_", "-")
+        raise UserError(f"{flag} {rule}, got {getattr(options, name)}.")
+
+
 @dataclasses.dataclass(frozen=True)
 class Command:
     """A sub-command: its options, and what runs with them."""

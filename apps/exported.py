@@ -6,7 +6,7 @@ from apps.cli import UserError
 from apps.quiet import quiet_tensorflow
 
 
-def load_signature(model: Path, app: str, name: str = "serving_default"):
+def load_signature(model: Path, app: str, name: str = "serving_default", flag: str = "--model"):
     """A signature of an exported model, and the folder it was read from.
 
     Args:
@@ -14,12 +14,13 @@ def load_signature(model: Path, app: str, name: str = "serving_default"):
             is taken.
         app: the app that trains such models, for the error messages.
         name: of the signature.
+        flag: the one that names the model, for the error messages.
 
     Raises:
         UserError: if there is no model, or it cannot be loaded.
     """
     folder = _newest_version(model.expanduser())
-    again = f"Train one: python -m apps.{app} train, or name another with --model."
+    again = f"Train one: python -m apps.{app} train, or name another with {flag}."
     if folder is None:
         raise UserError(f"{model}: there is no exported model. {again}")
     with quiet_tensorflow():

@@ -1,6 +1,8 @@
 """Texts and labels from files, streamed: CSV, TSV, JSONL, or one text a line."""
 
+import codecs
 import csv
+import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -58,6 +60,43 @@ def decode_lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
                 "Save the text as UTF-8."
             ) from None
         yield text.removeprefix("\ufeff") if number == 1 else text
+
+
+def read_blocks(path: Path, size: int = 2**20) -> Iterator[str]:
+    """A file of UTF-8 text, piece by piece; line ends become line feeds.
+
+    A byte order mark at the beginning is dropped.
+
+    Args:
+        path: the file.
+        size: bytes to read at a time.
+
+    Raises:
+        UserError: for what is not UTF-8; it says where.
+    """
+    decoder = io.IncrementalNewlineDecoder(
+        codecs.getincrementaldecoder("utf-8-sig")(), translate=True
+    )
+    num_bytes, num_lines = 0, 1
+    with path.open("rb") as file:
+        while True:
+            block = file.read(size)
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                # What the decoder was given: the bytes it had kept, and this block.
+                start = num_bytes + len(block) - len(error.object) + error.start
+                num_lines += error.object[: error.start].count(b"\n")
+                raise UserError(
+                    f"{path}, line {num_lines}: byte {start + 1} of the file is not UTF-8. "
+                    "Save the text as UTF-8."
+                ) from None
+            num_bytes += len(block)
+            num_lines += block.count(b"\n")
+            if text:
+                yield text
+            if not block:
+                return
 
 
 def check_text(text: str, where: str) -> str:

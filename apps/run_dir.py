@@ -11,12 +11,21 @@ import os
 import platform
 import shlex
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from apps.cli import UserError
 
 _PLACES = ("data_dir", "run_dir", "output")
-_CONTENTS = ("config.json", "history.csv", "history.png", "metrics.json", "checkpoints")
+_CONTENTS = (
+    "config.json",
+    "history.csv",
+    "history.png",
+    "metrics.json",
+    "samples.txt",
+    "ids.npy",
+    "checkpoints",
+)
 
 
 def prepare(run_dir: Path | None, app: str, options) -> Path:
@@ -95,7 +104,8 @@ def as_config(options) -> dict:
 
 def command_line(app: str, options, defaults) -> str:
     """The command that gives the options of a training again."""
-    flags = ["--preset", options.preset] if options.preset != "default" else []
+    is_default = options.preset == type(options)().preset
+    flags = [] if is_default else ["--preset", options.preset]
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
         ignored = ("preset", "resume", *_PLACES)
@@ -117,7 +127,7 @@ def without_places(config: dict) -> dict:
 
 def write_json(path: Path, content: dict) -> None:
     """Writes a JSON file; a reader sees the old content or the new one."""
-    _write(path, json.dumps(content, indent=2) + "\n")
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def add_to_history(path: Path, epoch: int, logs: dict[str, float]) -> None:
@@ -134,10 +144,11 @@ def add_to_history(path: Path, epoch: int, logs: dict[str, float]) -> None:
     writer = csv.DictWriter(text, ["epoch", *sorted(logs)], lineterminator="\n")
     writer.writeheader()
     writer.writerows([*rows, {"epoch": epoch, **logs}])
-    _write(path, text.getvalue())
+    write_text(path, text.getvalue())
 
 
-def _write(path, text):
+def write_text(path: Path, text: str) -> None:
+    """Writes a file; a reader sees the old content or the new one."""
     temporary = path.with_name(path.name + ".writing")
     try:
         temporary.write_text(text, encoding="utf-8")
@@ -156,8 +167,10 @@ def versions() -> dict[str, str]:
     return installed
 
 
-def plot_history(history: dict[str, list[float]], path: Path) -> None:
-    """Draws loss and accuracy over the epochs, if matplotlib is installed."""
+def plot_history(
+    history: dict[str, list[float]], path: Path, names: Sequence[str] = ("loss", "accuracy")
+) -> None:
+    """Draws figures over the epochs, in training and validation, if matplotlib is installed."""
     try:
         import matplotlib
     except ImportError:
@@ -165,12 +178,15 @@ def plot_history(history: dict[str, list[float]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    size = (4.5 * len(names), 3.5)
+    figure, axes = pyplot.subplots(
+        1, len(names), figsize=size, layout="constrained", squeeze=False
+    )
     epochs = range(1, len(history["loss"]) + 1)
-    for ax, name in zip(axes, ("loss", "accuracy"), strict=True):
+    for ax, name in zip(axes[0], names, strict=True):
         ax.plot(epochs, history[name], "o-", label="training")
         ax.plot(epochs, history[f"val_{name}"], "o-", label="validation")
-        ax.set(xlabel="epoch", ylabel=name, xticks=list(epochs))
+        ax.set(xlabel="epoch", ylabel=name, xticks=list(epochs)[:: 1 + len(epochs) // 12])
         ax.grid(alpha=0.3)
         ax.legend()
     figure.savefig(path, dpi=120)

@@ -5,10 +5,14 @@ import hashlib
 import importlib.metadata
 import os
 import re
+import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from apps.cli import UserError
+from apps.quiet import quiet_tensorflow
 
 NETWORK_PATIENCE = 3.0
 """Seconds to wait for a data set's host to answer."""
@@ -55,27 +59,82 @@ def answers(url: str) -> bool:
     return answered.is_set()
 
 
-def find_packaged(package: str, version: str, file: str, sha256: str) -> Path | None:
-    """A data file of an installed package, verified; its code is not imported.
+def read_tfds(name: str, url: str, splits: Sequence[str], data_dir: Path | None) -> Any:
+    """A data set of tensorflow_datasets: the prepared one, else a download.
+
+    Args:
+        name: with its configuration, `"imdb_reviews/plain_text"`.
+        url: a file of the host that it is downloaded from.
+        splits: the splits to read.
+        data_dir: the folder of TFDS; default as `tfds_folder` has it.
 
     Returns:
-        The file, or `None` if that version of the package is not installed.
+        A description of what was read, and for each split its features by
+        name, arrays.
 
     Raises:
-        UserError: if the file is missing or is not the one that is expected.
+        UserError: if it cannot be had within seconds, or be read.
+    """
+    folder = tfds_folder(data_dir)
+    prepared = find_prepared(name, data_dir)
+    if prepared is None and not answers(url):
+        raise UserError(
+            f"{name} is not prepared in {folder} (--data-dir names another folder), "
+            "and its host does not answer."
+        )
+    with quiet_tensorflow():
+        import tensorflow  # noqa: F401 (what TFDS imports late, and not quietly)
+        import tensorflow_datasets as tfds
+
+    try:
+        if prepared is not None:
+            builder = tfds.builder_from_directory(str(prepared))
+        else:
+            builder = tfds.builder(name, data_dir=str(folder))
+            builder.download_and_prepare()
+        parts = [builder.as_dataset(split=split, batch_size=-1) for split in splits]
+        arrays = [{key: part[key].numpy() for key in part} for part in parts]
+    except Exception as error:  # TFDS passes on whatever its many layers raise
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"{name} could not be read from {folder}: {reason} "
+            "Delete what lies there and try again, or use --data packaged."
+        ) from error
+    print(f"reading {builder.data_path}", file=sys.stderr)
+    return f"tfds {name} {builder.version}", arrays
+
+
+def find_packaged(package: str, version: str, files: str, sha256: str) -> list[Path]:
+    """Data files of an installed package, verified; its code is not imported.
+
+    Args:
+        package, version: what must be installed.
+        files: a pattern of their paths.
+        sha256: of the files one after the other, in the order of their paths.
+
+    Raises:
+        UserError: if that version is not installed, files are missing, or
+            they are not the ones that are expected.
     """
     try:
         distribution = importlib.metadata.distribution(package)
     except importlib.metadata.PackageNotFoundError:
-        return None
-    if distribution.version != version:
-        return None
-    path = Path(str(distribution.locate_file(file)))
+        distribution = None
+    if distribution is None or distribution.version != version:
+        raise UserError(
+            f"the package {package} {version} is not installed. "
+            f"Install it: python -m pip install {package}=={version}"
+        )
+    root = Path(str(distribution.locate_file("")))
+    paths = sorted(root.glob(files))
     again = f"Install it again: python -m pip install --force-reinstall {package}=={version}"
-    if not path.is_file():
-        raise UserError(f"{path}: the package {package} {version} lacks this file. {again}")
-    with path.open("rb") as data:
-        found = hashlib.file_digest(data, "sha256").hexdigest()
-    if found != sha256:
-        raise UserError(f"{path}: SHA-256 is {found}, expected {sha256}. {again}")
-    return path
+    if not paths:
+        raise UserError(f"{root / files}: the package {package} {version} lacks it. {again}")
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    if digest.hexdigest() != sha256:
+        raise UserError(
+            f"{root / files}: SHA-256 is {digest.hexdigest()}, expected {sha256}. {again}"
+        )
+    return paths

@@ -1,11 +1,13 @@
 """Recurrent networks for Keras: the theory visible, the training fast."""
 
 from kerasrnn.cells import VanillaRNNCell
+from kerasrnn.characters import CharacterVocabulary
 from kerasrnn.export import export
 from kerasrnn.exposure_bias import ExposureBias, exposure_bias
 from kerasrnn.layers import VanillaRNN
 from kerasrnn.metrics import BitsPerCharacter, Perplexity
 from kerasrnn.models.classifier import TextClassifier
+from kerasrnn.models.language_model import CharLanguageModel
 from kerasrnn.models.sequence import SequenceModel
 from kerasrnn.pooling import MeanMaxPooling1D
 from kerasrnn.rnn import RNN
@@ -24,6 +26,8 @@ from kerasrnn.truncation import FullBPTT, RandomizedTruncation, TruncatedBPTT
 __all__ = [
     "RNN",
     "BitsPerCharacter",
+    "CharLanguageModel",
+    "CharacterVocabulary",
     "ConstantSampling",
     "ExponentialSampling",
     "ExposureBias",

@@ -1,5 +1,7 @@
 """The cell: one time step of a plain RNN, under the Keras cell contract."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -32,6 +34,9 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
             (Gal & Ghahramani 2016, arXiv:1512.05287). Default: 0.
         recurrent_dropout: the same for the previous state. Default: 0.
         seed: seed of the dropout masks. Default: `None`.
+        use_kernel: whether inputs are projected. Without a kernel they are
+            taken as projected already, x_t W_x, and must have `units`
+            features. Default: `True`.
 
     Call arguments:
         inputs: x_t, `(batch, features)`.
@@ -43,7 +48,8 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         list where `states` was one.
 
     Raises:
-        ValueError: if `units` is not positive.
+        ValueError: if `units` is not positive; without a kernel, if inputs do
+            not have `units` features.
 
     Reference: J. Elman, "Finding structure in time", Cognitive Science 14(2),
     1990, doi:10.1207/s15516709cog1402_1.
@@ -55,6 +61,37 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
     TensorShape([2, 3, 4])
     """
 
+    def __init__(self, units: int, *args: Any, use_kernel: bool = True, **kwargs: Any):
+        super().__init__(units, *args, **kwargs)
+        self.use_kernel = use_kernel
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        if self.use_kernel:
+            super().build(input_shape)
+            return
+        if input_shape[-1] != self.units:
+            raise ValueError(
+                f"use_kernel=False takes inputs of units={self.units} features, "
+                f"got {input_shape[-1]}."
+            )
+        self.kernel = None
+        self.recurrent_kernel = self.add_weight(
+            shape=(self.units, self.units),
+            name="recurrent_kernel",
+            initializer=self.recurrent_initializer,
+            regularizer=self.recurrent_regularizer,
+            constraint=self.recurrent_constraint,
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                shape=(self.units,),
+                name="bias",
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+
     def call(
         self, inputs: tf.Tensor, states: tf.Tensor | list[tf.Tensor], training: bool = False
     ):
@@ -63,7 +100,7 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         recurrent_dropout_mask = self.get_recurrent_dropout_mask(h)
         if training and dropout_mask is not None:
             inputs = inputs * dropout_mask
-        p_t = keras.ops.matmul(inputs, self.kernel)
+        p_t = inputs if self.kernel is None else keras.ops.matmul(inputs, self.kernel)
         if self.bias is not None:
             p_t = keras.ops.add(p_t, self.bias)
         h_t = recurrence.step(
@@ -74,3 +111,6 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
             recurrent_dropout_mask if training else None,
         )
         return h_t, [h_t] if isinstance(states, (list, tuple)) else h_t
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "use_kernel": self.use_kernel}

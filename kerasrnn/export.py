@@ -9,10 +9,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from kerasrnn.models.classifier import TextClassifier
-from kerasrnn.text import UNKNOWN_ID, pad
-
-DECISION_THRESHOLD = 0.5
+from kerasrnn.signatures import Exportable, make_signatures
 
 
 def list_versions(directory: str | Path) -> list[int]:
@@ -24,7 +21,7 @@ def list_versions(directory: str | Path) -> list[int]:
 
 
 def export(
-    model: TextClassifier,
+    model: Exportable,
     directory: str | Path,
     *,
     config: dict | None = None,
@@ -32,17 +29,32 @@ def export(
 ) -> Path:
     """Writes `model` as a SavedModel into the next version of `directory`.
 
-    Text goes in and probabilities come out; serving needs no Python code of
-    this package. The graph holds plain TensorFlow ops, the vocabulary is a
-    text asset. The folder appears under its number when it is complete.
+    Text goes in, and probabilities or text come out; serving needs no Python
+    code of this package. The graph holds plain TensorFlow ops, the vocabulary
+    is a text asset. The folder appears under its number when it is complete.
 
-    Signatures:
+    Signatures of a `TextClassifier`:
         serving_default: `text`, string `(batch,)`, gives `probability` of
             label 1, float32 `(batch,)`, and `label`, string `(batch,)`.
         ids: `ids`, int32 `(batch, time)`, padded with 0, gives `probability`.
 
+    Signatures of a `CharLanguageModel`; `state_0` and so on are float32
+    `(batch, units)`, and are zeros before the first character:
+        serving_default: `text`, string `(batch,)`, and the scalars `length`,
+            int32, `temperature`, float32, and `seed`, int32, give `text`,
+            string `(batch,)`: what `generate` writes for them.
+        step: `ids`, int32 `(batch,)`, and states give `logits`, float32
+            `(batch, ids)`, and new states.
+        read: `text` gives its last character, `ids`, and the states before it.
+        write: these, `length`, `temperature`, `seed`, `top_k` (int32, 0: all),
+            `top_p` (float32, 1: all) and `position` (how many characters were
+            written before, a multiple of 8) give `text`, and `ids` and states
+            to go on from.
+        score: `text`, `ids` and states give `nats`, the sum of -ln p,
+            `num_characters` and `num_unknown`, and `ids` and states.
+
     Args:
-        model: a built `TextClassifier`.
+        model: a built `TextClassifier` or `CharLanguageModel`.
         directory: the model folder, for example `"saved_models/sentiment"`;
             made if it is missing.
         config: written to `assets.extra/config.json`.
@@ -83,40 +95,10 @@ def export(
 def _write(model, path, config, model_card):
     vocabulary_file = path.parent / "vocabulary.txt"
     model.vocabulary.save(vocabulary_file)
-    lines = tf.lookup.TextFileIndex
     module = tf.Module()  # holds just what serving needs: no optimizer, no Keras objects
     module.weights = [variable.value for variable in model.variables]
-    module.table = tf.lookup.StaticHashTable(
-        tf.lookup.TextFileInitializer(
-            str(vocabulary_file),
-            tf.string,
-            lines.WHOLE_LINE,
-            tf.int64,
-            lines.LINE_NUMBER,
-            vocab_size=len(model.vocabulary),  # a file cut short is noticed
-        ),
-        UNKNOWN_ID,
-    )
-
-    def classify_ids(ids):
-        return {"probability": model(pad(ids), training=False)[:, 0]}
-
-    def classify_text(text):
-        ids = model.vocabulary.encode(text, model.max_length, module.table)
-        probability = classify_ids(ids)["probability"]
-        negative, positive = model.labels
-        label = tf.where(probability >= DECISION_THRESHOLD, positive, negative)
-        return {"probability": probability, "label": label}
-
-    inputs = {
-        "serving_default": (classify_text, tf.TensorSpec([None], tf.string, "text")),
-        "ids": (classify_ids, tf.TensorSpec([None, None], tf.int32, "ids")),
-    }
-    signatures = {
-        name: tf.function(classify, [spec], autograph=False).get_concrete_function()
-        for name, (classify, spec) in inputs.items()
-    }
-    tf.saved_model.save(module, str(path), signatures)
+    module.table = model.vocabulary.make_table(vocabulary_file)
+    tf.saved_model.save(module, str(path), make_signatures(model, module.table))
     extra = path / "assets.extra"
     extra.mkdir()
     if config is not None:

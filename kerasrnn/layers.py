@@ -69,6 +69,9 @@ class VanillaRNN(RNN):
         truncation: how gradients flow back through time in training: `None`
             or `"full"`, `kerasrnn.TruncatedBPTT(window)` or
             `kerasrnn.RandomizedTruncation(keep_probability)`. Default: `None`.
+        use_kernel: whether inputs are projected. Without a kernel they are
+            taken as x_t W_x, as a look-up table gives them, and must have
+            `units` features. Default: `True`.
         **kwargs: `zero_output_for_mask` (default `False`), and what every
             Keras layer takes: `name`, `dtype`, `trainable`.
 
@@ -124,6 +127,7 @@ class VanillaRNN(RNN):
         unroll: bool = False,
         seed: int | None = None,
         truncation: Truncation | str | dict | None = None,
+        use_kernel: bool = True,
         **kwargs: Any,
     ):
         cell = VanillaRNNCell(
@@ -142,6 +146,7 @@ class VanillaRNN(RNN):
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             seed=seed,
+            use_kernel=use_kernel,
             dtype=kwargs.get("dtype"),
             trainable=kwargs.get("trainable", True),
             name="vanilla_rnn_cell",
@@ -174,6 +179,7 @@ class VanillaRNN(RNN):
     dropout = _of_cell("dropout")
     recurrent_dropout = _of_cell("recurrent_dropout")
     seed = _of_cell("seed")
+    use_kernel = _of_cell("use_kernel")
 
     def call(
         self,
@@ -212,7 +218,7 @@ class VanillaRNN(RNN):
             mask=mask,
             dropout_mask=recurrent_dropout_mask,
             every_state=self.return_sequences,
-            compiled=bool(training) or tf.executing_eagerly(),
+            compiled=recurrence.compiles(bool(training)),
         )
         last_state = states[-1] if self.return_sequences else states
         last_output, outputs = self._mask_outputs(last_state, states, mask)
@@ -226,9 +232,9 @@ class VanillaRNN(RNN):
         """p = x W_x + b for all time steps, as one matrix product."""
         cell = self.cell
         time, batch, features = inputs.shape
-        projected = tf.matmul(
-            tf.reshape(inputs, [-1, features]), tf.cast(cell.kernel, inputs.dtype)
-        )
+        projected = tf.reshape(inputs, [-1, features])
+        if cell.kernel is not None:
+            projected = tf.matmul(projected, tf.cast(cell.kernel, inputs.dtype))
         if cell.bias is not None:
             projected = tf.nn.bias_add(projected, tf.cast(cell.bias, inputs.dtype))
         shape = tf.concat([tf.shape(inputs)[:2], [cell.units]], 0)

@@ -24,8 +24,10 @@ Reference: P. Werbos, "Backpropagation through time: what it does and how to do
 it", Proceedings of the IEEE 78(10), 1990, doi:10.1109/5.58337.
 """
 
+import contextlib
+import contextvars
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
@@ -38,6 +40,24 @@ if keras.backend.backend() != "tensorflow":
         f"keras.backend.backend() is {keras.backend.backend()!r}. "
         "Set the environment variable KERAS_BACKEND=tensorflow."
     )
+
+
+_compiles_inference = contextvars.ContextVar("compiles_inference", default=False)
+
+
+@contextlib.contextmanager
+def compiled_inference() -> Iterator[None]:
+    """XLA compiles scans of inference too, in graphs traced here that are never exported."""
+    token = _compiles_inference.set(True)
+    try:
+        yield
+    finally:
+        _compiles_inference.reset(token)
+
+
+def compiles(training: bool) -> bool:
+    """Whether XLA compiles a scan: in training, in eager calls, in `compiled_inference`."""
+    return training or tf.executing_eagerly() or _compiles_inference.get()
 
 
 def step(
@@ -105,7 +125,7 @@ def scan_forward(
 def scan_backward(
     state_gradients: tf.Tensor,
     states: tf.Tensor,
-    W_h: tf.Tensor,
+    W_h_transposed: tf.Tensor,
     gates: tf.Tensor | None,
     mask: tf.Tensor | None,
     dropout_mask: tf.Tensor | None,
@@ -121,7 +141,9 @@ def scan_backward(
         states: what `scan_forward` returned, `(time + 1, batch, units)`.
         gates: `None`, or xi, `(time, batch, 1)` or `(time, 1, 1)`, which
             multiplies what each step hands back to the state before it.
-        W_h, mask, dropout_mask, length, phi: as given to `scan_forward`.
+        W_h_transposed: W_h^T, which the loop reads in the order it lies in
+            memory: up to twice as fast as W_h.
+        mask, dropout_mask, length, phi: as given to `scan_forward`.
 
     Returns:
         delta_a, `(time, batch, units)`, and dL/dh_0, `(batch, units)`.
@@ -134,7 +156,7 @@ def scan_backward(
         delta_a = delta_h * phi.derivative(states[t + 1])
         if mask is not None:
             delta_a = tf.where(mask[t], delta_a, tf.zeros_like(delta_a))
-        through_step = tf.matmul(delta_a, W_h, transpose_b=True)
+        through_step = tf.matmul(delta_a, W_h_transposed)
         if dropout_mask is not None:
             through_step = through_step * dropout_mask
         if mask is not None:
@@ -256,7 +278,8 @@ def recur(
         states.set_shape([None, *shape[1:]])
 
         def gradient(upstream):
-            delta_a, delta_h_0 = run(scan_backward, upstream, states, W_h, gates)
+            transposed = tf.transpose(W_h)
+            delta_a, delta_h_0 = run(scan_backward, upstream, states, transposed, gates)
             delta_a = tf.ensure_shape(delta_a[:length], shape)
             h_before = (
                 states[:length] if dropout_mask is None else states[:length] * dropout_mask

@@ -111,6 +111,19 @@ class Vocabulary:
         ids = tf.ragged.map_flat_values(table.lookup, words)
         return tf.cast(ids, tf.int32)
 
+    def make_table(self, path: str | Path) -> tf.lookup.StaticHashTable:
+        """A look-up table of the file that `save` wrote, which becomes an asset."""
+        lines = tf.lookup.TextFileIndex
+        initializer = tf.lookup.TextFileInitializer(
+            str(path),
+            tf.string,
+            lines.WHOLE_LINE,
+            tf.int64,
+            lines.LINE_NUMBER,
+            vocab_size=len(self),  # a file cut short is noticed
+        )
+        return tf.lookup.StaticHashTable(initializer, UNKNOWN_ID)
+
     def _own_table(self) -> tf.lookup.StaticHashTable:
         if self._table is None:
             with tf.init_scope():

@@ -7,15 +7,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from apps.cli import UserError
+from apps.cli import UserError, check_option
 
 MODELS = Path("saved_models/sentiment")
-
-
-def _check(options, name, holds, rule):
-    if not holds:
-        flag = "--" + name.replace("_", "-")
-        raise UserError(f"{flag} {rule}, got {getattr(options, name)}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,15 +73,15 @@ class Train:
         )
         for name in positive.split():
             value = getattr(self, name)
-            _check(self, name, 0 < value < math.inf, "must be a finite number above 0")
-        _check(self, "patience", self.patience >= 0, "must not be negative")
-        _check(self, "seed", 0 <= self.seed < 2**32, "must lie in [0, 2**32)")
-        _check(self, "dropout", 0 <= self.dropout < 1, "must lie in [0, 1)")
-        _check(
+            check_option(self, name, 0 < value < math.inf, "must be a finite number above 0")
+        check_option(self, "patience", self.patience >= 0, "must not be negative")
+        check_option(self, "seed", 0 <= self.seed < 2**32, "must lie in [0, 2**32)")
+        check_option(self, "dropout", 0 <= self.dropout < 1, "must lie in [0, 1)")
+        check_option(
             self, "validation_fraction", 0 < self.validation_fraction < 1, "must lie in (0, 1)"
         )
         few = self.max_examples is not None and self.max_examples < 20
-        _check(self, "max_examples", not few, "must be at least 20")
+        check_option(self, "max_examples", not few, "must be at least 20")
 
 
 PRESETS = {
@@ -126,7 +120,7 @@ class Evaluate:
 
     def __post_init__(self):
         none = self.max_examples is not None and self.max_examples < 1
-        _check(self, "max_examples", not none, "must be above 0")
+        check_option(self, "max_examples", not none, "must be above 0")
 
 
 @dataclasses.dataclass(frozen=True)

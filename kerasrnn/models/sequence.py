@@ -203,7 +203,7 @@ class SequenceModel(TrainableModel):
         for cell in self._cells():
             if hasattr(cell, "get_dropout_mask"):
                 cell.get_dropout_mask(
-                    tf.ones([batch_size, cell.kernel.shape[0]], cell.compute_dtype)
+                    tf.ones([batch_size, _num_features(cell)], cell.compute_dtype)
                 )
                 cell.get_recurrent_dropout_mask(
                     tf.ones([batch_size, cell.units], cell.compute_dtype)
@@ -217,3 +217,7 @@ class SequenceModel(TrainableModel):
     def from_config(cls, config: dict) -> "SequenceModel":
         layers = [keras.saving.deserialize_keras_object(c) for c in config.pop("layers")]
         return cls(layers, **config)
+
+
+def _num_features(cell) -> int:
+    return cell.units if cell.kernel is None else cell.kernel.shape[0]

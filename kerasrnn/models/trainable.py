@@ -269,8 +269,8 @@ class TrainableModel(ResumableModel):
             )
         if options.window is None:
             return data
-        if not isinstance(options.window, RandomWindow):
-            self._check_length(data, options, for_training and options.overlapping)
+        if for_training and not isinstance(options.window, RandomWindow):
+            self._check_length(data, options, options.overlapping)
         return streams.start_afresh(data)
 
     def _check_length(self, data, options, overlapping):

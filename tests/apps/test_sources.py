@@ -77,13 +77,24 @@ def package(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.metadata, "distribution", find)
     (tmp_path / "data.csv").write_bytes(b"content")
     digest = hashlib.sha256(b"content").hexdigest()
-    return {"package": "corpus", "version": "1.2", "file": "data.csv", "sha256": digest}
+    return {"package": "corpus", "version": "1.2", "files": "data.csv", "sha256": digest}
 
 
 def test_a_packaged_file_is_found(package, tmp_path):
-    assert sources.find_packaged(**package) == tmp_path / "data.csv"
-    assert sources.find_packaged(**{**package, "package": "missing"}) is None
-    assert sources.find_packaged(**{**package, "version": "1.3"}) is None
+    assert sources.find_packaged(**package) == [tmp_path / "data.csv"]
+
+
+def test_several_packaged_files_are_verified_together(package, tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"before it")
+    digest = hashlib.sha256(b"before itcontent").hexdigest()
+    found = sources.find_packaged(**{**package, "files": "*.csv", "sha256": digest})
+    assert [path.name for path in found] == ["a.csv", "data.csv"]
+
+
+@pytest.mark.parametrize("change", [{"package": "missing"}, {"version": "1.3"}])
+def test_a_package_that_is_not_installed_is_named(package, change):
+    with pytest.raises(UserError, match=r"is not installed. .*pip install"):
+        sources.find_packaged(**{**package, **change})
 
 
 def test_a_changed_packaged_file_is_refused(package, tmp_path):
@@ -96,5 +107,5 @@ def test_a_changed_packaged_file_is_refused(package, tmp_path):
 
 def test_a_missing_packaged_file_is_refused(package, tmp_path):
     (tmp_path / "data.csv").unlink()
-    with pytest.raises(UserError, match="lacks this file"):
+    with pytest.raises(UserError, match="lacks it"):
         sources.find_packaged(**package)

@@ -1,0 +1,42 @@
+"""`python -m apps.chargen`: train a character language model, let it write, score it."""
+
+import sys
+
+from apps import cli
+from apps.chargen import config
+
+
+def train(options: config.Train) -> None:
+    from apps.chargen import data
+
+    # First the data, and only then TensorFlow, which takes seconds to import.
+    text = data.load(options.data, options.data_dir)
+    print(f"data: {text.source}", flush=True)
+
+    from apps.chargen.train import run
+
+    run(options, text)
+
+
+def sample(options: config.Sample) -> None:
+    from apps.chargen.sample import run
+
+    run(options)
+
+
+def evaluate(options: config.Evaluate) -> None:
+    from apps.chargen.evaluate import run
+
+    run(options)
+
+
+COMMANDS = {
+    "train": cli.Command(config.Train, train, config.PRESETS),
+    "sample": cli.Command(config.Sample, sample),
+    "evaluate": cli.Command(config.Evaluate, evaluate),
+}
+
+if __name__ == "__main__":
+    sys.exit(
+        cli.main("apps.chargen", "Learns a text, character by character, and writes.", COMMANDS)
+    )

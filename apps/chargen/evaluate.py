@@ -1,0 +1,87 @@
+"""How well an exported model predicts a text."""
+
+import json
+import math
+from collections.abc import Iterable
+
+import rich
+from rich.progress import Progress
+
+from apps.chargen import data
+from apps.chargen.config import Evaluate
+from apps.cli import UserError
+from apps.exported import load_signature
+from apps.tables import make_table
+
+PIECE = 4096
+"""Characters that are scored at a time."""
+
+
+def run(options: Evaluate) -> dict:
+    """Scores the model, prints the scores and returns them."""
+    source, length, pieces = data.load_for_evaluation(options.data, options.data_dir)
+    if options.max_characters is not None:
+        length = min(length, options.max_characters)
+    if length < 2:
+        raise UserError(f"{source}: a text of two characters or more is needed, got {length}.")
+    signature, folder = load_signature(options.model, "chargen", "score")
+    scores = score(signature.loaded, pieces, length, show_progress=not options.json)
+    if options.json:
+        print(json.dumps({"model": str(folder), "data_source": source, **scores}))
+        return scores
+    print(f"model: {folder}\ndata: {source}")
+    figures = {
+        "nats/character": f"{scores['nats_per_character']:.4f}",
+        "bits/character": f"{scores['bits_per_character']:.4f}",
+        "perplexity": f"{scores['perplexity']:.3f}",
+        "characters": f"{scores['num_characters']:,}",
+        "never seen": f"{scores['num_unknown']:,}",
+    }
+    rich.print(make_table("scores", figures))
+    return scores
+
+
+def score(loaded, pieces: Iterable[str], length: int, show_progress: bool = False) -> dict:
+    """The mean of -ln p of each character after all those before it.
+
+    Args:
+        loaded: an exported model.
+        pieces: the text.
+        length: how many characters of it to read. The first is not scored.
+        show_progress: whether to draw a bar.
+    """
+    import tensorflow as tf
+
+    nats, num_unknown, state = 0.0, 0, None
+    read, score = loaded.signatures["read"], loaded.signatures["score"]
+    with Progress(transient=True, disable=not show_progress) as progress:
+        task = progress.add_task("scoring", total=length)
+        for text in _blocks(pieces, length):
+            progress.advance(task, len(text))
+            if state is None:
+                state, text = read(text=tf.constant([text[0]])), text[1:]
+                if not text:
+                    continue
+            state = score(text=tf.constant([text]), **state)
+            nats += float(state.pop("nats")[0])
+            num_unknown += int(state.pop("num_unknown")[0])
+            del state["num_characters"]
+    mean = nats / (length - 1)
+    return {
+        "nats_per_character": mean,
+        "bits_per_character": mean / math.log(2),
+        "perplexity": math.exp(mean),
+        "num_characters": length - 1,
+        "num_unknown": num_unknown,
+    }
+
+
+def _blocks(pieces: Iterable[str], length: int) -> Iterable[str]:
+    """The first `length` characters, `PIECE` at a time."""
+    for piece in pieces:
+        part = piece[:length]
+        length -= len(part)
+        for start in range(0, len(part), PIECE):
+            yield part[start : start + PIECE]
+        if not length:
+            return

@@ -1,0 +1,291 @@
+"""Training: a text in, an exported model, its figures and a sample out."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import rich
+
+from apps import run_dir
+from apps.chargen import data
+from apps.chargen.config import PRESETS, Train
+from apps.cli import UserError
+from apps.exported import load_signature
+from apps.quiet import quiet_tensorflow
+from apps.tables import make_table
+
+with quiet_tensorflow():
+    import keras
+    import tensorflow as tf
+
+    import kerasrnn
+    from apps.clock import TrainingClock
+
+NUM_STEPS, MOST_EPOCHS = 5900, 50
+"""Training steps that the default number of epochs comes to, about, and its bound."""
+EVALUATION_WINDOW = 512
+"""Characters read at a time in evaluation; what comes out does not depend on it."""
+CHECKPOINT_EVERY = 100  # training steps: a few seconds
+SAMPLE_LENGTH, SAMPLE_TEMPERATURE = 200, 0.8
+LAYERS = ("cell", "units", "num_layers", "embedding_dim", "residual", "tie_weights")
+"""The options that `--init-from` takes from the model."""
+
+
+def run(options: Train, text: data.Text) -> dict:
+    """Trains, evaluates, exports; returns what stands in `metrics.json`."""
+    text = data.shorten(text, options.max_characters)
+    sizes = dict(zip(data.SPLITS, text.sizes, strict=True))
+    print(
+        "characters: " + ", ".join(f"{size:,} {name}" for name, size in sizes.items()),
+        flush=True,
+    )
+    _check_sizes(options, text)
+    keras.utils.set_random_seed(options.seed)
+    tf.config.experimental.enable_op_determinism()
+    vocabulary = kerasrnn.CharacterVocabulary.from_text(data.read_training(text))
+    weights = None
+    if options.init_from is not None:
+        options, vocabulary, weights = load_initial(options, options.init_from, vocabulary)
+    if len(vocabulary) < 3:
+        raise UserError(
+            f"{text.source}: the text has a single character, "
+            f"{vocabulary.characters[-1]!r}: there is nothing to learn."
+        )
+    print(f"vocabulary: {len(vocabulary) - 1:,} characters", flush=True)
+    options.output.expanduser().mkdir(parents=True, exist_ok=True)  # fail before training
+    folder = run_dir.prepare(options.run_dir, "chargen", options)
+    ids_file = folder / "ids.npy"
+    try:
+        return _run(options, text, vocabulary, weights, folder, ids_file)
+    finally:
+        ids_file.unlink(missing_ok=True)
+
+
+def _run(options, text, vocabulary, weights, folder, ids_file) -> dict:
+    splits = data.encode(text, vocabulary, ids_file)
+    stream = kerasrnn.Stream.from_tokens(splits.part("train"), options.batch_size)
+    num_steps = int(stream.windows(options.window).cardinality())
+    epochs = options.epochs or min(max(round(NUM_STEPS / num_steps), 1), MOST_EPOCHS)
+    model = make_model(vocabulary, options, num_steps * epochs)
+    if weights is not None:
+        model.set_weights(weights)
+    clock = TrainingClock()
+    history = fit(model, stream, splits.part("validation"), epochs, options, folder, clock)
+    best = min(range(len(history["val_loss"])), key=history["val_loss"].__getitem__)
+    loss = history["val_loss"][best]
+    metrics = {
+        "validation_loss": loss,
+        "bits_per_character": loss / math.log(2),
+        "perplexity": math.exp(loss),
+        "test_loss": evaluate(model, splits.part("test")),
+        "nanogpt_split_loss": evaluate(model, splits.part("validation", "test")),
+        "best_epoch": best + 1,
+        "epochs": len(history["val_loss"]),
+        "train_seconds": round(clock.seconds, 1),
+        "num_parameters": model.count_params(),
+        "vocabulary_size": len(vocabulary) - 1,
+        "data_source": text.source,
+        "split_sizes": dict(zip(data.SPLITS, text.sizes, strict=True)),
+        "seed": options.seed,
+        "versions": run_dir.versions(),
+    }
+    (sample,) = model.generate([""], 500, SAMPLE_TEMPERATURE, seed=options.seed)
+    exported = kerasrnn.export(
+        model,
+        options.output.expanduser(),
+        config={
+            **run_dir.without_places(run_dir.as_config(options)),
+            "data_source": text.source,
+        },
+        model_card=write_model_card(options, metrics, sample),
+    )
+    run_dir.write_json(folder / "metrics.json", metrics)
+    run_dir.plot_history(history, folder / "history.png", ["loss"])
+    rich.print(
+        make_table(
+            "nats per character",
+            {
+                "validation": f"{loss:.4f}",
+                "test": f"{metrics['test_loss']:.4f}",
+                "last tenth": f"{metrics['nanogpt_split_loss']:.4f}",
+                "validation, bits": f"{metrics['bits_per_character']:.4f}",
+                "training": f"{clock.seconds:.0f} s",
+                "parameters": f"{metrics['num_parameters']:,}",
+            },
+        )
+    )
+    print(f"model: {exported}\nrun: {folder}")
+    return metrics
+
+
+def _check_sizes(options: Train, text: data.Text) -> None:
+    needed = options.batch_size * options.window + 1
+    if text.sizes[0] < needed:
+        raise UserError(
+            f"{text.source}: {text.sizes[0]:,} characters for training are too few for "
+            f"{options.batch_size} places with a window of {options.window} characters, which "
+            f"need {needed:,}. Use a longer text, or a smaller --batch-size or --window."
+        )
+    if min(text.sizes) < 2:
+        raise UserError(
+            f"{text.source}: the text is too short to hold out a part for validation and one "
+            "for testing. Use a longer text."
+        )
+
+
+def load_initial(
+    options: Train, model: Path, vocabulary: kerasrnn.CharacterVocabulary
+) -> tuple:
+    """Options, vocabulary and weights of the model to begin with.
+
+    Args:
+        options: those asked for; the layers of the model replace theirs.
+        model: an exported model, or a folder of versions.
+        vocabulary: that of the text.
+
+    Raises:
+        UserError: if there is no such model, or it does not know the text's characters.
+    """
+    signature, folder = load_signature(model, "chargen", "read", "--init-from")
+    try:
+        known = kerasrnn.CharacterVocabulary.load(folder / "assets" / "vocabulary.txt")
+        config = json.loads((folder / "assets.extra" / "config.json").read_text("utf-8"))
+        layers = {name: config[name] for name in LAYERS}
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{folder}: the model is not one that apps.chargen has trained: {error}."
+        ) from error
+    unknown = [c for c in vocabulary.characters if c not in known.characters]
+    if unknown:
+        shown = " ".join(map(repr, unknown[:10])) + (" ..." if len(unknown) > 10 else "")
+        raise UserError(
+            f"{folder}: the model has another vocabulary: it does not know {len(unknown)} of "
+            f"the text's characters: {shown}. Train without --init-from, or use a text with "
+            "its characters only."
+        )
+    print(f"beginning with {folder}, with its layers: {layers}", flush=True)
+    weights = [variable.numpy() for variable in signature.loaded.weights]
+    return dataclasses.replace(options, **layers), known, weights
+
+
+def make_model(
+    vocabulary: kerasrnn.CharacterVocabulary, options: Train, num_steps: int
+) -> kerasrnn.CharLanguageModel:
+    """A compiled and built model, for a training of `num_steps` steps."""
+    model = kerasrnn.CharLanguageModel(
+        vocabulary, dropout=options.dropout, **{name: getattr(options, name) for name in LAYERS}
+    )
+    learning_rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, num_steps)
+    model.compile(
+        keras.optimizers.Adam(learning_rate),
+        window=options.window,
+        clip_norm=options.clip_norm,
+    )
+    model(tf.zeros([1, 1], tf.int32))
+    return model
+
+
+def fit(
+    model, stream, validation_ids, epochs: int, options: Train, folder: Path, clock
+) -> dict:
+    """Trains with `model.fit`; the best weights are in the model afterwards.
+
+    Goes on from the newest checkpoint in `folder`, if there is one.
+    """
+    history_file = folder / "history.csv"
+    callbacks = [
+        Report(folder / "samples.txt"),
+        keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: run_dir.add_to_history(history_file, epoch, logs)
+        ),
+        keras.callbacks.ModelCheckpoint(
+            str(folder / "checkpoints" / "best.keras"), "val_loss", save_best_only=True
+        ),
+        keras.callbacks.EarlyStopping(
+            "val_loss", patience=options.patience, restore_best_weights=True
+        ),
+        clock,
+    ]
+    history = model.fit(
+        stream,
+        validation_data=evaluation_windows(validation_ids),
+        epochs=epochs,
+        callbacks=callbacks,
+        run_dir=folder,
+        checkpoint_every=CHECKPOINT_EVERY,
+    )
+    return history.history
+
+
+def evaluation_windows(ids) -> tf.data.Dataset:
+    """All ids in one stream, in windows."""
+    return kerasrnn.Stream.from_tokens(ids, 1).windows(EVALUATION_WINDOW)
+
+
+def evaluate(model, ids) -> float:
+    """Nats per character, the state carried over all of `ids`."""
+    return model.evaluate(evaluation_windows(ids), verbose=0, return_dict=True)["loss"]
+
+
+class Report(keras.callbacks.Callback):
+    """After each epoch: perplexity, bits per character, and a sample of text.
+
+    Args:
+        path: the file that samples are appended to.
+    """
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.path = path
+
+    def on_epoch_end(self, epoch, logs=None):
+        loss = logs["val_loss"]
+        logs["val_perplexity"] = math.exp(loss)
+        logs["val_bits_per_character"] = loss / math.log(2)
+        sample = self.model.generate("", SAMPLE_LENGTH, SAMPLE_TEMPERATURE, seed=epoch)
+        title = (
+            f"epoch {epoch + 1}: validation {loss:.4f} nats/character, "
+            f"{logs['val_bits_per_character']:.4f} bits/character, "
+            f"perplexity {logs['val_perplexity']:.3f}"
+        )
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"{title}\n{sample}\n\n")
+        print(f"\n{title}\n  | " + sample.replace("\n", "\n  | "), flush=True)
+
+
+def write_model_card(options: Train, metrics: dict, sample: str) -> str:
+    """What the model is, what it was trained on and how well it does, in Markdown."""
+    sizes, versions = metrics["split_sizes"], metrics["versions"]
+    kind = metrics["data_source"].split()[0]  # what `auto` came to
+    pinned = dataclasses.replace(options, data=kind) if options.data == "auto" else options
+    return f"""# Text, character by character
+
+Goes on from a beginning, as the text would that it was trained on.
+
+| | |
+| --- | --- |
+| data | {metrics["data_source"]} |
+| characters | {", ".join(f"{size:,} {name}" for name, size in sizes.items())} |
+| validation | {metrics["validation_loss"]:.4f} nats per character |
+| validation, in bits | {metrics["bits_per_character"]:.4f} bits per character |
+| test | {metrics["test_loss"]:.4f} nats per character |
+| last tenth (validation and test) | {metrics["nanogpt_split_loss"]:.4f} nats per character |
+| vocabulary | {metrics["vocabulary_size"]:,} characters |
+| parameters | {metrics["num_parameters"]:,} |
+| training | {metrics["train_seconds"]} s, {metrics["epochs"]} epochs |
+| seed | {metrics["seed"]} |
+| versions | {", ".join(f"{name} {version}" for name, version in versions.items())} |
+
+Reproduce it: `{run_dir.command_line("chargen", pinned, PRESETS[options.preset])}`,
+with all options in `config.json`.
+
+A sample, at temperature {SAMPLE_TEMPERATURE}:
+
+```
+{sample.strip()}
+```
+
+It knows spelling and layout, not facts; what it writes can be anything that its
+text could lead to.
+"""

@@ -1,0 +1,145 @@
+"""Characters and their ids: Unicode code points in order, the same in Python and in a graph."""
+
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+UNKNOWN_CHARACTER = "\ufffd"
+UNKNOWN_ID = 0
+
+
+class CharacterVocabulary:
+    """The characters that a model knows, in the order of their ids.
+
+    Characters are Unicode code points. Id 0 is U+FFFD, Unicode's own
+    replacement character: it stands for every character never seen.
+
+    Args:
+        characters: in the order of their ids. U+FFFD is put in front if it is
+            not there.
+
+    Raises:
+        ValueError: if one stands twice, is not a single code point, or is half
+            of a surrogate pair.
+
+    Example:
+
+    >>> vocabulary = CharacterVocabulary.from_text("to be, or not to be")
+    >>> "".join(vocabulary.characters[1:])
+    ' ,benort'
+    >>> vocabulary.encode("robot: ß")
+    array([7, 6, 3, 6, 8, 0, 1, 0], dtype=int32)
+    >>> vocabulary.decode([3, 6, 8, 0])
+    'bot\ufffd'
+    """
+
+    def __init__(self, characters: Iterable[str]):
+        listed = list(characters)
+        if listed[:1] != [UNKNOWN_CHARACTER]:
+            listed = [UNKNOWN_CHARACTER, *listed]
+        for character in listed:
+            if len(character) != 1 or 0xD800 <= ord(character) <= 0xDFFF:
+                raise ValueError(f"{character!r} is no character: give single code points.")
+        if len(set(listed)) != len(listed):
+            twice = next(c for c in listed if listed.count(c) > 1)
+            raise ValueError(f"characters must differ, but {twice!r} stands twice.")
+        self.characters = tuple(listed)
+        self.code_points = np.array([ord(c) for c in listed], np.int32)
+        self._ids = np.zeros(self.code_points.max() + 2, np.int32)  # by code point
+        self._ids[self.code_points] = np.arange(len(listed))
+        self._table: tf.lookup.StaticHashTable | None = None
+
+    @classmethod
+    def from_text(cls, text: str | Iterable[str]) -> "CharacterVocabulary":
+        """The characters of a text, or of its pieces, by code point."""
+        found: set[str] = set()
+        for piece in [text] if isinstance(text, str) else text:
+            found.update(piece)
+        return cls(sorted(found - {UNKNOWN_CHARACTER}))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "CharacterVocabulary":
+        """Reads a file that `save` wrote."""
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        return cls(chr(int(line.split("\t")[0])) for line in lines)
+
+    def save(self, path: str | Path) -> None:
+        """Writes a line for each id, from 0: code point, character and name.
+
+        The columns are separated by tabs. What cannot be seen is written as in
+        Python, a line feed as `\\n`.
+        """
+        lines = (
+            f"{ord(c)}\t{c if c.isprintable() else ascii(c)[1:-1]}\t"
+            f"{unicodedata.name(c, 'unnamed')}\n"
+            for c in self.characters
+        )
+        Path(path).write_text("".join(lines), encoding="utf-8", newline="\n")
+
+    def __len__(self) -> int:
+        return len(self.characters)
+
+    def __eq__(self, other: object) -> bool:
+        same = isinstance(other, CharacterVocabulary)
+        return same and self.characters == other.characters  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash(self.characters)
+
+    def encode(self, text: str) -> np.ndarray:
+        """The ids of the characters of a text, int32 `(length,)`; 0 where unknown."""
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        return self._ids[np.minimum(codes, len(self._ids) - 1)]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids, `(length,)`."""
+        codes = self.code_points[np.asarray(list(ids), np.int64)]
+        return codes.astype("<u4").tobytes().decode("utf-32-le")
+
+    def ids_of(
+        self, texts: tf.Tensor, table: tf.lookup.StaticHashTable | None = None
+    ) -> tf.RaggedTensor:
+        """The ids of texts, as plain ops of a graph.
+
+        Args:
+            texts: strings in UTF-8, `(batch,)`. What is not UTF-8 is unknown.
+            table: a look-up table to use in place of the vocabulary's own, for
+                an exported graph that reads it from a file.
+
+        Returns:
+            int32, `(batch, None)`.
+        """
+        table = self._own_table() if table is None else table
+        codes = tf.strings.unicode_decode(texts, "UTF-8")
+        ids = tf.ragged.map_flat_values(lambda c: table.lookup(tf.cast(c, tf.int64)), codes)
+        return tf.cast(ids, tf.int32)
+
+    def texts_of(self, ids: tf.Tensor) -> tf.Tensor:
+        """Ids `(batch, length)` as strings `(batch,)`, as plain ops of a graph."""
+        codes = tf.gather(tf.constant(self.code_points), ids)
+        return tf.strings.unicode_encode(codes, "UTF-8")
+
+    def make_table(self, path: str | Path) -> tf.lookup.StaticHashTable:
+        """A look-up table of the file that `save` wrote, which becomes an asset."""
+        lines = tf.lookup.TextFileIndex
+        initializer = tf.lookup.TextFileInitializer(
+            str(path),
+            tf.int64,
+            0,
+            tf.int64,
+            lines.LINE_NUMBER,
+            vocab_size=len(self),  # a file cut short is noticed
+        )
+        return tf.lookup.StaticHashTable(initializer, UNKNOWN_ID)
+
+    def _own_table(self) -> tf.lookup.StaticHashTable:
+        if self._table is None:
+            with tf.init_scope():
+                initializer = tf.lookup.KeyValueTensorInitializer(
+                    self.code_points.astype(np.int64), tf.range(len(self), dtype=tf.int64)
+                )
+                self._table = tf.lookup.StaticHashTable(initializer, UNKNOWN_ID)
+        return self._table

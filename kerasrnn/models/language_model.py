@@ -1,0 +1,452 @@
+"""Many-to-many over characters: what comes next, and again, and again."""
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasrnn import rnn, sampling
+from kerasrnn.characters import CharacterVocabulary
+from kerasrnn.checks import check_positive_integer
+from kerasrnn.lookup import InputTable, TiedDense
+from kerasrnn.models.classifier import CELLS
+from kerasrnn.models.sequence import SequenceModel
+from kerasrnn.sampling import Choice
+from kerasrnn.text import pad
+
+PIECE = 8 * sampling.BLOCK
+"""Characters that `stream` draws at a time."""
+SCORED_AT_ONCE = 4096
+
+
+class Score(NamedTuple):
+    """How well a text is predicted, character by character."""
+
+    nats_per_character: float
+    """The mean of -ln p of the right character."""
+    bits_per_character: float
+    """The same in bits."""
+    num_characters: int
+    """How many were predicted: all but the first."""
+    num_unknown: int
+    """How many of them the vocabulary lacks."""
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class CharLanguageModel(SequenceModel):
+    """Predicts the next character of a text, and so writes text.
+
+    A `SequenceModel`, trained on a `Stream` of the ids of its vocabulary with
+    carried states. With the vanilla cell the first layer's input projection is
+    a look-up of rows (`kerasrnn.lookup`).
+
+    Args:
+        vocabulary: a `kerasrnn.CharacterVocabulary`, or its characters. One
+            that the model has never seen reads as U+FFFD, and is never
+            written.
+        units: the size of each layer's state. Default: 512.
+        num_layers: how many recurrent layers there are. Default: 1.
+        cell: `"vanilla"` (`VanillaRNN`), `"lstm"` or `"gru"`. Default:
+            `"vanilla"`.
+        embedding_dim: the size of the vectors that characters become first.
+            Default: `None`: none for the vanilla cell, `units` for the others.
+        dropout: fraction to drop of the outputs of each layer, the same ones
+            at all steps of a window. Default: 0.
+        residual: whether the layers above the first add their input to their
+            output. Default: `True`.
+        tie_weights: whether the output's kernel is the table of inputs.
+            Default: `False`.
+        **kwargs: `name`. The dtype is that of the global Keras policy.
+
+    Call arguments:
+        inputs: integers, `(batch, time)`.
+        states, return_states, training: as in `SequenceModel`.
+
+    Returns:
+        Logits, float32 `(batch, time, len(vocabulary))`; with `return_states`
+        also the states after the last step.
+
+    Raises:
+        ValueError: for an argument out of its range, or a vocabulary of fewer
+            than two characters.
+
+    Example:
+
+    >>> text = "to be, or not to be: that is the question. " * 40
+    >>> lm = CharLanguageModel(CharacterVocabulary.from_text(text), units=32)
+    >>> lm.compile(keras.optimizers.Adam(0.01), window=20)
+    >>> from kerasrnn.streams import Stream
+    >>> stream = Stream.from_tokens(lm.vocabulary.encode(text), batch_size=8)
+    >>> history = lm.fit(stream, epochs=4, verbose=0)
+    >>> history.history["loss"][-1] < history.history["loss"][0]
+    True
+    >>> len(lm.generate("to be", length=30, temperature=0.5, seed=0))
+    30
+    """
+
+    def __init__(
+        self,
+        vocabulary: CharacterVocabulary | Iterable[str],
+        units: int = 512,
+        num_layers: int = 1,
+        cell: str = "vanilla",
+        embedding_dim: int | None = None,
+        dropout: float = 0.0,
+        residual: bool = True,
+        tie_weights: bool = False,
+        **kwargs: Any,
+    ):
+        if not isinstance(vocabulary, CharacterVocabulary):
+            vocabulary = CharacterVocabulary(vocabulary)
+        if len(vocabulary) < 3:  # the unknown character is one of them
+            known = "".join(vocabulary.characters[1:])
+            raise ValueError(
+                f"vocabulary must hold two characters or more, got {known!r}: there is nothing "
+                "to predict."
+            )
+        check_positive_integer("units", units)
+        check_positive_integer("num_layers", num_layers)
+        if embedding_dim is not None:
+            check_positive_integer("embedding_dim", embedding_dim)
+        if cell not in CELLS:
+            raise ValueError(f"cell must be one of {', '.join(CELLS)}, got cell={cell!r}.")
+        vanilla = cell == "vanilla"
+        if tie_weights and not vanilla and embedding_dim not in (None, units):
+            raise ValueError(
+                f"tie_weights needs embedding_dim={units}, the size of the state, "
+                f"got embedding_dim={embedding_dim}."
+            )
+        num_ids = len(vocabulary)
+        if vanilla:
+            table = InputTable(num_ids, units, embedding_dim)
+        else:
+            table = InputTable(num_ids, embedding_dim or units)
+        layers: list[keras.layers.Layer] = [table]
+        for number in range(num_layers):
+            projected = {"use_kernel": number > 0} if vanilla else {}
+            layers.append(CELLS[cell](units, return_sequences=True, **projected))
+            layers.append(keras.layers.SpatialDropout1D(dropout))
+        if tie_weights:
+            layers.append(TiedDense(table, dtype="float32"))
+        else:
+            layers.append(keras.layers.Dense(num_ids, dtype="float32"))
+        super().__init__(layers, **kwargs)
+        self.vocabulary = vocabulary
+        self._arguments = {
+            "units": units,
+            "num_layers": num_layers,
+            "cell": cell,
+            "embedding_dim": embedding_dim,
+            "dropout": dropout,
+            "residual": residual,
+            "tie_weights": tie_weights,
+        }
+
+    def compile(
+        self, optimizer: Any = "adam", loss: Any = None, *args: Any, **options: Any
+    ) -> None:
+        """`SequenceModel.compile`; the loss, by default, is the cross-entropy in nats."""
+        if loss is None:
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        super().compile(optimizer, loss, *args, **options)
+
+    def connect(self, inputs: tf.Tensor, recur: Callable) -> tf.Tensor:
+        table, *stack, output = self.sequence_layers
+        x = table(inputs)
+        for number, (layer, dropout) in enumerate(zip(stack[::2], stack[1::2], strict=True)):
+            y = recur(layer, x)
+            x = x + y if number and self._arguments["residual"] else y
+            if len(x.shape) == 3:  # else it is a single step, which is not training
+                x = dropout(x)
+        return output(x)
+
+    def step(self, ids: tf.Tensor, states: list) -> tuple[tf.Tensor, list]:
+        """One step in inference.
+
+        Args:
+            ids: integers, `(batch,)`.
+            states: those before it.
+
+        Returns:
+            Logits, float32 `(batch, len(vocabulary))`, and the new states.
+        """
+        new_states: list = []
+
+        def recur(layer, x):
+            before = states[len(new_states)]
+            output, after = rnn.call_cell(layer.cell, x, before, training=False)
+            new_states.append(after)
+            return output
+
+        return self.connect(ids, recur), new_states
+
+    def read(
+        self, texts: tf.Tensor, table: tf.lookup.StaticHashTable | None = None
+    ) -> tuple[tf.Tensor, list]:
+        """Reads texts up to their last character, as plain ops of a graph.
+
+        An empty text counts as a line feed, or where there is none in the
+        vocabulary as a space, or else as its first character.
+
+        Args:
+            texts: strings, `(batch,)`.
+            table: see `CharacterVocabulary.ids_of`.
+
+        Returns:
+            The last characters, int32 `(batch,)`, and the states before them.
+        """
+        ragged = self.vocabulary.ids_of(texts, table)
+        lengths, ids = tf.cast(ragged.row_lengths(), tf.int32), pad(ragged)
+        before = tf.maximum(lengths - 1, 0)
+        last = tf.where(lengths > 0, tf.gather(ids, before, batch_dims=1), self._start_id)
+        mask = tf.sequence_mask(before, tf.shape(ids)[1])
+        states = self.initial_states(tf.shape(ids)[0])
+        _, states = self._run_whole(ids, states, mask, False, None)
+        return last, states
+
+    @property
+    def _start_id(self) -> int:
+        known = self.vocabulary.characters
+        return next((known.index(c) for c in ("\n", " ") if c in known), 1)
+
+    def write(
+        self,
+        ids: tf.Tensor,
+        states: list,
+        length: tf.Tensor,
+        choice: Choice,
+        position: tf.Tensor | int = 0,
+    ) -> tuple[tf.Tensor, tf.Tensor, list]:
+        """Goes on from where `read` or `write` left off, as plain ops of a graph.
+
+        Args:
+            ids: the last characters, int32 `(batch,)`.
+            states: those before them.
+            length: how many characters to write, an int32 scalar.
+            choice: how they are chosen, a `kerasrnn.sampling.Choice`.
+            position: how many were written before, a multiple of
+                `sampling.BLOCK`. Default: 0.
+
+        Returns:
+            What was written, strings `(batch,)`; the last characters; and the
+            states before them.
+        """
+        drawn, ids, states = sampling.extend(
+            self.step, ids, states, length, choice, len(self.vocabulary), position
+        )
+        return self.vocabulary.texts_of(drawn), ids, states
+
+    def losses_of(
+        self,
+        texts: tf.Tensor,
+        ids: tf.Tensor,
+        states: list,
+        table: tf.lookup.StaticHashTable | None = None,
+    ) -> tuple[tf.RaggedTensor, tf.Tensor, tf.Tensor, list]:
+        """How well texts are predicted after what `read` has read, as plain ops of a graph.
+
+        Args:
+            texts: strings, `(batch,)`, none of them empty.
+            ids: the characters before them, int32 `(batch,)`.
+            states: those before these characters.
+            table: see `CharacterVocabulary.ids_of`.
+
+        Returns:
+            -ln p of each character, ragged float32 `(batch, None)`; how many
+            are unknown, int32 `(batch,)`; the last characters; and the states
+            before them.
+        """
+        ragged = self.vocabulary.ids_of(texts, table)
+        lengths, targets = tf.cast(ragged.row_lengths(), tf.int32), pad(ragged)
+        inputs = tf.concat([ids[:, None], targets[:, :-1]], axis=1)
+        mask = tf.sequence_mask(lengths, tf.shape(targets)[1])
+        logits, states = self._run_whole(inputs, states, mask, False, None)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+        unknown = tf.reduce_sum(tf.cast(mask & (targets == 0), tf.int32), axis=1)
+        last = tf.gather(targets, lengths - 1, batch_dims=1)
+        return tf.RaggedTensor.from_tensor(losses, lengths), unknown, last, states
+
+    def generate(
+        self,
+        prompts: str | Sequence[str] = "",
+        length: int = 200,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        stop: str | Sequence[str] = (),
+    ) -> str | list[str]:
+        """Goes on with prompts; all of them at once, in one call of one graph.
+
+        Args:
+            prompts: a text, or several. An empty one begins a new line.
+            length: how many characters to write.
+            temperature: below 1 more predictable, above 1 more daring; 0
+                always takes the most probable character. Default: 1.
+            top_k: draws among the `top_k` most probable characters only.
+            top_p: draws only among the most probable characters that together
+                have this probability (Holtzman et al. 2020, arXiv:1904.09751).
+            seed: the same seed gives the same text. Default: `None`, another
+                text each time, as NumPy's global generator has it.
+            stop: texts, at the first of which to stop; it is left out. Then
+                pieces of `PIECE` characters are written until all have stopped.
+
+        Returns:
+            What follows the prompt, `length` characters, or fewer with `stop`;
+            a list for several prompts.
+
+        Raises:
+            ValueError: for an argument out of its range.
+        """
+        texts = [prompts] if isinstance(prompts, str) else list(prompts)
+        if not texts:
+            return []
+        arguments = self._arguments_of_choice(length, temperature, top_k, top_p, seed)
+        stops = _check_stop(stop)
+        if not stops:
+            written = self._graphs.generate(tf.constant(texts), *arguments)
+            results = [text.decode("utf-8") for text in written.numpy()]
+        else:
+            results = [""] * len(texts)
+            for pieces in self._pieces(texts, *arguments):
+                results = [a + b for a, b in zip(results, pieces, strict=True)]
+                if all(any(s in result for s in stops) for result in results):
+                    break
+            results = [result[: _find_stop(result, stops)] for result in results]
+        return results[0] if isinstance(prompts, str) else results
+
+    def stream(
+        self,
+        prompt: str = "",
+        length: int = 200,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        stop: str | Sequence[str] = (),
+    ) -> Iterator[str]:
+        """What `generate` gives for one prompt, piece by piece as it comes.
+
+        Args: those of `generate`.
+
+        Yields:
+            Pieces of text; together they are what `generate` returns.
+        """
+        arguments = self._arguments_of_choice(length, temperature, top_k, top_p, seed)
+        stops = _check_stop(stop)
+        return self._stream(prompt, arguments, stops)
+
+    def _stream(self, prompt, arguments, stops):
+        held_back = max(map(len, stops), default=1) - 1  # it may be the beginning of a stop
+        text, shown = "", 0
+        for (piece,) in self._pieces([prompt], *arguments):
+            text += piece
+            end = _find_stop(text, stops)
+            stopped = end < len(text)
+            until = end if stopped else max(len(text) - held_back, shown)
+            yield text[shown:until]
+            shown = until
+            if stopped:
+                return
+        yield text[shown:]
+
+    def score(self, text: str) -> Score:
+        """How well the model predicts a text, each character after all those before it.
+
+        Args:
+            text: two characters or more. An unknown one counts with the
+                probability that the model gives to U+FFFD.
+
+        Raises:
+            ValueError: if the text is shorter.
+        """
+        if len(text) < 2:
+            raise ValueError(f"text must have two characters or more, got {text!r}.")
+        ids, states = self._graphs.read(tf.constant([text[0]]))
+        nats, num_unknown = 0.0, 0
+        for start in range(1, len(text), SCORED_AT_ONCE):
+            piece = tf.constant([text[start : start + SCORED_AT_ONCE]])
+            losses, unknown, ids, states = self._graphs.losses(piece, ids, states)
+            nats += float(np.sum(losses.flat_values.numpy(), dtype=np.float64))
+            num_unknown += int(unknown[0])
+        mean = nats / (len(text) - 1)
+        return Score(mean, mean / math.log(2), len(text) - 1, num_unknown)
+
+    def _arguments_of_choice(self, length, temperature, top_k, top_p, seed):
+        sampling.check(length, temperature, top_k, top_p, len(self.vocabulary))
+        if seed is None:
+            seed = np.random.randint(2**31)
+        return (
+            tf.constant(length, tf.int32),
+            tf.constant(temperature, tf.float32),
+            tf.constant(top_k or 0, tf.int32),
+            tf.constant(1.0 if top_p is None else top_p, tf.float32),
+            tf.constant(seed, tf.int32),
+        )
+
+    def _pieces(self, texts, length, *choice):
+        """Lists of what is written for each text, `PIECE` characters at a time."""
+        ids, states = self._graphs.read(tf.constant(texts))
+        for position in range(0, int(length), PIECE):
+            size = min(PIECE, int(length) - position)
+            written, ids, states = self._graphs.write(
+                ids, states, tf.constant(size), *choice, tf.constant(position)
+            )
+            yield [text.decode("utf-8") for text in written.numpy()]
+
+    @functools.cached_property
+    def _graphs(self) -> "_Graphs":
+        if not getattr(self, "built", False):
+            self(tf.zeros([1, 1], tf.int32))
+        return _Graphs(self)
+
+    def get_config(self) -> dict:
+        vocabulary = list(self.vocabulary.characters)
+        return {"name": self.name, "vocabulary": vocabulary, **self._arguments}
+
+    @classmethod
+    def from_config(cls, config: dict) -> "CharLanguageModel":
+        return cls(**config)
+
+
+class _Graphs:
+    """What `generate`, `stream` and `score` call, traced once for all sizes."""
+
+    def __init__(self, model: CharLanguageModel):
+        texts, ids = tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int32)
+        number, real = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
+        states = tf.nest.map_structure(
+            lambda state: tf.TensorSpec([None, *state.shape[1:]], state.dtype),
+            model.initial_states(1),
+        )
+        choice = [real, number, real, number]  # temperature, top_k, top_p, seed
+
+        def write(ids, states, length, temperature, top_k, top_p, seed, position):
+            chosen = Choice(temperature, seed, top_k, top_p)
+            return model.write(ids, states, length, chosen, position)
+
+        def generate(texts, length, *choice):
+            return write(*model.read(texts), length, *choice, 0)[0]
+
+        trace = functools.partial(tf.function, autograph=False)
+        self.read = trace(model.read, [texts])
+        self.write = trace(write, [ids, states, number, *choice, number])
+        self.generate = trace(generate, [texts, number, *choice])
+        self.losses = trace(model.losses_of, [texts, ids, states])
+
+
+def _check_stop(stop) -> tuple[str, ...]:
+    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    if not all(stops):
+        raise ValueError("stop must be texts that are not empty.")
+    return stops
+
+
+def _find_stop(text: str, stops: tuple[str, ...]) -> int:
+    """Where the first of the stops begins; the length of the text if there is none."""
+    found = [text.find(stop) for stop in stops]
+    return min((place for place in found if place >= 0), default=len(text))

@@ -1,0 +1,166 @@
+"""From scores to the next character: temperature, top-k, top-p, greedy; and the loop.
+
+Drawing from softmax(logits / T) is taking the largest of logits + T g, where
+the g are independent Gumbel numbers (Gumbel-max): no softmax, no cumulated sum,
+and T = 0 is greedy by itself.
+
+The numbers of step t depend on the seed and on t alone, not on how many steps
+are asked for or in how many pieces. All of it is plain TensorFlow ops, so that an
+exported graph draws the same characters.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from kerasrnn.characters import UNKNOWN_ID
+
+BLOCK = 8
+"""Steps in one turn of the loop, which makes up for the price of a turn."""
+
+
+class Choice(NamedTuple):
+    """How characters are chosen; every field is a scalar tensor or a number."""
+
+    temperature: Any = 1.0
+    """What logits are divided by; 0 always takes the most probable character."""
+    seed: Any = 0
+    """int32."""
+    top_k: Any = None
+    """Only the `top_k` most probable characters are drawn; 0 or `None`: all."""
+    top_p: Any = None
+    """Only the most probable characters are drawn, as few as together have the
+    probability `top_p`; 1 or `None`: all (Holtzman et al. 2020, arXiv:1904.09751)."""
+
+
+def check(
+    length: int, temperature: float, top_k: int | None, top_p: float | None, num_ids: int
+) -> None:
+    """Raises a `ValueError` for an argument of `generate` that is out of its range."""
+    if not isinstance(length, (int, np.integer)) or length < 0:
+        raise ValueError(f"length must be an integer of 0 or more, got length={length!r}.")
+    if not 0 <= temperature < float("inf"):
+        raise ValueError(
+            f"temperature must be 0 or more, got temperature={temperature!r}. "
+            "Use 0 to take the most probable character always."
+        )
+    known = num_ids - 1  # the unknown character is never drawn
+    if top_k is not None and not 1 <= top_k <= known:
+        raise ValueError(
+            f"top_k must lie in [1, {known}], the characters of the vocabulary, "
+            f"got top_k={top_k!r}."
+        )
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p must lie in (0, 1], got top_p={top_p!r}.")
+
+
+def gumbel(shape, seed: tf.Tensor) -> tf.Tensor:
+    """Gumbel numbers for a seed, int32 `(2,)`; all of them finite."""
+    uniform = tf.random.stateless_uniform(shape, seed, minval=1e-38)
+    return -tf.math.log(-tf.math.log(uniform))
+
+
+def keep_probable(logits: tf.Tensor, choice: Choice) -> tf.Tensor:
+    """`logits`, `(batch, num_ids)`, minus infinity for what top-k and top-p leave out.
+
+    Top-k comes first; top-p is of the probabilities that remain, at the
+    temperature. Characters that are equally probable stay together.
+    """
+    num_ids = tf.shape(logits)[1]
+    ranked = tf.sort(logits, direction="DESCENDING")
+    rank = tf.range(num_ids)
+    top_k = tf.constant(0) if choice.top_k is None else tf.cast(choice.top_k, tf.int32)
+    within = (rank < top_k) | (top_k < 1)
+    if choice.top_p is not None:
+        temperature = tf.maximum(tf.cast(choice.temperature, tf.float32), 1e-6)
+        scaled = (ranked - ranked[:, :1]) / temperature
+        probabilities = tf.nn.softmax(tf.where(within, scaled, -float("inf")))
+        before = tf.cumsum(probabilities, axis=1, exclusive=True)
+        within &= (before < tf.cast(choice.top_p, tf.float32)) | (rank == 0)
+    within = tf.broadcast_to(within, tf.shape(ranked))
+    least = tf.reduce_min(tf.where(within, ranked, float("inf")), axis=1, keepdims=True)
+    return tf.where(logits < least, -float("inf"), logits)
+
+
+def extend(
+    step: Callable,
+    ids: tf.Tensor,
+    states: Any,
+    length: tf.Tensor,
+    choice: Choice,
+    num_ids: int,
+    position: tf.Tensor | int = 0,
+) -> tuple[tf.Tensor, tf.Tensor, Any]:
+    """Feeds a model what it draws itself, `length` times.
+
+    Args:
+        step: from ids `(batch,)` and states to logits `(batch, num_ids)` and
+            new states.
+        ids: the last characters so far, int32 `(batch,)`.
+        states: those before these characters are read; any nest of tensors.
+        length: how many characters to draw, an int32 scalar.
+        choice: how they are chosen. The unknown character never is.
+        num_ids: the size of the vocabulary.
+        position: how many were drawn before with this seed, a multiple of
+            `BLOCK`. Default: 0.
+
+    Returns:
+        The ids drawn, int32 `(batch, length)`; the last of them, `(batch,)`;
+        and the states before it is read.
+    """
+    step = tf.function(step, autograph=False)  # traced once, not for each step of a block
+    if choice.top_k is None and choice.top_p is None:
+        return _loop(step, ids, states, length, choice, num_ids, position, False)
+    top_k = tf.convert_to_tensor(0 if choice.top_k is None else choice.top_k)
+    top_p = tf.convert_to_tensor(1.0 if choice.top_p is None else choice.top_p)
+    arguments = (step, ids, states, length, choice, num_ids, position)
+    return tf.cond(
+        (top_k > 0) | (top_p < 1),
+        lambda: _loop(*arguments, True),
+        lambda: _loop(*arguments, False),
+    )
+
+
+def _loop(step, ids, states, length, choice, num_ids, position, filtered):
+    batch_size, length = tf.shape(ids)[0], tf.cast(length, tf.int32)
+    num_blocks, first_block = length // BLOCK, tf.cast(position, tf.int32) // BLOCK
+    temperature = tf.cast(choice.temperature, tf.float32)
+    barred = tf.where(tf.range(num_ids) == UNKNOWN_ID, -float("inf"), tf.zeros([num_ids]))
+
+    def draw_noise(block):
+        seed = tf.stack([tf.cast(choice.seed, tf.int32), first_block + block])
+        noise = gumbel([batch_size, BLOCK, num_ids], seed)
+        return tf.transpose(temperature * noise, [1, 0, 2]) + barred
+
+    def advance(ids, states, noise):
+        logits, states = step(ids, states)
+        if filtered:
+            logits = keep_probable(logits + barred, choice)
+        return tf.argmax(logits + noise, axis=1, output_type=tf.int32), states
+
+    def run_block(block, ids, states, blocks):
+        noise, drawn = draw_noise(block), []
+        for k in range(BLOCK):
+            ids, states = advance(ids, states, noise[k])
+            drawn.append(ids)
+        return block + 1, ids, states, blocks.write(block, tf.stack(drawn))
+
+    blocks = tf.TensorArray(tf.int32, num_blocks + 1, element_shape=[BLOCK, ids.shape[0]])
+    start = (tf.constant(0), ids, states, blocks)
+    _, ids, states, blocks = tf.while_loop(lambda b, *_: b < num_blocks, run_block, start)
+
+    noise = draw_noise(num_blocks)  # of the last, incomplete block
+
+    def run_step(k, ids, states, drawn):
+        ids, states = advance(ids, states, noise[k])
+        return k + 1, ids, states, tf.where(tf.range(BLOCK)[:, None] == k, ids, drawn)
+
+    rest = tf.zeros([BLOCK, batch_size], tf.int32)
+    rest = tf.ensure_shape(rest, [BLOCK, ids.shape[0]])
+    start = (tf.constant(0), ids, states, rest)
+    remaining = length - num_blocks * BLOCK
+    _, ids, states, rest = tf.while_loop(lambda k, *_: k < remaining, run_step, start)
+    drawn = tf.transpose(blocks.write(num_blocks, rest).concat()[:length])
+    return drawn, ids, states
