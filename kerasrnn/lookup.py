@@ -28,6 +28,8 @@ class InputTable(keras.layers.Layer):
 
     Call arguments:
         ids: integers, `(batch, time)` or `(batch,)`.
+        training: whether gradients will be asked for; only how they come
+            differs. Default: `False`.
 
     Returns:
         `(batch, time, units)` or `(batch, units)`.
@@ -42,6 +44,7 @@ class InputTable(keras.layers.Layer):
         self, num_ids: int, units: int, embedding_dim: int | None = None, **kwargs: Any
     ):
         super().__init__(**kwargs)
+        self.supports_masking = True
         self.num_ids, self.units, self.embedding_dim = num_ids, units, embedding_dim
 
     def build(self, _: Any) -> None:
@@ -60,8 +63,9 @@ class InputTable(keras.layers.Layer):
         table = tf.convert_to_tensor(self.embeddings)
         return table if self.kernel is None else tf.matmul(table, self.kernel)
 
-    def call(self, ids: tf.Tensor) -> tf.Tensor:
-        return _look_up(self.table(), tf.cast(ids, tf.int32))
+    def call(self, ids: tf.Tensor, training: bool = False) -> tf.Tensor:
+        table, ids = self.table(), tf.cast(ids, tf.int32)
+        return _look_up(table, ids) if training else tf.gather(table, ids)
 
     def get_config(self) -> dict:
         arguments = ("num_ids", "units", "embedding_dim")
@@ -87,6 +91,7 @@ class TiedDense(keras.layers.Layer):
 
     def __init__(self, input_table: InputTable, **kwargs: Any):
         super().__init__(**kwargs)
+        self.supports_masking = True
         self.input_table = input_table
 
     def build(self, _: Any) -> None:

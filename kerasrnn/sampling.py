@@ -134,11 +134,18 @@ def _loop(step, ids, states, length, choice, num_ids, position, filtered):
         noise = gumbel([batch_size, BLOCK, num_ids], seed)
         return tf.transpose(temperature * noise, [1, 0, 2]) + barred
 
-    def advance(ids, states, noise):
-        logits, states = step(ids, states)
+    def advance(before, states_before, noise):
+        logits, states = step(before, states_before)
         if filtered:
             logits = keep_probable(logits + barred, choice)
-        return tf.argmax(logits + noise, axis=1, output_type=tf.int32), states
+        ids = tf.argmax(logits + noise, axis=1, output_type=tf.int32)
+        for new, old in zip(
+            tf.nest.flatten((ids, states)),
+            tf.nest.flatten((before, states_before)),
+            strict=True,
+        ):
+            new.set_shape(old.shape)  # which a loop must keep
+        return ids, states
 
     def run_block(block, ids, states, blocks):
         noise, drawn = draw_noise(block), []

@@ -93,14 +93,9 @@ def _of_language_model(model, table):
         return {"text": written, "ids": ids, **name(states)}
 
     def score(text, ids, **inputs):
-        losses, unknown, ids, states = model.losses_of(text, ids, pack(inputs), table)
-        return {
-            "nats": tf.reduce_sum(losses, axis=1),
-            "num_characters": tf.cast(losses.row_lengths(), tf.int32),
-            "num_unknown": unknown,
-            "ids": ids,
-            **name(states),
-        }
+        outputs = model.nats_of(text, ids, pack(inputs), table)
+        names = ("nats", "num_characters", "num_unknown", "ids")
+        return {**dict(zip(names, outputs[:4], strict=True)), **name(outputs[4])}
 
     choice = [length, temperature, top_k, top_p, seed, position]
     return {

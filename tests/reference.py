@@ -68,3 +68,20 @@ def backward(x, W_x, W_h, b, h_0, upstream, activation="tanh", mask=None, gates=
         delta_h = delta_h * (1 if gates is None else gates[t])
     gradients["h_0"] = delta_h
     return gradients
+
+
+def language_model_logits(ids, table, layers, W_o, b_o):
+    """Logits of a stack of plain RNNs with residual connections, `(batch, time, ids)`.
+
+    Args:
+        ids: `(batch, time)`.
+        table: the rows that inputs become, `(ids, units)`.
+        layers: for each layer W_x (`None` for the first), W_h and b.
+        W_o, b_o: of the output.
+    """
+    x = table[ids]
+    for number, (W_x, W_h, b) in enumerate(layers):
+        W_x = np.eye(W_h.shape[0]) if W_x is None else W_x
+        h, _ = forward(x, W_x, W_h, b, np.zeros((len(ids), W_h.shape[0])))
+        x = x + h if number else h
+    return x @ W_o + b_o

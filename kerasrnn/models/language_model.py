@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn import rnn, sampling
-from kerasrnn.characters import CharacterVocabulary
+from kerasrnn.characters import UNKNOWN_ID, CharacterVocabulary
 from kerasrnn.checks import check_positive_integer
 from kerasrnn.lookup import InputTable, TiedDense
 from kerasrnn.models.classifier import CELLS
@@ -240,13 +240,13 @@ class CharLanguageModel(SequenceModel):
         )
         return self.vocabulary.texts_of(drawn), ids, states
 
-    def losses_of(
+    def nats_of(
         self,
         texts: tf.Tensor,
         ids: tf.Tensor,
         states: list,
         table: tf.lookup.StaticHashTable | None = None,
-    ) -> tuple[tf.RaggedTensor, tf.Tensor, tf.Tensor, list]:
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, list]:
         """How well texts are predicted after what `read` has read, as plain ops of a graph.
 
         Args:
@@ -256,9 +256,9 @@ class CharLanguageModel(SequenceModel):
             table: see `CharacterVocabulary.ids_of`.
 
         Returns:
-            -ln p of each character, ragged float32 `(batch, None)`; how many
-            are unknown, int32 `(batch,)`; the last characters; and the states
-            before them.
+            For each text the sum of -ln p, float32; how many characters it has
+            and how many of them are unknown, int32; the last character; and
+            the states before it.
         """
         ragged = self.vocabulary.ids_of(texts, table)
         lengths, targets = tf.cast(ragged.row_lengths(), tf.int32), pad(ragged)
@@ -266,9 +266,10 @@ class CharLanguageModel(SequenceModel):
         mask = tf.sequence_mask(lengths, tf.shape(targets)[1])
         logits, states = self._run_whole(inputs, states, mask, False, None)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-        unknown = tf.reduce_sum(tf.cast(mask & (targets == 0), tf.int32), axis=1)
+        nats = tf.reduce_sum(tf.where(mask, losses, 0.0), axis=1)
+        unknown = tf.reduce_sum(tf.cast(mask & (targets == UNKNOWN_ID), tf.int32), axis=1)
         last = tf.gather(targets, lengths - 1, batch_dims=1)
-        return tf.RaggedTensor.from_tensor(losses, lengths), unknown, last, states
+        return nats, lengths, unknown, last, states
 
     def generate(
         self,
@@ -370,8 +371,8 @@ class CharLanguageModel(SequenceModel):
         nats, num_unknown = 0.0, 0
         for start in range(1, len(text), SCORED_AT_ONCE):
             piece = tf.constant([text[start : start + SCORED_AT_ONCE]])
-            losses, unknown, ids, states = self._graphs.losses(piece, ids, states)
-            nats += float(np.sum(losses.flat_values.numpy(), dtype=np.float64))
+            of_piece, _, unknown, ids, states = self._graphs.nats(piece, ids, states)
+            nats += float(of_piece[0])
             num_unknown += int(unknown[0])
         mean = nats / (len(text) - 1)
         return Score(mean, mean / math.log(2), len(text) - 1, num_unknown)
@@ -436,7 +437,7 @@ class _Graphs:
         self.read = trace(model.read, [texts])
         self.write = trace(write, [ids, states, number, *choice, number])
         self.generate = trace(generate, [texts, number, *choice])
-        self.losses = trace(model.losses_of, [texts, ids, states])
+        self.nats = trace(model.nats_of, [texts, ids, states])
 
 
 def _check_stop(stop) -> tuple[str, ...]:

@@ -1,0 +1,139 @@
+"""Which character comes next: against NumPy, and in its distribution."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasrnn import sampling
+from kerasrnn.sampling import BLOCK, Choice
+
+NUM_IDS = 6
+LOGITS = np.log([[1e-9, 0.4, 0.3, 0.15, 0.1, 0.05]]).astype("float32")
+
+
+def constant_step(ids, states):
+    """A model whose scores are always the same; it counts its steps."""
+    return tf.repeat(tf.constant(LOGITS), tf.shape(ids)[0], 0), [states[0] + 1]
+
+
+def scores_of_previous(ids, states):
+    """A model that always wants the id after the last one."""
+    wanted = tf.one_hot(1 + ids % (NUM_IDS - 1), NUM_IDS) * 50.0
+    return wanted, states
+
+
+@tf.function(autograph=False)
+def draw(length, temperature, top_k, top_p, seed, position, batch_size=1):
+    ids = tf.ones([batch_size], tf.int32)
+    choice = Choice(temperature, seed, top_k, top_p)
+    return sampling.extend(
+        constant_step, ids, [tf.zeros([batch_size, 1])], length, choice, NUM_IDS, position
+    )
+
+
+def drawn(length, temperature=1.0, top_k=0, top_p=1.0, seed=0, position=0, **options):
+    numbers = (length, temperature, top_k, top_p, seed, position)
+    return draw(*map(tf.constant, numbers), **options)
+
+
+def frequencies(ids):
+    return np.bincount(np.ravel(ids), minlength=NUM_IDS) / np.size(ids)
+
+
+def softmax(logits):
+    weights = np.exp(logits - logits.max())
+    return weights / weights.sum()
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_characters_come_as_often_as_their_probability_says(temperature):
+    ids, _, _ = drawn(20_000, temperature)
+    expected = softmax(LOGITS[0, 1:] / temperature)
+    found = frequencies(ids)
+    error = 5 * np.sqrt(expected * (1 - expected) / 20_000)
+    assert np.all(np.abs(found[1:] - expected) < error)
+    assert found[0] == 0
+
+
+def test_temperature_0_takes_the_most_probable_one():
+    ids, _, _ = drawn(2 * BLOCK + 3, temperature=0.0)
+    assert np.all(ids == 1)
+
+
+def test_each_step_is_fed_what_was_drawn_before():
+    ids = tf.constant([1, 4])
+    found, last, _ = sampling.extend(
+        scores_of_previous, ids, [tf.zeros([2, 1])], BLOCK + 3, Choice(), NUM_IDS
+    )
+    expected = [[1 + (start + t) % 5 for t in range(BLOCK + 3)] for start in (1, 4)]
+    assert found.numpy().tolist() == expected
+    assert last.numpy().tolist() == [row[-1] for row in expected]
+
+
+@pytest.mark.parametrize("length", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK])
+def test_exactly_as_many_steps_are_taken_as_are_asked_for(length):
+    ids, _, (count,) = drawn(length, batch_size=3)
+    assert ids.shape == (3, length)
+    assert count.numpy().tolist() == [[length]] * 3
+
+
+def test_the_draws_depend_on_the_seed_and_the_step_alone():
+    whole, _, _ = drawn(5 * BLOCK + 2, seed=7)
+    shorter, _, _ = drawn(3 * BLOCK + 1, seed=7)
+    rest, _, _ = drawn(2 * BLOCK + 2, seed=7, position=3 * BLOCK)
+    other, _, _ = drawn(5 * BLOCK + 2, seed=8)
+    np.testing.assert_array_equal(shorter, whole[:, : 3 * BLOCK + 1])
+    np.testing.assert_array_equal(rest, whole[:, 3 * BLOCK :])
+    assert np.any(other != whole)
+
+
+def test_texts_side_by_side_are_drawn_apart():
+    ids, _, _ = drawn(10 * BLOCK, batch_size=4)
+    assert len({tuple(row) for row in ids.numpy()}) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({"top_k": 1}, {1}),
+        ({"top_k": 3}, {1, 2, 3}),
+        ({"top_k": 5}, {1, 2, 3, 4, 5}),
+        ({"top_p": 0.3}, {1}),
+        ({"top_p": 0.4}, {1}),
+        ({"top_p": 0.69}, {1, 2}),
+        ({"top_p": 0.75}, {1, 2, 3}),
+        ({"top_k": 2, "top_p": 0.99}, {1, 2}),
+        ({"top_k": 3, "top_p": 0.5}, {1, 2}),  # 0.4 / 0.85 is below 0.5
+        ({"top_p": 0.5, "temperature": 100.0}, {1, 2, 3}),  # all about equally probable
+    ],
+)
+def test_top_k_and_top_p_leave_out_the_improbable(options, kept):
+    ids, _, _ = drawn(4_000, **options)
+    assert set(np.ravel(ids)) == kept
+
+
+def test_what_remains_keeps_its_proportions():
+    ids, _, _ = drawn(20_000, top_k=2)
+    assert frequencies(ids)[1] == pytest.approx(0.4 / 0.7, abs=0.02)
+
+
+def test_equal_scores_stay_together():
+    logits = tf.constant([[-9.0, 1.0, 1.0, 1.0, 0.0, 0.0]])
+    kept = sampling.keep_probable(logits, Choice(top_k=2))
+    assert np.isfinite(kept.numpy()[0]).tolist() == [False, True, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((-1, 1.0, None, None), "length must be an integer of 0 or more, got length=-1"),
+        ((1, -0.1, None, None), "temperature must be 0 or more, got temperature=-0.1"),
+        ((1, float("nan"), None, None), "temperature must be 0 or more"),
+        ((1, 1.0, 6, None), r"top_k must lie in \[1, 5\].*got top_k=6"),
+        ((1, 1.0, 0, None), "top_k must lie in"),
+        ((1, 1.0, None, 0.0), r"top_p must lie in \(0, 1\], got top_p=0.0"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        sampling.check(*arguments, num_ids=NUM_IDS)
