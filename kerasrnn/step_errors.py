@@ -32,7 +32,7 @@ def clear_errors() -> Iterator[None]:
     Raises:
         FloatingPointError: for a loss or a gradient that is not finite.
         ValueError: for a batch size that changes while states are carried, or
-            a batch that cannot be split into `accumulation_steps` parts.
+            a batch that cannot be split into equal parts.
     """
     try:
         yield
@@ -65,10 +65,10 @@ def _batch_size_changed(before, now, *_):
 
 
 def parts_differ(size: int | str, parts: int | str, *_: str) -> ValueError:
-    """The error for a batch that cannot be split into `accumulation_steps` parts."""
+    """The error for a batch that cannot be split into equal parts."""
     return ValueError(
-        f"A batch of {size} sequences cannot be split into accumulation_steps={parts} "
-        "equal parts."
+        f"A batch of {size} sequences cannot be split into {parts} equal parts: "
+        "accumulation_steps times parallel_parts must divide it."
     )
 
 

@@ -30,7 +30,9 @@ class TrainingOptions:
         clip_norm: largest global norm of the gradient.
         clip_value: largest absolute entry of the gradient.
         time_reduction: `"mean"` or `"sum"` of the losses over time steps.
-        accumulation_steps: parts of a batch whose gradients are added up.
+        accumulation_steps: parts of a batch whose gradients are added up, one
+            after the other.
+        parallel_parts: parts of each of these that are computed side by side.
         recompute: whether to keep about sqrt(T) states in place of a tape.
         non_finite: `"raise"` or `"skip"` a step that is not finite.
 
@@ -48,6 +50,7 @@ class TrainingOptions:
     clip_value: float | None = None
     time_reduction: str = "mean"
     accumulation_steps: int = 1
+    parallel_parts: int = 1
     recompute: bool = False
     non_finite: str = "raise"
 
@@ -56,7 +59,8 @@ class TrainingOptions:
         object.__setattr__(self, "teacher_forcing", teacher_forcing.get(self.teacher_forcing))
         if self.truncation is not None:
             object.__setattr__(self, "truncation", truncation.get(self.truncation))
-        check_positive_integer("accumulation_steps", self.accumulation_steps)
+        for name in ("accumulation_steps", "parallel_parts"):
+            check_positive_integer(name, getattr(self, name))
         for name in ("clip_norm", "clip_value"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
@@ -87,10 +91,10 @@ class TrainingOptions:
                 )
         if not self.recompute:
             return
-        if self.overlapping or self.accumulation_steps > 1:
+        if self.overlapping or self.accumulation_steps * self.parallel_parts > 1:
             raise ValueError(
-                "recompute=True needs stride=window and accumulation_steps=1: "
-                "it splits a window along time by itself."
+                "recompute=True needs stride=window, accumulation_steps=1 and "
+                "parallel_parts=1: it splits a window along time by itself."
             )
         if own_outputs:
             raise ValueError("recompute=True needs teacher_forcing=1.0.")

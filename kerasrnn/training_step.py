@@ -114,13 +114,16 @@ def training_step(model, data, carried: list | None) -> tuple[dict, list | None]
 
 def _accumulated_gradients(model, window, states, denominator, scale):
     """Gradients of the whole batch, computed part by part."""
-    num_parts = model.training_options.accumulation_steps
+    options = model.training_options
+    num_parts = options.accumulation_steps * options.parallel_parts
     size = _part_size(window, num_parts)
     variables = [v.value for v in model.trainable_variables]
-    total, outcomes, done = None, [], []
+    total, outcomes, before, done = None, [], [], []
     for part in range(num_parts):
         rows = slice(part * size, (part + 1) * size) if num_parts > 1 else slice(None)
-        with tf.control_dependencies(done):  # one after the other, or no memory is saved
+        if part % options.parallel_parts == 0:  # one after the other, or no memory is saved
+            before, done = done, []
+        with tf.control_dependencies(before):
             inputs = tf.identity(window.inputs[rows])
             piece = Window(inputs, *(None if x is None else x[rows] for x in window[1:]))
             part_states = tf.nest.map_structure(operator.itemgetter(rows), states)
@@ -132,7 +135,7 @@ def _accumulated_gradients(model, window, states, denominator, scale):
             gradients = tape.gradient(scaled_loss, variables)
         outcomes.append(outcome)
         total = gradients if total is None else list(map(_add, total, gradients))
-        done = [g for g in tf.nest.flatten(gradients, expand_composites=True) if g is not None]
+        done += [g for g in tf.nest.flatten(gradients, expand_composites=True) if g is not None]
     if num_parts == 1:
         return outcomes[0], total
     outputs = tf.concat([o.outputs for o in outcomes], 0)

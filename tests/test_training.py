@@ -260,22 +260,33 @@ def test_predict_reads_whole_sequences(ids):
     np.testing.assert_allclose(model.predict(ids, verbose=0), model(ids), rtol=1e-4, atol=1e-5)
 
 
-def test_accumulated_gradients_are_those_of_the_whole_batch(ids, stream):
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"accumulation_steps": 4},
+        {"parallel_parts": 4},
+        {"accumulation_steps": 2, "parallel_parts": 2},
+    ],
+)
+def test_gradients_in_parts_are_those_of_the_whole_batch(stream, parts):
     whole, parts = (
-        make(window=6, clip_norm=0.2, accumulation_steps=n, optimizer=keras.optimizers.Adam())
-        for n in (1, 4)
+        make(window=6, clip_norm=0.2, optimizer=keras.optimizers.Adam(), **options)
+        for options in ({}, parts)
     )
     histories = [m.fit(stream, epochs=2, verbose=0).history for m in (whole, parts)]
     for name, values in histories[0].items():
         np.testing.assert_allclose(histories[1][name], values, rtol=1e-4)
     for a, b in zip(parts.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=2e-4)
+
+
+def test_parts_that_differ_are_refused(ids, stream):
     model = make(window=6, accumulation_steps=3)
     with pytest.raises(ValueError, match="batch of 4 sequences cannot be split into"):
         model.fit(stream, verbose=0)
     dataset = tf.data.Dataset.from_tensor_slices((ids[:, :-1], ids[:, 1:])).batch(2)
     model = make(accumulation_steps=3)
-    with pytest.raises(ValueError, match="accumulation_steps=3 equal parts"):
+    with pytest.raises(ValueError, match="into 3 equal parts"):
         model.fit(dataset, verbose=0)
 
 

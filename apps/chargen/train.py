@@ -14,6 +14,7 @@ from apps.cli import UserError
 from apps.exported import load_signature
 from apps.quiet import quiet_tensorflow
 from apps.tables import make_table
+from apps.threads import count_cores
 
 with quiet_tensorflow():
     import keras
@@ -90,7 +91,7 @@ def _run(options, text, vocabulary, weights, folder, ids_file) -> dict:
         "seed": options.seed,
         "versions": run_dir.versions(),
     }
-    (sample,) = model.generate([""], 500, SAMPLE_TEMPERATURE, seed=options.seed)
+    sample = model.generate([""], 500, SAMPLE_TEMPERATURE, seed=options.seed)[0]
     exported = kerasrnn.export(
         model,
         options.output.expanduser(),
@@ -173,6 +174,8 @@ def make_model(
     vocabulary: kerasrnn.CharacterVocabulary, options: Train, num_steps: int
 ) -> kerasrnn.CharLanguageModel:
     """A compiled and built model, for a training of `num_steps` steps."""
+    possible = range(1, min(count_cores(), max(options.batch_size // 4, 1)) + 1)
+    parts = max(n for n in possible if options.batch_size % n == 0)
     model = kerasrnn.CharLanguageModel(
         vocabulary, dropout=options.dropout, **{name: getattr(options, name) for name in LAYERS}
     )
@@ -181,6 +184,7 @@ def make_model(
         keras.optimizers.Adam(learning_rate),
         window=options.window,
         clip_norm=options.clip_norm,
+        parallel_parts=parts,
     )
     model(tf.zeros([1, 1], tf.int32))
     return model

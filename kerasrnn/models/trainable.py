@@ -53,6 +53,7 @@ class TrainableModel(ResumableModel):
         clip_value: float | None = None,
         time_reduction: str = "mean",
         accumulation_steps: int = 1,
+        parallel_parts: int = 1,
         recompute: bool = False,
         non_finite: str = "raise",
         **options: Any,
@@ -88,6 +89,12 @@ class TrainableModel(ResumableModel):
             accumulation_steps: a batch is split into that many parts, one
                 after the other in memory, whose gradients are added up; the
                 update is that of the whole batch. Default: 1.
+            parallel_parts: a batch is split into that many parts, computed
+                side by side, and the update is that of the whole batch. On a
+                CPU this is faster than many threads for each operation, if
+                TensorFlow is told so before it starts:
+                `tf.config.threading.set_intra_op_parallelism_threads(1)`.
+                A good number is that of the cores. Default: 1.
             recompute: keeps the states at about sqrt(window) steps only, and
                 runs what lies between once more on the way back: full BPTT
                 in less memory and more time. Default: `False`.
@@ -111,6 +118,7 @@ class TrainableModel(ResumableModel):
             clip_value=clip_value,
             time_reduction=time_reduction,
             accumulation_steps=accumulation_steps,
+            parallel_parts=parallel_parts,
             recompute=recompute,
             non_finite=non_finite,
         )
