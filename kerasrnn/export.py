@@ -96,7 +96,7 @@ def _write(model, path, config, model_card):
     vocabulary_file = path.parent / "vocabulary.txt"
     model.vocabulary.save(vocabulary_file)
     module = tf.Module()  # holds just what serving needs: no optimizer, no Keras objects
-    module.weights = [variable.value for variable in model.variables]
+    module.weights = [variable.value for variable in model.weights]
     module.table = model.vocabulary.make_table(vocabulary_file)
     tf.saved_model.save(module, str(path), make_signatures(model, module.table))
     extra = path / "assets.extra"

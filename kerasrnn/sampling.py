@@ -21,6 +21,10 @@ BLOCK = 8
 """Steps in one turn of the loop, which makes up for the price of a turn."""
 
 
+SPLIT_FROM = 16
+"""Texts in a batch from which on its two halves are loops of their own, side by side."""
+
+
 class Choice(NamedTuple):
     """How characters are chosen; every field is a scalar tensor or a number."""
 
@@ -111,26 +115,42 @@ def extend(
         and the states before it is read.
     """
     step = tf.function(step, autograph=False)  # traced once, not for each step of a block
-    if choice.top_k is None and choice.top_p is None:
-        return _loop(step, ids, states, length, choice, num_ids, position, False)
     top_k = tf.convert_to_tensor(0 if choice.top_k is None else choice.top_k)
     top_p = tf.convert_to_tensor(1.0 if choice.top_p is None else choice.top_p)
-    arguments = (step, ids, states, length, choice, num_ids, position)
+
+    def loop(filtered, begin, end, half):
+        rows = tf.nest.map_structure(lambda tensor: tensor[begin:end], (ids, states))
+        return _loop(step, *rows, length, choice, num_ids, position, filtered, half)
+
+    def two_halves(filtered):
+        middle = tf.shape(ids)[0] // 2
+        halves = loop(filtered, 0, middle, 0), loop(filtered, middle, None, 1)
+        return tf.nest.map_structure(lambda a, b: tf.concat([a, b], axis=0), *halves)
+
+    def one_or_two_chains(filtered):
+        return tf.cond(
+            tf.shape(ids)[0] < SPLIT_FROM,
+            lambda: loop(filtered, None, None, 0),
+            lambda: two_halves(filtered),
+        )
+
+    if choice.top_k is None and choice.top_p is None:
+        return one_or_two_chains(False)
     return tf.cond(
         (top_k > 0) | (top_p < 1),
-        lambda: _loop(*arguments, True),
-        lambda: _loop(*arguments, False),
+        lambda: one_or_two_chains(True),
+        lambda: one_or_two_chains(False),
     )
 
 
-def _loop(step, ids, states, length, choice, num_ids, position, filtered):
+def _loop(step, ids, states, length, choice, num_ids, position, filtered, half):
     batch_size, length = tf.shape(ids)[0], tf.cast(length, tf.int32)
     num_blocks, first_block = length // BLOCK, tf.cast(position, tf.int32) // BLOCK
     temperature = tf.cast(choice.temperature, tf.float32)
     barred = tf.where(tf.range(num_ids) == UNKNOWN_ID, -float("inf"), tf.zeros([num_ids]))
 
     def draw_noise(block):
-        seed = tf.stack([tf.cast(choice.seed, tf.int32), first_block + block])
+        seed = tf.stack([tf.cast(choice.seed, tf.int32), first_block + block - half * 2**30])
         noise = gumbel([batch_size, BLOCK, num_ids], seed)
         return tf.transpose(temperature * noise, [1, 0, 2]) + barred
 

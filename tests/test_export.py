@@ -99,7 +99,7 @@ def test_nothing_but_the_weights_of_the_model_is_saved(tmp_path):
     folder = kerasrnn.export(trained, tmp_path)
     shapes = dict(tf.train.list_variables(str(folder / "variables" / "variables")))
     saved = sorted(shape for name, shape in shapes.items() if name.startswith("weights/"))
-    assert saved == sorted(list(variable.shape) for variable in trained.variables)
+    assert saved == sorted(list(variable.shape) for variable in trained.weights)
     assert not any("optimizer" in name for name in shapes)
 
 

@@ -157,11 +157,12 @@ class CharLanguageModel(SequenceModel):
     def connect(self, inputs: tf.Tensor, recur: Callable) -> tf.Tensor:
         table, *stack, output = self.sequence_layers
         x = table(inputs)
+        whole = x
         for number, (layer, dropout) in enumerate(zip(stack[::2], stack[1::2], strict=True)):
             y = recur(layer, x)
-            x = x + y if number and self._arguments["residual"] else y
-            if len(x.shape) == 3:  # else it is a single step, which is not training
-                x = dropout(x)
+            whole = whole + y if number and self._arguments["residual"] else y
+            # A single step is not training.
+            x = dropout(whole) if len(whole.shape) == 3 else whole
         return output(x)
 
     def step(self, ids: tf.Tensor, states: list) -> tuple[tf.Tensor, list]:

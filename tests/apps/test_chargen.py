@@ -1,0 +1,275 @@
+"""The chargen app from end to end, on a small text in Greek script."""
+
+import csv
+import io
+import json
+import math
+import shutil
+import subprocess
+import sys
+import time
+
+import keras
+import pytest
+import tensorflow as tf
+
+import kerasrnn
+from apps import cli
+from apps.chargen import config
+from apps.chargen.__main__ import COMMANDS
+
+# ruff: noqa: RUF001 (Greek letters that look like Latin ones)
+TEXT = "μῆνιν ἄειδε θεὰ Πηληϊάδεω Ἀχιλῆος\nοὐλομένην, ἣ μυρί᾽ Ἀχαιοῖς ἄλγε᾽ ἔθηκε\n" * 60
+SMALL = (
+    "--units 24 --num-layers 2 --epochs 4 --batch-size 8 --window 32 --learning-rate 0.02 "
+    "--dropout 0.05 --seed 1"
+).split()
+
+
+def run(*arguments):
+    return cli.main("apps.chargen", "", COMMANDS, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "iliad.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(text, tmp_path_factory):
+    """Folders of a training: the run, and the exported models."""
+    folder = tmp_path_factory.mktemp("trained")
+    places = ["--data", text, "--run-dir", folder / "run", "--output", folder / "models"]
+    assert run("train", *places, *SMALL) == 0
+    return folder
+
+
+def test_training_learns_and_leaves_its_figures(trained):
+    metrics = json.loads((trained / "run" / "metrics.json").read_text())
+    assert metrics["validation_loss"] < 1.0
+    assert metrics["nanogpt_split_loss"] < 1.0
+    bits = metrics["validation_loss"] / math.log(2)
+    assert metrics["bits_per_character"] == pytest.approx(bits)
+    assert metrics["train_seconds"] > 0
+    assert metrics["num_parameters"] > 24 * 24
+    assert sum(metrics["split_sizes"].values()) == len(TEXT)
+    rows = list(csv.DictReader((trained / "run" / "history.csv").read_text().splitlines()))
+    assert len(rows) == metrics["epochs"] == 4
+    assert {"loss", "val_loss", "val_perplexity", "val_bits_per_character"} <= set(rows[0])
+    samples = (trained / "run" / "samples.txt").read_text("utf-8")
+    assert samples.count("nats/character") == 4
+    assert not (trained / "run" / "ids.npy").exists()
+
+
+def test_the_figures_are_those_of_the_best_weights(trained):
+    model = keras.saving.load_model(trained / "run" / "checkpoints" / "best.keras")
+    metrics = json.loads((trained / "run" / "metrics.json").read_text())
+    last = sum(metrics["split_sizes"][name] for name in ("validation", "test"))
+    score = model.score(TEXT[-last:])
+    assert score.nats_per_character == pytest.approx(metrics["nanogpt_split_loss"], rel=1e-4)
+
+
+def test_training_exports_a_version_with_its_card(trained):
+    (version,) = (trained / "models").iterdir()
+    assert version.name == "1"
+    options = json.loads((version / "assets.extra" / "config.json").read_text())
+    assert options["units"] == 24
+    card = (version / "assets.extra" / "model_card.md").read_text("utf-8")
+    assert "python -m apps.chargen train --data" in card
+    assert "--units 24" in card
+    vocabulary = kerasrnn.CharacterVocabulary.load(version / "assets" / "vocabulary.txt")
+    assert "ἄ" in vocabulary.characters
+
+
+def test_a_sample_is_what_the_model_generates(trained, capsys):
+    arguments = ["--prompt", "θεὰ", "--length", 50, "--temperature", 0.5, "--seed", 3]
+    assert run("sample", "--model", trained / "models", *arguments, "--top-k", 4) == 0
+    model = keras.saving.load_model(trained / "run" / "checkpoints" / "best.keras")
+    written = model.generate("θεὰ", 50, 0.5, top_k=4, seed=3)
+    assert capsys.readouterr().out == f"θεὰ{written}\n"
+    assert run("sample", "--model", trained / "models", *arguments, "--top-k", 4) == 0
+    assert capsys.readouterr().out == f"θεὰ{written}\n"
+    signature = tf.saved_model.load(str(trained / "models" / "1")).signatures["serving_default"]
+    served = signature(
+        text=tf.constant(["θεὰ"]),
+        length=tf.constant(50),
+        temperature=tf.constant(0.5),
+        seed=tf.constant(3),
+    )["text"]
+    assert served.numpy()[0].decode("utf-8") == model.generate("θεὰ", 50, 0.5, seed=3)
+
+
+def test_several_samples_go_into_a_file(trained, tmp_path, capsys):
+    output = tmp_path / "samples.txt"
+    arguments = ["--prompt", "θεὰ", "--num", 3, "--length", 20, "--output", output]
+    assert run("sample", "--model", trained / "models", *arguments) == 0
+    texts = output.read_text("utf-8").split("-" * 15 + "\n")
+    assert len(set(texts)) == 3
+    assert all(text.startswith("θεὰ") and len(text) == 24 for text in texts)
+    assert capsys.readouterr().out == ""
+    assert run("sample", "--model", trained / "models", "--length", 0, "--num", 2) == 0
+    assert capsys.readouterr().out == "\n" + "-" * 15 + "\n\n"
+
+
+def test_an_interactive_session_goes_on_from_each_line(trained, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("θεὰ\nq\n\nmore\n"))
+    arguments = ["--interactive", "--length", 10, "--seed", 1]
+    assert run("sample", "--model", trained / "models", *arguments) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("θεὰ")
+    assert "more" not in captured.out
+    assert "has never seen 'q'" in captured.err
+
+
+def test_evaluate_scores_a_text(trained, text, capsys):
+    assert run("evaluate", "--model", trained / "models", "--data", text) == 0
+    assert "nats/character" in capsys.readouterr().out
+    assert run("evaluate", "--model", trained / "models", "--data", text, "--json") == 0
+    scores = json.loads(capsys.readouterr().out)
+    model = keras.saving.load_model(trained / "run" / "checkpoints" / "best.keras")
+    expected = model.score(TEXT)
+    assert scores["nats_per_character"] == pytest.approx(expected.nats_per_character, rel=1e-4)
+    assert scores["bits_per_character"] == pytest.approx(expected.bits_per_character, rel=1e-4)
+    assert scores["num_characters"] == len(TEXT) - 1
+    assert scores["num_unknown"] == 0
+
+
+def test_evaluate_counts_what_the_model_has_never_seen(trained, tmp_path, capsys):
+    (tmp_path / "t.txt").write_text("xθεὰzz")
+    arguments = ["--data", tmp_path / "t.txt", "--json"]
+    assert run("evaluate", "--model", trained / "models", *arguments) == 0
+    assert json.loads(capsys.readouterr().out)["num_unknown"] == 2  # the first is not scored
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_with_the_same_command(trained, text, tmp_path, capsys):
+    places = ["--data", text, "--run-dir", tmp_path / "run", "--output", tmp_path / "m"]
+    command = [sys.executable, "-m", "apps.chargen", *map(str, places), *SMALL]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not list(tmp_path.glob("run/checkpoints/step-*")):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    assert run("train", *places, *SMALL, "--units", 9) == 2
+    assert "differs in --units" in capsys.readouterr().err
+    assert run("train", *places, *SMALL) == 0
+    assert f"going on with the run in {tmp_path / 'run'}: " in capsys.readouterr().out
+    weights = [
+        keras.saving.load_model(run_dir / "checkpoints" / "best.keras").get_weights()
+        for run_dir in (trained / "run", tmp_path / "run")
+    ]
+    for a, b in zip(*weights, strict=True):
+        assert (a == b).all()
+    histories = [f / "run" / "history.csv" for f in (trained, tmp_path)]
+    assert histories[0].read_text() == histories[1].read_text()
+
+
+def test_fine_tuning_begins_with_the_model(trained, text, tmp_path, capsys):
+    (tmp_path / "more.txt").write_text(TEXT.replace("θεὰ", "μῆνιν"), encoding="utf-8")
+    places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
+    options = ["--data", tmp_path / "more.txt", "--epochs", 1, "--batch-size", 8]
+    init = ["--init-from", trained / "models", "--window", 32, "--learning-rate", 1e-4]
+    assert run("train", *options, *places, *init) == 0
+    assert "beginning with" in capsys.readouterr().out
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["validation_loss"] < 1.5  # from scratch it would be above 3
+    tuned = json.loads((tmp_path / "models" / "1" / "assets.extra" / "config.json").read_text())
+    assert (tuned["units"], tuned["num_layers"]) == (24, 2)  # of the model, not the defaults
+
+
+def test_fine_tuning_refuses_another_vocabulary(trained, tmp_path, capsys):
+    (tmp_path / "latin.txt").write_text("arma virumque cano " * 200)
+    places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
+    init = ["--init-from", trained / "models", "--window", 8]
+    assert run("train", "--data", tmp_path / "latin.txt", *places, *init) == 2
+    err = capsys.readouterr().err.splitlines()[-1]
+    assert "the model has another vocabulary: it does not know" in err
+    assert "'a'" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_to_begin_with_that_is_not_there_is_said(text, tmp_path, capsys):
+    places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
+    arguments = ["--data", text, *places, *SMALL, "--init-from", tmp_path / "none"]
+    assert run("train", *arguments) == 2
+    assert "there is no exported model" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the text is empty"),
+        (b"ab" * 50, "90 characters for training are too few for 8 places"),
+        (b"a" * 5000, "the text has a single character, 'a'"),
+        (b"ab" * 500 + b"\n\xff", "line 2: byte 1002 of the file is not UTF-8"),
+    ],
+)
+def test_a_text_that_cannot_be_learned_is_refused(tmp_path, capsys, content, message):
+    (tmp_path / "t.txt").write_bytes(content)
+    places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
+    assert run("train", "--data", tmp_path / "t.txt", *places, *SMALL) == 2
+    err = capsys.readouterr().err
+    assert message in err.splitlines()[-1]
+    assert [path.name for path in tmp_path.iterdir()] == ["t.txt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--temperature", -1], "--temperature must be 0 or more, got -1.0"),
+        (["--top-k", 0], "--top-k must be above 0"),
+        (["--top-k", 1000], "--top-k must not be above"),
+        (["--top-p", 0], "--top-p must lie in (0, 1]"),
+        (["--length", -1], "--length must not be negative"),
+        (["--num", 0], "--num must be above 0"),
+        (["--prompt", "caf\udce9"], "--prompt: character 4 is no valid Unicode"),
+        (["--interactive", "--num", 2], "leave out --prompt, --num and --output"),
+        (["--output", "/no/such/folder/x.txt"], "there is no such folder"),
+        (["--model", "/no/such/model"], "there is no exported model. Train one"),
+    ],
+)
+def test_a_sample_that_cannot_be_written_is_refused(trained, capsys, arguments, message):
+    assert run("sample", "--model", trained / "models", *arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_prompts_may_be_empty_or_unknown(trained, capsys):
+    assert run("sample", "--model", trained / "models", "--length", 12, "--seed", 0) == 0
+    assert len(capsys.readouterr().out) == 13
+    arguments = ["--prompt", "Zß", "--length", 12, "--seed", 0]
+    assert run("sample", "--model", trained / "models", *arguments) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("Zß")
+    assert "the model has never seen 'Z' 'ß'" in captured.err
+
+
+def test_a_damaged_model_is_said(trained, tmp_path, capsys):
+    shutil.copytree(trained / "models" / "1", tmp_path / "1")
+    file = tmp_path / "1" / "assets" / "vocabulary.txt"
+    file.write_text("".join(file.read_text("utf-8").splitlines(keepends=True)[:5]), "utf-8")
+    assert run("sample", "--model", tmp_path) == 2
+    assert "the model is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("broken", [b"10\n20\n", b"", b"\xff\xfe"])
+def test_a_foreign_vocabulary_is_said(trained, text, tmp_path, capsys, broken):
+    shutil.copytree(trained / "models" / "1", tmp_path / "1")
+    config_file = tmp_path / "1" / "assets.extra" / "config.json"
+    config_file.write_bytes(broken)
+    places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
+    arguments = ["--data", text, *places, "--init-from", tmp_path / "1"]
+    assert run("train", *arguments) == 2
+    assert "is not one that apps.chargen has trained" in capsys.readouterr().err
+
+
+def test_presets_differ_and_are_possible():
+    assert config.PRESETS["fast"] == config.Train()
+    assert config.PRESETS["best"].preset == "best"
+    assert config.PRESETS["best"] != config.Train(preset="best")
