@@ -9,6 +9,7 @@ are asked for or in how many pieces. All of it is plain TensorFlow ops, so that 
 exported graph draws the same characters.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -32,11 +33,11 @@ class Choice(NamedTuple):
     """What logits are divided by; 0 always takes the most probable character."""
     seed: Any = 0
     """int32."""
-    top_k: Any = None
-    """Only the `top_k` most probable characters are drawn; 0 or `None`: all."""
-    top_p: Any = None
+    top_k: Any = 0
+    """Only the `top_k` most probable characters are drawn; 0: all."""
+    top_p: Any = 1.0
     """Only the most probable characters are drawn, as few as together have the
-    probability `top_p`; 1 or `None`: all (Holtzman et al. 2020, arXiv:1904.09751)."""
+    probability `top_p`; 1: all (Holtzman et al. 2020, arXiv:1904.09751)."""
 
 
 def check(
@@ -75,15 +76,12 @@ def keep_probable(logits: tf.Tensor, choice: Choice) -> tf.Tensor:
     num_ids = tf.shape(logits)[1]
     ranked = tf.sort(logits, direction="DESCENDING")
     rank = tf.range(num_ids)
-    top_k = tf.constant(0) if choice.top_k is None else tf.cast(choice.top_k, tf.int32)
+    top_k = tf.convert_to_tensor(choice.top_k)
     within = (rank < top_k) | (top_k < 1)
-    if choice.top_p is not None:
-        temperature = tf.maximum(tf.cast(choice.temperature, tf.float32), 1e-6)
-        scaled = (ranked - ranked[:, :1]) / temperature
-        probabilities = tf.nn.softmax(tf.where(within, scaled, -float("inf")))
-        before = tf.cumsum(probabilities, axis=1, exclusive=True)
-        within &= (before < tf.cast(choice.top_p, tf.float32)) | (rank == 0)
-    within = tf.broadcast_to(within, tf.shape(ranked))
+    scaled = (ranked - ranked[:, :1]) / tf.maximum(choice.temperature, 1e-6)
+    probabilities = tf.nn.softmax(tf.where(within, scaled, -float("inf")))
+    before = tf.cumsum(probabilities, axis=1, exclusive=True)
+    within &= (before < choice.top_p) | (rank == 0)
     least = tf.reduce_min(tf.where(within, ranked, float("inf")), axis=1, keepdims=True)
     return tf.where(logits < least, -float("inf"), logits)
 
@@ -96,6 +94,9 @@ def extend(
     choice: Choice,
     num_ids: int,
     position: tf.Tensor | int = 0,
+    *,
+    filtered: bool | None = None,
+    num_loops: int | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor, Any]:
     """Feeds a model what it draws itself, `length` times.
 
@@ -109,68 +110,81 @@ def extend(
         num_ids: the size of the vocabulary.
         position: how many were drawn before with this seed, a multiple of
             `BLOCK`. Default: 0.
+        filtered: whether top-k or top-p leave anything out.
+        num_loops: 1; or 2, for the two halves of a batch of `SPLIT_FROM` texts
+            or more. What is `None` (the default) is found out in the graph,
+            which is larger then.
 
     Returns:
         The ids drawn, int32 `(batch, length)`; the last of them, `(batch,)`;
         and the states before it is read.
     """
-    step = tf.function(step, autograph=False)  # traced once, not for each step of a block
-    top_k = tf.convert_to_tensor(0 if choice.top_k is None else choice.top_k)
-    top_p = tf.convert_to_tensor(1.0 if choice.top_p is None else choice.top_p)
+    choice = Choice(*map(tf.convert_to_tensor, choice))
+    if filtered is None:
+        return tf.cond(
+            (choice.top_k > 0) | (choice.top_p < 1),
+            lambda: extend(step, ids, states, length, choice, num_ids, position, filtered=True),
+            lambda: extend(
+                step, ids, states, length, choice, num_ids, position, filtered=False
+            ),
+        )
+    advance = _make_advance(step, num_ids, filtered)
 
-    def loop(filtered, begin, end, half):
-        rows = tf.nest.map_structure(lambda tensor: tensor[begin:end], (ids, states))
-        return _loop(step, *rows, length, choice, num_ids, position, filtered, half)
+    def loop(ids, states, half):
+        return _loop(advance, ids, states, length, choice, num_ids, position, half)
 
-    def two_halves(filtered):
+    def two_loops():
         middle = tf.shape(ids)[0] // 2
-        halves = loop(filtered, 0, middle, 0), loop(filtered, middle, None, 1)
+        first = tf.nest.map_structure(lambda tensor: tensor[:middle], (ids, states))
+        second = tf.nest.map_structure(lambda tensor: tensor[middle:], (ids, states))
+        halves = loop(*first, 0), loop(*second, 1)
         return tf.nest.map_structure(lambda a, b: tf.concat([a, b], axis=0), *halves)
 
-    def one_or_two_chains(filtered):
-        return tf.cond(
-            tf.shape(ids)[0] < SPLIT_FROM,
-            lambda: loop(filtered, None, None, 0),
-            lambda: two_halves(filtered),
-        )
-
-    if choice.top_k is None and choice.top_p is None:
-        return one_or_two_chains(False)
-    return tf.cond(
-        (top_k > 0) | (top_p < 1),
-        lambda: one_or_two_chains(True),
-        lambda: one_or_two_chains(False),
-    )
+    if num_loops is None:
+        return tf.cond(tf.shape(ids)[0] < SPLIT_FROM, lambda: loop(ids, states, 0), two_loops)
+    return loop(ids, states, 0) if num_loops == 1 else two_loops()
 
 
-def _loop(step, ids, states, length, choice, num_ids, position, filtered, half):
+def _make_advance(step, num_ids, filtered):
+    """From the last ids, states and noise to the next ids and states; traced once."""
+
+    @functools.partial(tf.function, autograph=False)
+    def advance(ids, states, noise, choice):
+        logits, states = step(ids, states)
+        if filtered:
+            logits = keep_probable(logits + _bar_unknown(num_ids), choice)
+        return tf.argmax(logits + noise, axis=1, output_type=tf.int32), states
+
+    def advance_in_shape(ids, states, noise, choice):
+        after = advance(ids, states, noise, choice)
+        for new, old in zip(
+            tf.nest.flatten(after), tf.nest.flatten((ids, states)), strict=True
+        ):
+            new.set_shape(old.shape)  # which a loop must keep
+        return after
+
+    return advance_in_shape
+
+
+def _bar_unknown(num_ids):
+    return tf.where(tf.range(num_ids) == UNKNOWN_ID, -float("inf"), tf.zeros([num_ids]))
+
+
+def _loop(advance, ids, states, length, choice, num_ids, position, half):
     batch_size, length = tf.shape(ids)[0], tf.cast(length, tf.int32)
     num_blocks, first_block = length // BLOCK, tf.cast(position, tf.int32) // BLOCK
-    temperature = tf.cast(choice.temperature, tf.float32)
-    barred = tf.where(tf.range(num_ids) == UNKNOWN_ID, -float("inf"), tf.zeros([num_ids]))
+    barred = _bar_unknown(num_ids)
 
     def draw_noise(block):
         seed = tf.stack([tf.cast(choice.seed, tf.int32), first_block + block - half * 2**30])
         noise = gumbel([batch_size, BLOCK, num_ids], seed)
-        return tf.transpose(temperature * noise, [1, 0, 2]) + barred
-
-    def advance(before, states_before, noise):
-        logits, states = step(before, states_before)
-        if filtered:
-            logits = keep_probable(logits + barred, choice)
-        ids = tf.argmax(logits + noise, axis=1, output_type=tf.int32)
-        for new, old in zip(
-            tf.nest.flatten((ids, states)),
-            tf.nest.flatten((before, states_before)),
-            strict=True,
-        ):
-            new.set_shape(old.shape)  # which a loop must keep
-        return ids, states
+        noise *= tf.cast(choice.temperature, tf.float32)
+        return tf.transpose(noise, [1, 0, 2]) + barred
 
     def run_block(block, ids, states, blocks):
         noise, drawn = draw_noise(block), []
         for k in range(BLOCK):
-            ids, states = advance(ids, states, noise[k])
+            ids, states = advance(ids, states, noise[k], choice)
             drawn.append(ids)
         return block + 1, ids, states, blocks.write(block, tf.stack(drawn))
 
@@ -181,11 +195,10 @@ def _loop(step, ids, states, length, choice, num_ids, position, filtered, half):
     noise = draw_noise(num_blocks)  # of the last, incomplete block
 
     def run_step(k, ids, states, drawn):
-        ids, states = advance(ids, states, noise[k])
+        ids, states = advance(ids, states, noise[k], choice)
         return k + 1, ids, states, tf.where(tf.range(BLOCK)[:, None] == k, ids, drawn)
 
-    rest = tf.zeros([BLOCK, batch_size], tf.int32)
-    rest = tf.ensure_shape(rest, [BLOCK, ids.shape[0]])
+    rest = tf.ensure_shape(tf.zeros([BLOCK, batch_size], tf.int32), [BLOCK, ids.shape[0]])
     start = (tf.constant(0), ids, states, rest)
     remaining = length - num_blocks * BLOCK
     _, ids, states, rest = tf.while_loop(lambda k, *_: k < remaining, run_step, start)

@@ -74,7 +74,8 @@ def _of_language_model(model, table):
     def generate(text, length, temperature, seed):
         with _required(length, temperature):
             ids, states = model.read(text, table)
-        written, _, _ = model.write(ids, states, length, Choice(temperature, seed))
+        choice = Choice(temperature, seed)
+        written, _, _ = model.write(ids, states, length, choice, filtered=False)
         return {"text": written}
 
     def step(ids, **inputs):

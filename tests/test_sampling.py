@@ -23,11 +23,12 @@ def scores_of_previous(ids, states):
 
 
 @tf.function(autograph=False)
-def draw(length, temperature, top_k, top_p, seed, position, batch_size=1):
+def draw(length, temperature, top_k, top_p, seed, position, batch_size=1, num_loops=1):
     ids = tf.ones([batch_size], tf.int32)
     choice = Choice(temperature, seed, top_k, top_p)
+    states = [tf.zeros([batch_size, 1])]
     return sampling.extend(
-        constant_step, ids, [tf.zeros([batch_size, 1])], length, choice, NUM_IDS, position
+        constant_step, ids, states, length, choice, NUM_IDS, position, num_loops=num_loops
     )
 
 
@@ -87,9 +88,12 @@ def test_the_draws_depend_on_the_seed_and_the_step_alone():
     assert np.any(other != whole)
 
 
-def test_texts_side_by_side_are_drawn_apart():
-    ids, _, _ = drawn(10 * BLOCK, batch_size=4)
-    assert len({tuple(row) for row in ids.numpy()}) == 4
+@pytest.mark.parametrize("num_loops", [1, 2, None])
+def test_texts_side_by_side_are_drawn_apart(num_loops):
+    ids, _, (counts,) = drawn(10 * BLOCK + 1, batch_size=17, num_loops=num_loops)
+    assert ids.shape == (17, 10 * BLOCK + 1)
+    assert len({tuple(row) for row in ids.numpy()}) == 17
+    assert np.all(counts == 10 * BLOCK + 1)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from kerasrnn.checks import check_positive_integer
 from kerasrnn.lookup import InputTable, TiedDense
 from kerasrnn.models.classifier import CELLS
 from kerasrnn.models.sequence import SequenceModel
-from kerasrnn.sampling import Choice
+from kerasrnn.sampling import SPLIT_FROM, Choice
 from kerasrnn.text import pad
 
 PIECE = 8 * sampling.BLOCK
@@ -221,6 +221,7 @@ class CharLanguageModel(SequenceModel):
         length: tf.Tensor,
         choice: Choice,
         position: tf.Tensor | int = 0,
+        **how: Any,
     ) -> tuple[tf.Tensor, tf.Tensor, list]:
         """Goes on from where `read` or `write` left off, as plain ops of a graph.
 
@@ -231,13 +232,14 @@ class CharLanguageModel(SequenceModel):
             choice: how they are chosen, a `kerasrnn.sampling.Choice`.
             position: how many were written before, a multiple of
                 `sampling.BLOCK`. Default: 0.
+            **how: `filtered` and `num_loops` of `sampling.extend`, if known.
 
         Returns:
             What was written, strings `(batch,)`; the last characters; and the
             states before them.
         """
         drawn, ids, states = sampling.extend(
-            self.step, ids, states, length, choice, len(self.vocabulary), position
+            self.step, ids, states, length, choice, len(self.vocabulary), position, **how
         )
         return self.vocabulary.texts_of(drawn), ids, states
 
@@ -310,11 +312,13 @@ class CharLanguageModel(SequenceModel):
         arguments = self._arguments_of_choice(length, temperature, top_k, top_p, seed)
         stops = _check_stop(stop)
         if not stops:
-            written = self._graphs.generate(tf.constant(texts), *arguments)
+            generate = self._graphs.generate(*_how(texts, top_k, top_p))
+            written = generate(tf.constant(texts), *arguments)
             results = [text.decode("utf-8") for text in written.numpy()]
         else:
             results = [""] * len(texts)
-            for pieces in self._pieces(texts, *arguments):
+            how = _how(texts, top_k, top_p)
+            for pieces in self._pieces(how, texts, *arguments):
                 results = [a + b for a, b in zip(results, pieces, strict=True)]
                 if all(any(s in result for s in stops) for result in results):
                     break
@@ -340,12 +344,12 @@ class CharLanguageModel(SequenceModel):
         """
         arguments = self._arguments_of_choice(length, temperature, top_k, top_p, seed)
         stops = _check_stop(stop)
-        return self._stream(prompt, arguments, stops)
+        return self._stream(_how([prompt], top_k, top_p), prompt, arguments, stops)
 
-    def _stream(self, prompt, arguments, stops):
+    def _stream(self, how, prompt, arguments, stops):
         held_back = max(map(len, stops), default=1) - 1  # it may be the beginning of a stop
         text, shown = "", 0
-        for (piece,) in self._pieces([prompt], *arguments):
+        for (piece,) in self._pieces(how, [prompt], *arguments):
             text += piece
             end = _find_stop(text, stops)
             stopped = end < len(text)
@@ -385,17 +389,18 @@ class CharLanguageModel(SequenceModel):
         return (
             tf.constant(length, tf.int32),
             tf.constant(temperature, tf.float32),
+            tf.constant(seed, tf.int32),
             tf.constant(top_k or 0, tf.int32),
             tf.constant(1.0 if top_p is None else top_p, tf.float32),
-            tf.constant(seed, tf.int32),
         )
 
-    def _pieces(self, texts, length, *choice):
+    def _pieces(self, how, texts, length, *choice):
         """Lists of what is written for each text, `PIECE` characters at a time."""
+        write = self._graphs.write(*how)
         ids, states = self._graphs.read(tf.constant(texts))
         for position in range(0, int(length), PIECE):
             size = min(PIECE, int(length) - position)
-            written, ids, states = self._graphs.write(
+            written, ids, states = write(
                 ids, states, tf.constant(size), *choice, tf.constant(position)
             )
             yield [text.decode("utf-8") for text in written.numpy()]
@@ -416,29 +421,47 @@ class CharLanguageModel(SequenceModel):
 
 
 class _Graphs:
-    """What `generate`, `stream` and `score` call, traced once for all sizes."""
+    """What `generate`, `stream` and `score` call: each traced once, for all sizes."""
 
     def __init__(self, model: CharLanguageModel):
-        texts, ids = tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int32)
-        number, real = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
-        states = tf.nest.map_structure(
+        self.model = model
+        self.texts = tf.TensorSpec([None], tf.string)
+        self.ids = tf.TensorSpec([None], tf.int32)
+        self.states = tf.nest.map_structure(
             lambda state: tf.TensorSpec([None, *state.shape[1:]], state.dtype),
             model.initial_states(1),
         )
-        choice = [real, number, real, number]  # temperature, top_k, top_p, seed
+        number, real = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
+        self.number, self.choice = number, [real, number, number, real]
+        self.read = self._trace(model.read, self.texts)
+        self.nats = self._trace(model.nats_of, self.texts, self.ids, self.states)
+        self.generate = functools.cache(self._generate)
+        self.write = functools.cache(self._write)
 
-        def write(ids, states, length, temperature, top_k, top_p, seed, position):
-            chosen = Choice(temperature, seed, top_k, top_p)
-            return model.write(ids, states, length, chosen, position)
+    @staticmethod
+    def _trace(function, *signature):
+        return tf.function(function, signature, autograph=False)
 
+    def _generate(self, filtered: bool, num_loops: int):
         def generate(texts, length, *choice):
-            return write(*model.read(texts), length, *choice, 0)[0]
+            ids, states = self.model.read(texts)
+            how = {"filtered": filtered, "num_loops": num_loops}
+            return self.model.write(ids, states, length, Choice(*choice), **how)[0]
 
-        trace = functools.partial(tf.function, autograph=False)
-        self.read = trace(model.read, [texts])
-        self.write = trace(write, [ids, states, number, *choice, number])
-        self.generate = trace(generate, [texts, number, *choice])
-        self.nats = trace(model.nats_of, [texts, ids, states])
+        return self._trace(generate, self.texts, self.number, *self.choice)
+
+    def _write(self, filtered: bool, num_loops: int):
+        def write(ids, states, length, *choice_and_position):
+            *choice, position = choice_and_position
+            how = {"filtered": filtered, "num_loops": num_loops}
+            return self.model.write(ids, states, length, Choice(*choice), position, **how)
+
+        return self._trace(write, self.ids, self.states, self.number, *self.choice, self.number)
+
+
+def _how(texts, top_k, top_p) -> tuple[bool, int]:
+    """The variant of a graph: whether anything is left out, and in how many loops it goes."""
+    return top_k is not None or top_p is not None, 1 if len(texts) < SPLIT_FROM else 2
 
 
 def _check_stop(stop) -> tuple[str, ...]:
