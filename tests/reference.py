@@ -70,18 +70,19 @@ def backward(x, W_x, W_h, b, h_0, upstream, activation="tanh", mask=None, gates=
     return gradients
 
 
-def language_model_logits(ids, table, layers, W_o, b_o):
+def language_model_logits(ids, tables, layers, W_o, b_o):
     """Logits of a stack of plain RNNs with residual connections, `(batch, time, ids)`.
 
     Args:
         ids: `(batch, time)`.
-        table: the rows that inputs become, `(ids, units)`.
+        tables: for each layer the rows that ids become, `(ids, units)`.
         layers: for each layer W_x (`None` for the first), W_h and b.
         W_o, b_o: of the output.
     """
-    x = table[ids]
-    for number, (W_x, W_h, b) in enumerate(layers):
+    below = 0
+    for table, (W_x, W_h, b) in zip(tables, layers, strict=True):
         W_x = np.eye(W_h.shape[0]) if W_x is None else W_x
-        h, _ = forward(x, W_x, W_h, b, np.zeros((len(ids), W_h.shape[0])))
-        x = x + h if number else h
-    return x @ W_o + b_o
+        h_0 = np.zeros((len(ids), W_h.shape[0]))
+        h, _ = forward(below + table[ids], W_x, W_h, b, h_0)
+        below = below + h
+    return below @ W_o + b_o

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import kerasrnn
 from kerasrnn import sampling
+from kerasrnn.lookup import InputTable
 from kerasrnn.models.language_model import PIECE
 from tests import reference
 from tests.plain_ops import assert_plain
@@ -48,20 +49,15 @@ def each(models, request):
     return models[request.param]
 
 
-def weights_of(model):
-    """The arguments of the reference."""
-    table, *stack, output = model.sequence_layers
-    layers = []
-    for layer in stack[::2]:
-        *kernel, recurrent_kernel, bias = layer.get_weights()
-        layers.append((kernel[0] if kernel else None, recurrent_kernel, bias))
-    return table.table().numpy(), layers, *output.get_weights()
-
-
 def test_logits_are_those_of_numpy(model, rng):
     ids = rng.integers(0, len(model.vocabulary), size=(2, 7))
-    table, layers, W_o, b_o = weights_of(model)
-    expected = reference.language_model_logits(ids, table, layers, W_o, b_o)
+    tables = [a.table().numpy() for a in model.sequence_layers if isinstance(a, InputTable)]
+    layers = []
+    for layer in model.recurrent_layers:
+        *kernel, recurrent_kernel, bias = layer.get_weights()
+        layers.append((kernel[0] if kernel else None, recurrent_kernel, bias))
+    output = model.sequence_layers[-1].get_weights()
+    expected = reference.language_model_logits(ids, tables, layers, *output)
     np.testing.assert_allclose(model(ids), expected, atol=1e-4)
 
 

@@ -1,5 +1,7 @@
 """Which character comes next: against NumPy, and in its distribution."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -22,19 +24,20 @@ def scores_of_previous(ids, states):
     return wanted, states
 
 
-@tf.function(autograph=False)
-def draw(length, temperature, top_k, top_p, seed, position, batch_size=1, num_loops=1):
-    ids = tf.ones([batch_size], tf.int32)
+@functools.partial(tf.function, autograph=False)
+def draw(
+    length, temperature, top_k, top_p, seed, position, batch_size=1, num_loops=1, filtered=False
+):
+    ids = tf.ones([batch_size], tf.int32)  # a tensor: one trace for all sizes
     choice = Choice(temperature, seed, top_k, top_p)
     states = [tf.zeros([batch_size, 1])]
-    return sampling.extend(
-        constant_step, ids, states, length, choice, NUM_IDS, position, num_loops=num_loops
-    )
+    how = {"num_loops": num_loops, "filtered": filtered}
+    return sampling.extend(constant_step, ids, states, length, choice, NUM_IDS, position, **how)
 
 
-def drawn(length, temperature=1.0, top_k=0, top_p=1.0, seed=0, position=0, **options):
-    numbers = (length, temperature, top_k, top_p, seed, position)
-    return draw(*map(tf.constant, numbers), **options)
+def drawn(length, temperature=1.0, top_k=0, top_p=1.0, seed=0, position=0, batch_size=1, **how):
+    numbers = (length, temperature, top_k, top_p, seed, position, batch_size)
+    return draw(*map(tf.constant, numbers), **how)
 
 
 def frequencies(ids):
@@ -88,7 +91,19 @@ def test_the_draws_depend_on_the_seed_and_the_step_alone():
     assert np.any(other != whole)
 
 
-@pytest.mark.parametrize("num_loops", [1, 2, None])
+def test_what_is_not_said_is_found_out_in_the_graph():
+    for options, batch_size in (({}, 3), ({"top_k": 2}, 3), ({}, 17), ({"top_k": 2}, 17)):
+        found, expected = (
+            drawn(BLOCK + 1, batch_size=batch_size, **how, **options)[0]
+            for how in (
+                {"num_loops": None, "filtered": None},
+                {"num_loops": 1 if batch_size < 16 else 2, "filtered": bool(options)},
+            )
+        )
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("num_loops", [1, 2])
 def test_texts_side_by_side_are_drawn_apart(num_loops):
     ids, _, (counts,) = drawn(10 * BLOCK + 1, batch_size=17, num_loops=num_loops)
     assert ids.shape == (17, 10 * BLOCK + 1)
@@ -112,12 +127,12 @@ def test_texts_side_by_side_are_drawn_apart(num_loops):
     ],
 )
 def test_top_k_and_top_p_leave_out_the_improbable(options, kept):
-    ids, _, _ = drawn(4_000, **options)
+    ids, _, _ = drawn(4_000, filtered=True, **options)
     assert set(np.ravel(ids)) == kept
 
 
 def test_what_remains_keeps_its_proportions():
-    ids, _, _ = drawn(20_000, top_k=2)
+    ids, _, _ = drawn(20_000, filtered=True, top_k=2)
     assert frequencies(ids)[1] == pytest.approx(0.4 / 0.7, abs=0.02)
 
 

@@ -45,15 +45,18 @@ class Train:
     embedding_dim: int | None = None
     """Size of the vectors that characters become first. Default: none for the vanilla cell,
     the number of units for the others."""
-    dropout: float = 0.2
+    dropout: float = 0.1
     """Fraction dropped of the outputs of each layer, the same ones throughout a window."""
     residual: bool = True
-    """Whether layers above the first add their input to their output."""
+    """Whether layers above the first add their input to their output, and read the characters,
+    too."""
     tie_weights: bool = False
     """Whether the output's kernel is the table of inputs."""
     epochs: int | None = None
-    """Most passes over the training text. Default: as many as come to about 1.6 times 4,900
-    steps, at least one."""
+    """Most passes over the training text. Default: as many as come to about --steps, from 1
+    to 50."""
+    steps: int = 5900
+    """About how many training steps to take, if --epochs does not say it."""
     patience: int = 3
     """Stop after this many epochs without a lower validation loss; the best weights stay."""
     batch_size: int = 16
@@ -68,7 +71,7 @@ class Train:
     """The same seed gives the same model, bit for bit, on the same machine."""
 
     def __post_init__(self):
-        for name in "units num_layers batch_size window learning_rate clip_norm".split():
+        for name in "units num_layers steps batch_size window learning_rate clip_norm".split():
             value = getattr(self, name)
             check_option(self, name, 0 < value < math.inf, "must be a finite number above 0")
         for name in ("epochs", "embedding_dim"):
@@ -83,7 +86,14 @@ class Train:
 
 PRESETS = {
     "fast": Train(),
-    "best": Train(preset="best", units=512, num_layers=3),
+    "best": Train(
+        preset="best",
+        units=512,
+        num_layers=3,
+        dropout=0.3,
+        steps=9800,
+        learning_rate=1e-3,
+    ),
 }
 
 

@@ -23,8 +23,8 @@ with quiet_tensorflow():
     import kerasrnn
     from apps.clock import TrainingClock
 
-NUM_STEPS, MOST_EPOCHS = 5900, 50
-"""Training steps that the default number of epochs comes to, about, and its bound."""
+MOST_EPOCHS = 50
+"""As long as `--epochs` does not ask for more."""
 EVALUATION_WINDOW = 512
 """Characters read at a time in evaluation; what comes out does not depend on it."""
 CHECKPOINT_EVERY = 100  # training steps: a few seconds
@@ -67,7 +67,7 @@ def _run(options, text, vocabulary, weights, folder, ids_file) -> dict:
     splits = data.encode(text, vocabulary, ids_file)
     stream = kerasrnn.Stream.from_tokens(splits.part("train"), options.batch_size)
     num_steps = int(stream.windows(options.window).cardinality())
-    epochs = options.epochs or min(max(round(NUM_STEPS / num_steps), 1), MOST_EPOCHS)
+    epochs = options.epochs or min(max(round(options.steps / num_steps), 1), MOST_EPOCHS)
     model = make_model(vocabulary, options, num_steps * epochs)
     if weights is not None:
         model.set_weights(weights)

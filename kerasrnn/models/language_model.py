@@ -57,7 +57,8 @@ class CharLanguageModel(SequenceModel):
         dropout: fraction to drop of the outputs of each layer, the same ones
             at all steps of a window. Default: 0.
         residual: whether the layers above the first add their input to their
-            output. Default: `True`.
+            output, and read the characters, too, each from a table of its own
+            (Graves 2013, arXiv:1308.0850). Default: `True`.
         tie_weights: whether the output's kernel is the table of inputs.
             Default: `False`.
         **kwargs: `name`. The dtype is that of the global Keras policy.
@@ -128,6 +129,8 @@ class CharLanguageModel(SequenceModel):
         layers: list[keras.layers.Layer] = [table]
         for number in range(num_layers):
             projected = {"use_kernel": number > 0} if vanilla else {}
+            if number and residual:
+                layers.append(InputTable(num_ids, units))
             layers.append(CELLS[cell](units, return_sequences=True, **projected))
             layers.append(keras.layers.SpatialDropout1D(dropout))
         if tie_weights:
@@ -155,14 +158,19 @@ class CharLanguageModel(SequenceModel):
         super().compile(optimizer, loss, *args, **options)
 
     def connect(self, inputs: tf.Tensor, recur: Callable) -> tf.Tensor:
-        table, *stack, output = self.sequence_layers
-        x = table(inputs)
-        whole = x
-        for number, (layer, dropout) in enumerate(zip(stack[::2], stack[1::2], strict=True)):
-            y = recur(layer, x)
-            whole = whole + y if number and self._arguments["residual"] else y
-            # A single step is not training.
-            x = dropout(whole) if len(whole.shape) == 3 else whole
+        layers = iter(self.sequence_layers)
+        x = whole = next(layers)(inputs)
+        for number in range(len(self.recurrent_layers)):
+            skips = number and self._arguments["residual"]
+            below = whole
+            if skips:
+                x = x + next(layers)(inputs)
+            whole = recur(next(layers), x)
+            if skips:
+                whole = whole + below
+            dropout = next(layers)
+            x = dropout(whole) if len(whole.shape) == 3 else whole  # a step is not training
+        output = next(layers)
         return output(x)
 
     def step(self, ids: tf.Tensor, states: list) -> tuple[tf.Tensor, list]:
