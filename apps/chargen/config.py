@@ -55,7 +55,7 @@ class Train:
     epochs: int | None = None
     """Most passes over the training text. Default: as many as come to about --steps, from 1
     to 50."""
-    steps: int = 5900
+    steps: int = 4900
     """About how many training steps to take, if --epochs does not say it."""
     patience: int = 3
     """Stop after this many epochs without a lower validation loss; the best weights stay."""

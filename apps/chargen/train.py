@@ -253,8 +253,10 @@ class Report(keras.callbacks.Callback):
             f"{logs['val_bits_per_character']:.4f} bits/character, "
             f"perplexity {logs['val_perplexity']:.3f}"
         )
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(f"{title}\n{sample}\n\n")
+        before = self.path.read_text("utf-8") if self.path.exists() else ""
+        # Of an epoch that was cut off after its sample, this is the second time.
+        before = before.partition(f"epoch {epoch + 1}: validation")[0]
+        run_dir.write_text(self.path, f"{before}{title}\n{sample}\n\n")
         print(f"\n{title}\n  | " + sample.replace("\n", "\n  | "), flush=True)
 
 
