@@ -28,11 +28,16 @@ def load_signature(model: Path, app: str, name: str = "serving_default", flag: s
 
     try:
         loaded = tf.saved_model.load(str(folder))
-        signature = loaded.signatures[name]
+        names = set(loaded.signatures)
     except Exception as error:  # a damaged file fails anywhere in TensorFlow
         lines = [line for line in str(error).splitlines() if line and "{{node" not in line]
         reason = lines[-1].strip(". ") if lines else type(error).__name__
         raise UserError(f"{folder}: the model is damaged: {reason}. {again}") from error
+    if name not in names:
+        raise UserError(
+            f"{folder}: this is no model of apps.{app}: it lacks the signature {name}. {again}"
+        )
+    signature = loaded.signatures[name]
     signature.loaded = loaded  # a signature alone does not keep its variables alive
     return signature, folder
 

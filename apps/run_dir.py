@@ -24,6 +24,7 @@ _CONTENTS = (
     "metrics.json",
     "samples.txt",
     "ids.npy",
+    "text.sha256",
     "checkpoints",
 )
 

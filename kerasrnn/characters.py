@@ -143,3 +143,9 @@ class CharacterVocabulary:
                 )
                 self._table = tf.lookup.StaticHashTable(initializer, UNKNOWN_ID)
         return self._table
+
+
+def to_utf8(text: str) -> bytes:
+    """A text in UTF-8; half of a surrogate pair becomes U+FFFD."""
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return whole.encode("utf-8")

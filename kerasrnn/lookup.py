@@ -17,8 +17,8 @@ class InputTable(keras.layers.Layer):
     all steps. Either way no step multiplies by anything as large as the
     vocabulary. For a `VanillaRNN(use_kernel=False)`.
 
-    The row of id 0, the unknown character, is zero at first, and stays so
-    unless the training text holds that id.
+    The row of id 0, the unknown character, is zero at first. It stays so unless
+    the training text holds that id, or a `TiedDense` trains the table, too.
 
     Args:
         num_ids: the size of the vocabulary.

@@ -26,6 +26,10 @@ SPLIT_FROM = 16
 """Texts in a batch from which on its two halves are loops of their own, side by side."""
 
 
+HIGHEST_TEMPERATURE = 1e6
+_SMALLEST = float(np.finfo(np.float32).tiny)
+
+
 class Choice(NamedTuple):
     """How characters are chosen; every field is a scalar tensor or a number."""
 
@@ -41,29 +45,41 @@ class Choice(NamedTuple):
 
 
 def check(
-    length: int, temperature: float, top_k: int | None, top_p: float | None, num_ids: int
+    length: int,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    seed: int | None,
+    num_ids: int,
 ) -> None:
     """Raises a `ValueError` for an argument of `generate` that is out of its range."""
     if not isinstance(length, (int, np.integer)) or length < 0:
         raise ValueError(f"length must be an integer of 0 or more, got length={length!r}.")
-    if not 0 <= temperature < float("inf"):
+    if not 0 <= temperature <= HIGHEST_TEMPERATURE:
         raise ValueError(
-            f"temperature must be 0 or more, got temperature={temperature!r}. "
-            "Use 0 to take the most probable character always."
+            f"temperature must lie in [0, {HIGHEST_TEMPERATURE:g}], "
+            f"got temperature={temperature!r}. Use 0 for the most probable character always."
         )
     known = num_ids - 1  # the unknown character is never drawn
-    if top_k is not None and not 1 <= top_k <= known:
+    if top_k is not None and not (isinstance(top_k, (int, np.integer)) and 1 <= top_k <= known):
         raise ValueError(
-            f"top_k must lie in [1, {known}], the characters of the vocabulary, "
+            f"top_k must be an integer in [1, {known}], the characters of the vocabulary, "
             f"got top_k={top_k!r}."
         )
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p must lie in (0, 1], got top_p={top_p!r}.")
+    if seed is not None and not (
+        isinstance(seed, (int, np.integer)) and -(2**31) <= seed < 2**31
+    ):
+        raise ValueError(f"seed must be an integer of 32 bits, got seed={seed!r}.")
 
 
 def gumbel(shape, seed: tf.Tensor) -> tf.Tensor:
     """Gumbel numbers for a seed, int32 `(2,)`; all of them finite."""
-    uniform = tf.random.stateless_uniform(shape, seed, minval=1e-38)
+    return _to_gumbel(tf.random.stateless_uniform(shape, seed, minval=_SMALLEST))
+
+
+def _to_gumbel(uniform):
     return -tf.math.log(-tf.math.log(uniform))
 
 

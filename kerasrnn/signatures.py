@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kerasrnn.models.classifier import TextClassifier
 from kerasrnn.models.language_model import CharLanguageModel
-from kerasrnn.sampling import Choice
+from kerasrnn.sampling import BLOCK, Choice
 from kerasrnn.text import pad
 
 DECISION_THRESHOLD = 0.5
@@ -88,12 +88,15 @@ def _of_language_model(model, table):
 
     def write(ids, length, temperature, top_k, top_p, seed, position, **inputs):
         choice = Choice(temperature, seed, top_k, top_p)
-        with _required(length, temperature):
+        with _required(length, temperature, position):
             ids = tf.identity(ids)
         written, ids, states = model.write(ids, pack(inputs), length, choice, position)
         return {"text": written, "ids": ids, **name(states)}
 
     def score(text, ids, **inputs):
+        some = tf.reduce_all(tf.strings.length(text) > 0)
+        with tf.control_dependencies([tf.debugging.Assert(some, ["a text is empty"])]):
+            ids = tf.identity(ids)
         outputs = model.nats_of(text, ids, pack(inputs), table)
         names = ("nats", "num_characters", "num_unknown", "ids")
         return {**dict(zip(names, outputs[:4], strict=True)), **name(outputs[4])}
@@ -108,11 +111,15 @@ def _of_language_model(model, table):
     }
 
 
-def _required(length, temperature):
-    possible = [
-        tf.debugging.Assert(length >= 0, ["length must be 0 or more, got", length]),
-        tf.debugging.Assert(
-            temperature >= 0, ["temperature must be 0 or more, got", temperature]
+def _required(length, temperature, position=0):
+    asked = {
+        "length must be 0 or more": (length, length >= 0),
+        "temperature must be a number of 0 or more": (
+            temperature,
+            (temperature >= 0) & tf.math.is_finite(temperature),
         ),
-    ]
-    return tf.control_dependencies(possible)
+        f"position must be a multiple of {BLOCK}": (position, position % BLOCK == 0),
+    }
+    return tf.control_dependencies(
+        [tf.debugging.Assert(holds, [f"{rule}, got", x]) for rule, (x, holds) in asked.items()]
+    )

@@ -210,9 +210,11 @@ class Stream:
         if isinstance(window, RandomWindow):
             batches, num_batches = self._random_windows(window)
         else:
-            schedules = self._schedules(window, stride or window)
-            num_batches = max(map(len, schedules))
-            batches = lambda: self._windows(schedules, window, stride or window)  # noqa: E731
+            places = self._places(window, stride or window)
+            num_batches = max(sum(num for _, num in place) for place in places)
+            batches = lambda: self._windows(  # noqa: E731
+                places, num_batches, window, stride or window
+            )
         time = None if isinstance(window, RandomWindow) else window
         inputs, targets = self.inputs[0], self.targets[0]
         signature = (
@@ -231,27 +233,28 @@ class Stream:
         options.autotune.enabled = False
         return dataset.prefetch(4).with_options(options)
 
-    def _schedules(self, window, stride):
-        """For each place the (sequence, first step) of its windows, in order."""
-        schedules = [[] for _ in range(self.batch_size)]
+    def _places(self, window, stride):
+        """For each place the sequences that it reads and how many windows each has."""
+        places: list[list[tuple[int, int]]] = [[] for _ in range(self.batch_size)]
+        totals = [0] * self.batch_size
         for index, sequence in enumerate(self.inputs):
-            place = min(range(self.batch_size), key=lambda p: len(schedules[p]))
-            overhang = max(len(sequence) - window, 0)
-            num_windows = 1 + -(-overhang // stride)
-            schedules[place] += [(index, n * stride) for n in range(num_windows)]
-        return schedules
+            place = totals.index(min(totals))
+            num_windows = 1 + -(-max(len(sequence) - window, 0) // stride)
+            places[place].append((index, num_windows))
+            totals[place] += num_windows
+        return places
 
-    def _windows(self, schedules, window, stride) -> Iterator:
-        for number in range(max(map(len, schedules))):
-            spans = []
-            for schedule in schedules:
-                if number < len(schedule):
-                    index, start = schedule[number]
-                    counted = start + window - stride if start else 0
-                    spans.append((index, start, counted, start == 0))
-                else:  # this place has come to its end
-                    spans.append((schedule[-1][0], 0, None, True))
-            yield self._batch(spans, window)
+    def _windows(self, places, num_batches, window, stride) -> Iterator:
+        def spans_of(place):
+            for index, num_windows in place:
+                for start in range(0, num_windows * stride, stride):
+                    yield index, start, start + window - stride if start else 0, start == 0
+            while True:  # this place has come to its end
+                yield place[-1][0], 0, None, True
+
+        spans = [spans_of(place) for place in places]
+        for _ in range(num_batches):
+            yield self._batch([next(s) for s in spans], window)
 
     def _random_windows(self, window):
         lengths = {len(sequence) for sequence in self.inputs}

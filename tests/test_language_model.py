@@ -9,8 +9,8 @@ import tensorflow as tf
 
 import kerasrnn
 from kerasrnn import sampling
+from kerasrnn.generation import PIECE
 from kerasrnn.lookup import InputTable
-from kerasrnn.models.language_model import PIECE
 from tests import reference
 from tests.plain_ops import assert_plain
 
@@ -127,6 +127,7 @@ def test_characters_never_seen_read_as_one_and_are_never_written(model):
     assert model.generate("Zürich", 30, seed=0) == model.generate(
         "\ufffd\ufffdri\ufffd\ufffd", 30, seed=0
     )
+    assert model.generate("\ud800", 30, seed=0) == model.generate("\ufffd", 30, seed=0)
     assert "\ufffd" not in model.generate("Z", 500, temperature=50.0, seed=0)
 
 
@@ -143,18 +144,26 @@ def test_a_stop_ends_the_text_before_it(model):
         assert "".join(model.stream("ou", 3 * PIECE, seed=1, stop=("@@", stop))) == expected
     assert model.generate("ou", 3 * PIECE, seed=1, stop="@@") == whole
     assert "".join(model.stream("ou", 3 * PIECE, seed=1, stop="@@")) == whole
-    several = model.generate(["ou", "ou"], 3 * PIECE, seed=1, stop=whole[5:8])
-    assert several[0] == whole[: whole.index(whole[5:8])]
+
+
+def test_a_stop_does_not_depend_on_the_other_texts(model):
+    whole = model.generate("ou", 3 * PIECE, seed=1)
+    long, short = whole[PIECE - 4 : PIECE + 4], whole[PIECE - 3 : PIECE - 1]
+    assert long not in whole[:PIECE]
+    stops = (long, short, "@@")  # the short one is complete first
+    alone = model.generate("ou", 3 * PIECE, seed=1, stop=stops)
+    assert alone == whole[: whole.index(short)]
+    assert model.generate(["ou", "Zß"], 3 * PIECE, seed=1, stop=stops)[0] == alone
 
 
 def test_the_whole_text_is_written_in_one_call_of_a_graph(model, monkeypatch):
-    graphs, calls = model._graphs, []
-    generate = graphs.generate(False, 1)
+    generator, calls = model._generator, []
     model.generate("ou", 3, seed=0)  # which traces it
+    graph = generator.whole_graph(False, 1)
     extend = sampling.extend
     monkeypatch.setattr(sampling, "extend", lambda *a, **k: calls.append("trace") or extend(*a))
     monkeypatch.setattr(
-        graphs, "generate", lambda *_: lambda *a: calls.append("call") or generate(*a)
+        generator, "whole_graph", lambda *_: lambda *a: calls.append("call") or graph(*a)
     )
     assert len(model.generate("ou", 300, seed=0)) == 300
     assert calls == ["call"]
@@ -254,9 +263,9 @@ def test_what_makes_no_model_is_refused(options, message):
 
 
 def test_what_cannot_be_written_or_scored_is_refused(model):
-    with pytest.raises(ValueError, match="temperature must be 0 or more"):
+    with pytest.raises(ValueError, match="temperature must lie in"):
         model.generate("ou", temperature=-1)
-    with pytest.raises(ValueError, match="top_k must lie in"):
+    with pytest.raises(ValueError, match="top_k must be an integer in"):
         model.stream("ou", top_k=1000)
     with pytest.raises(ValueError, match="stop must be texts that are not empty"):
         model.generate("ou", stop=["\n", ""])
@@ -363,7 +372,8 @@ def test_an_exported_model_says_what_it_cannot_do(exported):
         "seed": tf.constant(0),
     }
     for wrong, message in (
-        ({"temperature": tf.constant(-1.0)}, "temperature must be 0 or more"),
+        ({"temperature": tf.constant(-1.0)}, "temperature must be a number of 0 or more"),
+        ({"temperature": tf.constant(float("inf"))}, "temperature must be a number"),
         ({"length": tf.constant(-1)}, "length must be 0 or more"),
     ):
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):

@@ -49,6 +49,12 @@ def softmax(logits):
     return weights / weights.sum()
 
 
+@pytest.mark.parametrize("uniform", [np.finfo(np.float32).tiny, 1 - 2**-24])
+def test_the_noise_is_finite_at_both_ends(uniform):
+    assert np.isfinite(sampling._to_gumbel(tf.constant(uniform, tf.float32)))
+    assert np.finfo(np.float32).tiny == sampling._SMALLEST  # a smaller one counts as 0
+
+
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_characters_come_as_often_as_their_probability_says(temperature):
     ids, _, _ = drawn(20_000, temperature)
@@ -145,12 +151,19 @@ def test_equal_scores_stay_together():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((-1, 1.0, None, None), "length must be an integer of 0 or more, got length=-1"),
-        ((1, -0.1, None, None), "temperature must be 0 or more, got temperature=-0.1"),
-        ((1, float("nan"), None, None), "temperature must be 0 or more"),
-        ((1, 1.0, 6, None), r"top_k must lie in \[1, 5\].*got top_k=6"),
-        ((1, 1.0, 0, None), "top_k must lie in"),
-        ((1, 1.0, None, 0.0), r"top_p must lie in \(0, 1\], got top_p=0.0"),
+        ((-1, 1.0, None, None, 0), "length must be an integer of 0 or more, got length=-1"),
+        (
+            (1, -0.1, None, None, 0),
+            r"temperature must lie in \[0, 1e\+06\], got temperature=-0.1",
+        ),
+        ((1, float("nan"), None, None, 0), "temperature must lie in"),
+        ((1, float("inf"), None, None, 0), "temperature must lie in"),
+        ((1, 1.0, 6, None, 0), r"top_k must be an integer in \[1, 5\].*got top_k=6"),
+        ((1, 1.0, 0, None, 0), "top_k must be an integer in"),
+        ((1, 1.0, 2.5, None, 0), "top_k must be an integer in"),
+        ((1, 1.0, None, None, 1.5), "seed must be an integer of 32 bits, got seed=1.5"),
+        ((1, 1.0, None, None, 2**31), "seed must be an integer of 32 bits"),
+        ((1, 1.0, None, 0.0, 0), r"top_p must lie in \(0, 1\], got top_p=0.0"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments, message):

@@ -8,9 +8,9 @@ from apps.chargen import config
 
 def train(options: config.Train) -> None:
     from apps.chargen import data
-    from apps.threads import use_one_thread_per_op
+    from apps.threads import use_cores_for_parts
 
-    use_one_thread_per_op()
+    use_cores_for_parts(options.batch_size)
     # First the data, and only then TensorFlow, which takes seconds to import.
     text = data.load(options.data, options.data_dir)
     print(f"data: {text.source}", flush=True)

@@ -68,7 +68,8 @@ class Train:
     clip_norm: float = 1.0
     """Global norm that gradients are clipped to."""
     seed: int = 0
-    """The same seed gives the same model, bit for bit, on the same machine."""
+    """The same seed gives the same model, bit for bit, on the same machine, with as many
+    cores."""
 
     def __post_init__(self):
         for name in "units num_layers steps batch_size window learning_rate clip_norm".split():
@@ -126,8 +127,8 @@ class Sample:
 
     def __post_init__(self):
         check_option(self, "length", self.length >= 0, "must not be negative")
-        possible = 0 <= self.temperature < math.inf
-        check_option(self, "temperature", possible, "must be 0 or more")
+        possible = 0 <= self.temperature <= 1e6
+        check_option(self, "temperature", possible, "must lie in [0, 1e6]")
         check_option(self, "top_k", self.top_k is None or self.top_k > 0, "must be above 0")
         check_option(
             self, "top_p", self.top_p is None or 0 < self.top_p <= 1, "must lie in (0, 1]"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from rich.progress import track
+from rich.progress import Progress
 
 from apps import sources
 from apps.cli import UserError
@@ -29,7 +29,7 @@ PACKAGE = {
 HELD_OUT = 0.05
 """The part of a text without splits of its own that is validated on, and that is tested on:
 the last tenth, in two."""
-_BLOCK = 2**20  # about what a piece of a long text holds
+_LARGE = 2**26  # characters that take seconds to read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Text:
 
     def part(self, first: str, last: str | None = None) -> Iterator[str]:
         """The pieces from one split to another."""
-        return _slice(self.pieces(), *_bounds(self.sizes, first, last))
+        return _select(self.pieces(), [_bounds(self.sizes, first, last)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,8 +134,12 @@ def _load_path(path: Path) -> Text:
         files = sorted(path.rglob("*.txt"))
         if not files:
             raise UserError(f"{path}: there is no .txt file in this folder.")
-    elif path.exists():
+    elif path.is_file():
         files = [path]
+    elif path.exists():
+        raise UserError(
+            f"{path}: this is no ordinary file, and can be read once only. Save the text."
+        )
     else:
         raise UserError(
             f"{path}: there is no such file or folder. "
@@ -145,8 +149,8 @@ def _load_path(path: Path) -> Text:
     def pieces():
         return itertools.chain.from_iterable(map(read_blocks, files))
 
-    size = sum(file.stat().st_size for file in files)
-    length = sum(map(len, _watched(pieces(), size, "reading")))
+    large = sum(file.stat().st_size for file in files) > _LARGE
+    length = sum(map(len, _watched(pieces(), None if large else 0, "reading")))
     if not length:
         raise UserError(f"{path}: the text is empty.")
     return Text(path.name, pieces, _split(length))
@@ -162,23 +166,21 @@ def shorten(text: Text, max_characters: int | None) -> Text:
     if max_characters is None:
         return text
     sizes = tuple(min(size, max_characters) for size in text.sizes)
-
-    def pieces():
-        for split, size in zip(SPLITS, sizes, strict=True):
-            yield from _slice(text.part(split), 0, size)
-
-    return Text(text.source, pieces, sizes)
+    starts = [0, *itertools.accumulate(text.sizes)]
+    ranges = [(start, start + size) for start, size in zip(starts, sizes, strict=False)]
+    return Text(text.source, lambda: _select(text.pieces(), ranges), sizes)
 
 
-def _slice(pieces: Iterable[str], begin: int, end: int) -> Iterator[str]:
-    """The characters from `begin` to `end` of a text in pieces."""
+def _select(pieces: Iterable[str], ranges: list[tuple[int, int]]) -> Iterator[str]:
+    """The characters of some ranges, in order, of a text in pieces."""
     position = 0
     for piece in pieces:
-        if position >= end:
+        if position >= ranges[-1][1]:
             return
-        part = piece[max(begin - position, 0) : end - position]
-        if part:
-            yield part
+        for begin, end in ranges:
+            part = piece[max(begin - position, 0) : max(end - position, 0)]
+            if part:
+                yield part
         position += len(piece)
 
 
@@ -207,8 +209,16 @@ def read_training(text: Text) -> Iterator[str]:
     return _watched(text.part("train"), text.sizes[0], "reading")
 
 
-def _watched(pieces: Iterable[str], num_characters: int, what: str) -> Iterator[str]:
-    """The pieces, with a progress bar for a text that takes more than seconds."""
-    large = num_characters > 64 * _BLOCK
-    blocks = track(pieces, what, num_characters // _BLOCK, transient=True, disable=not large)
-    yield from blocks
+def _watched(pieces: Iterable[str], length: int | None, what: str) -> Iterator[str]:
+    """The pieces, with a progress bar if the text is long; `None`: long, nobody knows how."""
+    with Progress(transient=True, disable=length is not None and length < _LARGE) as progress:
+        task = progress.add_task(what, total=length)
+        for piece in pieces:
+            yield piece
+            progress.advance(task, len(piece))
+
+
+def show_characters(characters: Iterable[str]) -> str:
+    """Some characters for a message, the first ten of them."""
+    listed = sorted(characters)
+    return " ".join(map(repr, listed[:10])) + (" ..." if len(listed) > 10 else "")

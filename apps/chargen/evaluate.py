@@ -70,10 +70,15 @@ def score(loaded, pieces: Iterable[str], length: int, show_progress: bool = Fals
     return {
         "nats_per_character": mean,
         "bits_per_character": mean / math.log(2),
-        "perplexity": math.exp(mean),
+        "perplexity": perplexity(mean),
         "num_characters": length - 1,
         "num_unknown": num_unknown,
     }
+
+
+def perplexity(nats: float) -> float:
+    """Among how many characters a model wavers that needs so many nats for one."""
+    return math.exp(nats) if nats < 700 else math.inf
 
 
 def _blocks(pieces: Iterable[str], length: int) -> Iterable[str]:

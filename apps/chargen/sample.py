@@ -1,5 +1,6 @@
 """Text from an exported model, shown as it is written."""
 
+import io
 import itertools
 import random
 import sys
@@ -7,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from apps.chargen.config import Sample
+from apps.chargen.data import show_characters
 from apps.cli import UserError
 from apps.exported import load_signature
 from apps.records import check_text
-from apps.run_dir import write_text
 
 PIECE = 16
 """Characters that are written at a time; a multiple of 8, as the signature asks for."""
@@ -41,7 +42,7 @@ def run(options: Sample) -> None:
     if options.output is None:
         sys.stdout.write(joined)
     else:
-        write_text(options.output.expanduser(), joined)
+        options.output.expanduser().write_text(joined, encoding="utf-8")
 
 
 class Writer:
@@ -100,11 +101,11 @@ def read_characters(folder: Path) -> set[str]:
 
 
 def _warn_of_unknown(prompt: str, known: set[str]) -> None:
-    unknown = sorted(set(prompt) - known)
+    unknown = set(prompt) - known
     if unknown:
-        shown = " ".join(map(repr, unknown[:10])) + (" ..." if len(unknown) > 10 else "")
         print(
-            f"warning: the model has never seen {shown}: it reads them as U+FFFD.",
+            f"warning: the model has never seen {show_characters(unknown)}: "
+            "it reads them as U+FFFD.",
             file=sys.stderr,
         )
 
@@ -120,6 +121,8 @@ def _show(pieces) -> None:
 def _answer(writer: Writer, known: set[str], options: Sample) -> None:
     """Goes on from each line that is typed."""
     seed = random.randrange(2**31) if options.seed is None else options.seed
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # what is not UTF-8 is said below
     if sys.stdin.isatty():
         print("Type the beginning of a text; an empty line ends.", file=sys.stderr)
     for number in itertools.count():

@@ -1,6 +1,7 @@
 """Training: a text in, an exported model, its figures and a sample out."""
 
 import dataclasses
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -10,11 +11,12 @@ import rich
 from apps import run_dir
 from apps.chargen import data
 from apps.chargen.config import PRESETS, Train
+from apps.chargen.evaluate import perplexity
 from apps.cli import UserError
 from apps.exported import load_signature
 from apps.quiet import quiet_tensorflow
 from apps.tables import make_table
-from apps.threads import count_cores
+from apps.threads import count_parts
 
 with quiet_tensorflow():
     import keras
@@ -57,6 +59,7 @@ def run(options: Train, text: data.Text) -> dict:
     options.output.expanduser().mkdir(parents=True, exist_ok=True)  # fail before training
     folder = run_dir.prepare(options.run_dir, "chargen", options)
     ids_file = folder / "ids.npy"
+    print(f"run: {folder}", flush=True)
     try:
         return _run(options, text, vocabulary, weights, folder, ids_file)
     finally:
@@ -65,6 +68,7 @@ def run(options: Train, text: data.Text) -> dict:
 
 def _run(options, text, vocabulary, weights, folder, ids_file) -> dict:
     splits = data.encode(text, vocabulary, ids_file)
+    _check_same_text(folder, ids_file)
     stream = kerasrnn.Stream.from_tokens(splits.part("train"), options.batch_size)
     num_steps = int(stream.windows(options.window).cardinality())
     epochs = options.epochs or min(max(round(options.steps / num_steps), 1), MOST_EPOCHS)
@@ -78,7 +82,7 @@ def _run(options, text, vocabulary, weights, folder, ids_file) -> dict:
     metrics = {
         "validation_loss": loss,
         "bits_per_character": loss / math.log(2),
-        "perplexity": math.exp(loss),
+        "perplexity": perplexity(loss),
         "test_loss": evaluate(model, splits.part("test")),
         "nanogpt_split_loss": evaluate(model, splits.part("validation", "test")),
         "best_epoch": best + 1,
@@ -116,8 +120,21 @@ def _run(options, text, vocabulary, weights, folder, ids_file) -> dict:
             },
         )
     )
-    print(f"model: {exported}\nrun: {folder}")
+    print(f"model: {exported}")
     return metrics
+
+
+def _check_same_text(folder: Path, ids_file: Path) -> None:
+    """A run goes on only with the text that it began with."""
+    with ids_file.open("rb") as ids:
+        digest = hashlib.file_digest(ids, "sha256").hexdigest()
+    noted = folder / "text.sha256"
+    if run_dir.is_unfinished(folder) and noted.exists() and noted.read_text() != digest:
+        raise UserError(
+            f"{folder}: the unfinished run there began with another text. Use that text, "
+            "another --run-dir, or --no-resume to replace it."
+        )
+    run_dir.write_text(noted, digest)
 
 
 def _check_sizes(options: Train, text: data.Text) -> None:
@@ -153,29 +170,27 @@ def load_initial(
         known = kerasrnn.CharacterVocabulary.load(folder / "assets" / "vocabulary.txt")
         config = json.loads((folder / "assets.extra" / "config.json").read_text("utf-8"))
         layers = {name: config[name] for name in LAYERS}
-    except (OSError, ValueError, KeyError) as error:
+        options = dataclasses.replace(options, **layers)
+    except (OSError, ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(
             f"{folder}: the model is not one that apps.chargen has trained: {error}."
         ) from error
-    unknown = [c for c in vocabulary.characters if c not in known.characters]
+    unknown = set(vocabulary.characters) - set(known.characters)
     if unknown:
-        shown = " ".join(map(repr, unknown[:10])) + (" ..." if len(unknown) > 10 else "")
         raise UserError(
             f"{folder}: the model has another vocabulary: it does not know {len(unknown)} of "
-            f"the text's characters: {shown}. Train without --init-from, or use a text with "
-            "its characters only."
+            f"the text's characters: {data.show_characters(unknown)}. Train without "
+            "--init-from, or use a text with its characters only."
         )
     print(f"beginning with {folder}, with its layers: {layers}", flush=True)
     weights = [variable.numpy() for variable in signature.loaded.weights]
-    return dataclasses.replace(options, **layers), known, weights
+    return options, known, weights
 
 
 def make_model(
     vocabulary: kerasrnn.CharacterVocabulary, options: Train, num_steps: int
 ) -> kerasrnn.CharLanguageModel:
     """A compiled and built model, for a training of `num_steps` steps."""
-    possible = range(1, min(count_cores(), max(options.batch_size // 4, 1)) + 1)
-    parts = max(n for n in possible if options.batch_size % n == 0)
     model = kerasrnn.CharLanguageModel(
         vocabulary, dropout=options.dropout, **{name: getattr(options, name) for name in LAYERS}
     )
@@ -184,7 +199,7 @@ def make_model(
         keras.optimizers.Adam(learning_rate),
         window=options.window,
         clip_norm=options.clip_norm,
-        parallel_parts=parts,
+        parallel_parts=count_parts(options.batch_size),
     )
     model(tf.zeros([1, 1], tf.int32))
     return model
@@ -211,14 +226,20 @@ def fit(
         ),
         clock,
     ]
-    history = model.fit(
-        stream,
-        validation_data=evaluation_windows(validation_ids),
-        epochs=epochs,
-        callbacks=callbacks,
-        run_dir=folder,
-        checkpoint_every=CHECKPOINT_EVERY,
-    )
+    try:
+        history = model.fit(
+            stream,
+            validation_data=evaluation_windows(validation_ids),
+            epochs=epochs,
+            callbacks=callbacks,
+            run_dir=folder,
+            checkpoint_every=CHECKPOINT_EVERY,
+        )
+    except FloatingPointError as error:
+        reason = str(error).partition(" The weights")[0]
+        raise UserError(
+            f"the training has diverged: {reason} Use a lower --learning-rate or --clip-norm."
+        ) from error
     return history.history
 
 
@@ -245,7 +266,7 @@ class Report(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         loss = logs["val_loss"]
-        logs["val_perplexity"] = math.exp(loss)
+        logs["val_perplexity"] = perplexity(loss)
         logs["val_bits_per_character"] = loss / math.log(2)
         sample = self.model.generate("", SAMPLE_LENGTH, SAMPLE_TEMPERATURE, seed=epoch)
         title = (

@@ -6,20 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from kerasrnn import rnn, sampling
-from kerasrnn.characters import UNKNOWN_ID, CharacterVocabulary
+from kerasrnn import generation, rnn, sampling
+from kerasrnn.characters import UNKNOWN_ID, CharacterVocabulary, to_utf8
 from kerasrnn.checks import check_positive_integer
 from kerasrnn.lookup import InputTable, TiedDense
 from kerasrnn.models.classifier import CELLS
 from kerasrnn.models.sequence import SequenceModel
-from kerasrnn.sampling import SPLIT_FROM, Choice
+from kerasrnn.sampling import Choice
 from kerasrnn.text import pad
 
-PIECE = 8 * sampling.BLOCK
-"""Characters that `stream` draws at a time."""
 SCORED_AT_ONCE = 4096
 
 
@@ -158,6 +155,7 @@ class CharLanguageModel(SequenceModel):
         super().compile(optimizer, loss, *args, **options)
 
     def connect(self, inputs: tf.Tensor, recur: Callable) -> tf.Tensor:
+        """The layers, for a sequence `(batch, time)` or for a step `(batch,)`."""
         layers = iter(self.sequence_layers)
         x = whole = next(layers)(inputs)
         for number in range(len(self.recurrent_layers)):
@@ -229,7 +227,9 @@ class CharLanguageModel(SequenceModel):
         length: tf.Tensor,
         choice: Choice,
         position: tf.Tensor | int = 0,
-        **how: Any,
+        *,
+        filtered: bool | None = None,
+        num_loops: int | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor, list]:
         """Goes on from where `read` or `write` left off, as plain ops of a graph.
 
@@ -240,14 +240,23 @@ class CharLanguageModel(SequenceModel):
             choice: how they are chosen, a `kerasrnn.sampling.Choice`.
             position: how many were written before, a multiple of
                 `sampling.BLOCK`. Default: 0.
-            **how: `filtered` and `num_loops` of `sampling.extend`, if known.
+            filtered, num_loops: see `sampling.extend`; by default found out in
+                the graph.
 
         Returns:
             What was written, strings `(batch,)`; the last characters; and the
             states before them.
         """
         drawn, ids, states = sampling.extend(
-            self.step, ids, states, length, choice, len(self.vocabulary), position, **how
+            self.step,
+            ids,
+            states,
+            length,
+            choice,
+            len(self.vocabulary),
+            position,
+            filtered=filtered,
+            num_loops=num_loops,
         )
         return self.vocabulary.texts_of(drawn), ids, states
 
@@ -304,8 +313,9 @@ class CharLanguageModel(SequenceModel):
                 have this probability (Holtzman et al. 2020, arXiv:1904.09751).
             seed: the same seed gives the same text. Default: `None`, another
                 text each time, as NumPy's global generator has it.
-            stop: texts, at the first of which to stop; it is left out. Then
-                pieces of `PIECE` characters are written until all have stopped.
+            stop: texts; at the one that is complete first the text ends, before
+                it. Then `generation.PIECE` characters at a time are written,
+                until all texts have ended.
 
         Returns:
             What follows the prompt, `length` characters, or fewer with `stop`;
@@ -315,23 +325,9 @@ class CharLanguageModel(SequenceModel):
             ValueError: for an argument out of its range.
         """
         texts = [prompts] if isinstance(prompts, str) else list(prompts)
-        if not texts:
-            return []
-        arguments = self._arguments_of_choice(length, temperature, top_k, top_p, seed)
-        stops = _check_stop(stop)
-        if not stops:
-            generate = self._graphs.generate(*_how(texts, top_k, top_p))
-            written = generate(tf.constant(texts), *arguments)
-            results = [text.decode("utf-8") for text in written.numpy()]
-        else:
-            results = [""] * len(texts)
-            how = _how(texts, top_k, top_p)
-            for pieces in self._pieces(how, texts, *arguments):
-                results = [a + b for a, b in zip(results, pieces, strict=True)]
-                if all(any(s in result for s in stops) for result in results):
-                    break
-            results = [result[: _find_stop(result, stops)] for result in results]
-        return results[0] if isinstance(prompts, str) else results
+        choice, stops = self._check(length, temperature, top_k, top_p, seed, stop)
+        written = self._generator.generate(texts, length, choice, stops) if texts else []
+        return written[0] if isinstance(prompts, str) else written
 
     def stream(
         self,
@@ -347,26 +343,26 @@ class CharLanguageModel(SequenceModel):
 
         Args: those of `generate`.
 
-        Yields:
+        Returns:
             Pieces of text; together they are what `generate` returns.
-        """
-        arguments = self._arguments_of_choice(length, temperature, top_k, top_p, seed)
-        stops = _check_stop(stop)
-        return self._stream(_how([prompt], top_k, top_p), prompt, arguments, stops)
 
-    def _stream(self, how, prompt, arguments, stops):
-        held_back = max(map(len, stops), default=1) - 1  # it may be the beginning of a stop
-        text, shown = "", 0
-        for (piece,) in self._pieces(how, [prompt], *arguments):
-            text += piece
-            end = _find_stop(text, stops)
-            stopped = end < len(text)
-            until = end if stopped else max(len(text) - held_back, shown)
-            yield text[shown:until]
-            shown = until
-            if stopped:
-                return
-        yield text[shown:]
+        Raises:
+            ValueError: for an argument out of its range.
+        """
+        choice, stops = self._check(length, temperature, top_k, top_p, seed, stop)
+        return self._generator.stream(prompt, length, choice, stops)
+
+    def _check(self, length, temperature, top_k, top_p, seed, stop):
+        choice = generation.make_choice(
+            length, temperature, top_k, top_p, seed, len(self.vocabulary)
+        )
+        return choice, generation.check_stops(stop)
+
+    @functools.cached_property
+    def _generator(self) -> generation.Generator:
+        if not getattr(self, "built", False):
+            self(tf.zeros([1, 1], tf.int32))
+        return generation.Generator(self)
 
     def score(self, text: str) -> Score:
         """How well the model predicts a text, each character after all those before it.
@@ -380,44 +376,21 @@ class CharLanguageModel(SequenceModel):
         """
         if len(text) < 2:
             raise ValueError(f"text must have two characters or more, got {text!r}.")
-        ids, states = self._graphs.read(tf.constant([text[0]]))
+        generator = self._generator
+        ids, states = generator.read(tf.constant([to_utf8(text[0])]))
         nats, num_unknown = 0.0, 0
         for start in range(1, len(text), SCORED_AT_ONCE):
-            piece = tf.constant([text[start : start + SCORED_AT_ONCE]])
-            of_piece, _, unknown, ids, states = self._graphs.nats(piece, ids, states)
+            piece = tf.constant([to_utf8(text[start : start + SCORED_AT_ONCE])])
+            of_piece, _, unknown, ids, states = self._score_graph(piece, ids, states)
             nats += float(of_piece[0])
             num_unknown += int(unknown[0])
         mean = nats / (len(text) - 1)
         return Score(mean, mean / math.log(2), len(text) - 1, num_unknown)
 
-    def _arguments_of_choice(self, length, temperature, top_k, top_p, seed):
-        sampling.check(length, temperature, top_k, top_p, len(self.vocabulary))
-        if seed is None:
-            seed = np.random.randint(2**31)
-        return (
-            tf.constant(length, tf.int32),
-            tf.constant(temperature, tf.float32),
-            tf.constant(seed, tf.int32),
-            tf.constant(top_k or 0, tf.int32),
-            tf.constant(1.0 if top_p is None else top_p, tf.float32),
-        )
-
-    def _pieces(self, how, texts, length, *choice):
-        """Lists of what is written for each text, `PIECE` characters at a time."""
-        write = self._graphs.write(*how)
-        ids, states = self._graphs.read(tf.constant(texts))
-        for position in range(0, int(length), PIECE):
-            size = min(PIECE, int(length) - position)
-            written, ids, states = write(
-                ids, states, tf.constant(size), *choice, tf.constant(position)
-            )
-            yield [text.decode("utf-8") for text in written.numpy()]
-
     @functools.cached_property
-    def _graphs(self) -> "_Graphs":
-        if not getattr(self, "built", False):
-            self(tf.zeros([1, 1], tf.int32))
-        return _Graphs(self)
+    def _score_graph(self):
+        specs = (self._generator.texts, self._generator.ids, self._generator.states)
+        return tf.function(self.nats_of, specs, autograph=False)
 
     def get_config(self) -> dict:
         vocabulary = list(self.vocabulary.characters)
@@ -426,60 +399,3 @@ class CharLanguageModel(SequenceModel):
     @classmethod
     def from_config(cls, config: dict) -> "CharLanguageModel":
         return cls(**config)
-
-
-class _Graphs:
-    """What `generate`, `stream` and `score` call: each traced once, for all sizes."""
-
-    def __init__(self, model: CharLanguageModel):
-        self.model = model
-        self.texts = tf.TensorSpec([None], tf.string)
-        self.ids = tf.TensorSpec([None], tf.int32)
-        self.states = tf.nest.map_structure(
-            lambda state: tf.TensorSpec([None, *state.shape[1:]], state.dtype),
-            model.initial_states(1),
-        )
-        number, real = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
-        self.number, self.choice = number, [real, number, number, real]
-        self.read = self._trace(model.read, self.texts)
-        self.nats = self._trace(model.nats_of, self.texts, self.ids, self.states)
-        self.generate = functools.cache(self._generate)
-        self.write = functools.cache(self._write)
-
-    @staticmethod
-    def _trace(function, *signature):
-        return tf.function(function, signature, autograph=False)
-
-    def _generate(self, filtered: bool, num_loops: int):
-        def generate(texts, length, *choice):
-            ids, states = self.model.read(texts)
-            how = {"filtered": filtered, "num_loops": num_loops}
-            return self.model.write(ids, states, length, Choice(*choice), **how)[0]
-
-        return self._trace(generate, self.texts, self.number, *self.choice)
-
-    def _write(self, filtered: bool, num_loops: int):
-        def write(ids, states, length, *choice_and_position):
-            *choice, position = choice_and_position
-            how = {"filtered": filtered, "num_loops": num_loops}
-            return self.model.write(ids, states, length, Choice(*choice), position, **how)
-
-        return self._trace(write, self.ids, self.states, self.number, *self.choice, self.number)
-
-
-def _how(texts, top_k, top_p) -> tuple[bool, int]:
-    """The variant of a graph: whether anything is left out, and in how many loops it goes."""
-    return top_k is not None or top_p is not None, 1 if len(texts) < SPLIT_FROM else 2
-
-
-def _check_stop(stop) -> tuple[str, ...]:
-    stops = (stop,) if isinstance(stop, str) else tuple(stop)
-    if not all(stops):
-        raise ValueError("stop must be texts that are not empty.")
-    return stops
-
-
-def _find_stop(text: str, stops: tuple[str, ...]) -> int:
-    """Where the first of the stops begins; the length of the text if there is none."""
-    found = [text.find(stop) for stop in stops]
-    return min((place for place in found if place >= 0), default=len(text))

@@ -220,7 +220,8 @@ def test_a_text_that_cannot_be_learned_is_refused(tmp_path, capsys, content, mes
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--temperature", -1], "--temperature must be 0 or more, got -1.0"),
+        (["--temperature", -1], "--temperature must lie in [0, 1e6], got -1.0"),
+        (["--temperature", 1e39], "--temperature must lie in"),
         (["--top-k", 0], "--top-k must be above 0"),
         (["--top-k", 1000], "--top-k must not be above"),
         (["--top-p", 0], "--top-p must lie in (0, 1]"),
@@ -258,8 +259,8 @@ def test_a_damaged_model_is_said(trained, tmp_path, capsys):
     assert "the model is damaged" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("broken", [b"10\n20\n", b"", b"\xff\xfe"])
-def test_a_foreign_vocabulary_is_said(trained, text, tmp_path, capsys, broken):
+@pytest.mark.parametrize("broken", [b"10\n20\n", b"", b"\xff\xfe", b"[]", b'{"units": -1}'])
+def test_a_model_with_foreign_options_is_said(trained, text, tmp_path, capsys, broken):
     shutil.copytree(trained / "models" / "1", tmp_path / "1")
     config_file = tmp_path / "1" / "assets.extra" / "config.json"
     config_file.write_bytes(broken)
@@ -269,7 +270,49 @@ def test_a_foreign_vocabulary_is_said(trained, text, tmp_path, capsys, broken):
     assert "is not one that apps.chargen has trained" in capsys.readouterr().err
 
 
-def test_presets_differ_and_are_possible():
-    assert config.PRESETS["fast"] == config.Train()
-    assert config.PRESETS["best"].preset == "best"
-    assert config.PRESETS["best"] != config.Train(preset="best")
+def test_a_model_of_another_app_is_said(tmp_path, capsys):
+    module = tf.Module()
+    identity = tf.function(lambda x: {"x": x}, [tf.TensorSpec([], tf.float32, "x")])
+    tf.saved_model.save(module, str(tmp_path / "1"), identity.get_concrete_function())
+    assert run("sample", "--model", tmp_path) == 2
+    assert "this is no model of apps.chargen" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rate", ["1e4", "1e38"])
+def test_a_training_that_diverges_ends_with_one_line(text, tmp_path, capsys, rate):
+    places = ["--data", text, "--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
+    status = run("train", *places, *SMALL, "--epochs", 1, "--learning-rate", rate)
+    err = capsys.readouterr().err
+    assert status == 0 or "diverged: step" in err.splitlines()[-1]
+
+
+def test_a_run_goes_on_with_its_own_text_only(text, tmp_path, capsys, monkeypatch):
+    (tmp_path / "t.txt").write_text(TEXT, encoding="utf-8")
+    places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
+    arguments = ["--data", tmp_path / "t.txt", *places, *SMALL, "--epochs", 1]
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("apps.chargen.train.write_model_card", stop)
+        assert run("train", *arguments) == 130
+    assert f"run: {tmp_path / 'run'}" in capsys.readouterr().out
+    (tmp_path / "t.txt").write_text(TEXT[::-1], encoding="utf-8")
+    assert run("train", *arguments) == 2
+    assert "began with another text" in capsys.readouterr().err.splitlines()[-1]
+    assert list((tmp_path / "run" / "checkpoints").glob("step-*"))
+
+
+def test_an_interactive_line_that_is_not_utf8_is_said(trained, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ab\xff\n"), "utf-8"))
+    assert run("sample", "--model", trained / "models", "--interactive") == 2
+    assert "standard input: character 3 is no valid Unicode" in capsys.readouterr().err
+
+
+def test_the_best_preset_is_the_larger_one():
+    fast, best = config.PRESETS["fast"], config.PRESETS["best"]
+    assert fast == config.Train()
+    assert best.preset == "best"
+    assert best.units > fast.units
+    assert best.steps > fast.steps

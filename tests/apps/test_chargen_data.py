@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 
 import numpy as np
 import pytest
@@ -106,11 +107,13 @@ def test_what_is_not_utf8_is_said_with_its_place(tmp_path, size, content, messag
         ("missing.txt", "no such file or folder. Use auto, tfds, packaged, or the path"),
         ("empty.txt", "the text is empty"),
         ("folder", "there is no .txt file"),
+        ("pipe", "this is no ordinary file"),
     ],
 )
 def test_a_text_that_is_not_there_is_said(tmp_path, name, message):
     (tmp_path / "empty.txt").touch()
     (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UserError, match=message):
         data.load(str(tmp_path / name), None)
 
