@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kerasrnn.models.classifier import TextClassifier
 from kerasrnn.models.language_model import CharLanguageModel
-from kerasrnn.sampling import BLOCK, Choice
+from kerasrnn.sampling import BLOCK, HIGHEST_TEMPERATURE, Choice
 from kerasrnn.text import pad
 
 DECISION_THRESHOLD = 0.5
@@ -94,9 +94,6 @@ def _of_language_model(model, table):
         return {"text": written, "ids": ids, **name(states)}
 
     def score(text, ids, **inputs):
-        some = tf.reduce_all(tf.strings.length(text) > 0)
-        with tf.control_dependencies([tf.debugging.Assert(some, ["a text is empty"])]):
-            ids = tf.identity(ids)
         outputs = model.nats_of(text, ids, pack(inputs), table)
         names = ("nats", "num_characters", "num_unknown", "ids")
         return {**dict(zip(names, outputs[:4], strict=True)), **name(outputs[4])}
@@ -114,11 +111,14 @@ def _of_language_model(model, table):
 def _required(length, temperature, position=0):
     asked = {
         "length must be 0 or more": (length, length >= 0),
-        "temperature must be a number of 0 or more": (
+        f"temperature must lie in [0, {HIGHEST_TEMPERATURE:g}]": (
             temperature,
-            (temperature >= 0) & tf.math.is_finite(temperature),
+            (temperature >= 0) & (temperature <= HIGHEST_TEMPERATURE),
         ),
-        f"position must be a multiple of {BLOCK}": (position, position % BLOCK == 0),
+        f"position must be a multiple of {BLOCK}": (
+            position,
+            position // BLOCK * BLOCK == position,
+        ),
     }
     return tf.control_dependencies(
         [tf.debugging.Assert(holds, [f"{rule}, got", x]) for rule, (x, holds) in asked.items()]

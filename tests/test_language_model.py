@@ -191,8 +191,10 @@ def test_the_score_of_a_long_text_is_carried_over_its_pieces(model, monkeypatch)
 
 def test_texts_side_by_side_are_scored_each_for_itself(model):
     ids, states = model.read(tf.constant(["ou", "問題だ"]))
+    nothing = model.nats_of(tf.constant(["", ""]), ids, states)
+    assert not np.any(nothing[0])
     texts = tf.constant([" ne pas", "🎭."])
-    nats, lengths, unknown, last, _ = model.nats_of(texts, ids, states)
+    nats, lengths, unknown, last, _ = model.nats_of(texts, *nothing[3:])
     for row, (before, text) in enumerate([("ou", " ne pas"), ("問題だ", "🎭.")]):
         codes = model.vocabulary.encode(before + text)
         losses = keras.losses.sparse_categorical_crossentropy(
@@ -372,8 +374,8 @@ def test_an_exported_model_says_what_it_cannot_do(exported):
         "seed": tf.constant(0),
     }
     for wrong, message in (
-        ({"temperature": tf.constant(-1.0)}, "temperature must be a number of 0 or more"),
-        ({"temperature": tf.constant(float("inf"))}, "temperature must be a number"),
+        ({"temperature": tf.constant(-1.0)}, r"temperature must lie in \[0, 1e\+06\]"),
+        ({"temperature": tf.constant(float("inf"))}, "temperature must lie in"),
         ({"length": tf.constant(-1)}, "length must be 0 or more"),
     ):
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):

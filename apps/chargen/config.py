@@ -47,6 +47,8 @@ class Train:
     the number of units for the others."""
     dropout: float = 0.1
     """Fraction dropped of the outputs of each layer, the same ones throughout a window."""
+    recurrent_dropout: float = 0.0
+    """Fraction dropped of what each step reads of the state before it, likewise."""
     residual: bool = True
     """Whether layers above the first add their input to their output, and read the characters,
     too."""
@@ -80,7 +82,8 @@ class Train:
             check_option(self, name, value is None or value > 0, "must be above 0")
         check_option(self, "patience", self.patience >= 0, "must not be negative")
         check_option(self, "seed", 0 <= self.seed < 2**31, "must lie in [0, 2**31)")
-        check_option(self, "dropout", 0 <= self.dropout < 1, "must lie in [0, 1)")
+        for name in ("dropout", "recurrent_dropout"):
+            check_option(self, name, 0 <= getattr(self, name) < 1, "must lie in [0, 1)")
         few = self.max_characters is not None and self.max_characters < 2
         check_option(self, "max_characters", not few, "must be at least 2")
 
@@ -89,9 +92,9 @@ PRESETS = {
     "fast": Train(),
     "best": Train(
         preset="best",
-        units=512,
-        num_layers=3,
-        dropout=0.3,
+        units=640,
+        dropout=0.25,
+        recurrent_dropout=0.1,
         steps=9800,
         learning_rate=1e-3,
     ),

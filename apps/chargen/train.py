@@ -192,7 +192,10 @@ def make_model(
 ) -> kerasrnn.CharLanguageModel:
     """A compiled and built model, for a training of `num_steps` steps."""
     model = kerasrnn.CharLanguageModel(
-        vocabulary, dropout=options.dropout, **{name: getattr(options, name) for name in LAYERS}
+        vocabulary,
+        dropout=options.dropout,
+        recurrent_dropout=options.recurrent_dropout,
+        **{name: getattr(options, name) for name in LAYERS},
     )
     learning_rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, num_steps)
     model.compile(

@@ -53,6 +53,9 @@ class CharLanguageModel(SequenceModel):
             Default: `None`: none for the vanilla cell, `units` for the others.
         dropout: fraction to drop of the outputs of each layer, the same ones
             at all steps of a window. Default: 0.
+        recurrent_dropout: fraction to drop of what each step reads of the state
+            before it, the same ones throughout a window (Gal & Ghahramani
+            2016, arXiv:1512.05287). Default: 0.
         residual: whether the layers above the first add their input to their
             output, and read the characters, too, each from a table of its own
             (Graves 2013, arXiv:1308.0850). Default: `True`.
@@ -94,6 +97,7 @@ class CharLanguageModel(SequenceModel):
         cell: str = "vanilla",
         embedding_dim: int | None = None,
         dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
         residual: bool = True,
         tie_weights: bool = False,
         **kwargs: Any,
@@ -128,7 +132,13 @@ class CharLanguageModel(SequenceModel):
             projected = {"use_kernel": number > 0} if vanilla else {}
             if number and residual:
                 layers.append(InputTable(num_ids, units))
-            layers.append(CELLS[cell](units, return_sequences=True, **projected))
+            recurrent = CELLS[cell](
+                units,
+                return_sequences=True,
+                recurrent_dropout=recurrent_dropout,
+                **projected,
+            )
+            layers.append(recurrent)
             layers.append(keras.layers.SpatialDropout1D(dropout))
         if tie_weights:
             layers.append(TiedDense(table, dtype="float32"))
@@ -142,6 +152,7 @@ class CharLanguageModel(SequenceModel):
             "cell": cell,
             "embedding_dim": embedding_dim,
             "dropout": dropout,
+            "recurrent_dropout": recurrent_dropout,
             "residual": residual,
             "tie_weights": tie_weights,
         }
@@ -270,7 +281,7 @@ class CharLanguageModel(SequenceModel):
         """How well texts are predicted after what `read` has read, as plain ops of a graph.
 
         Args:
-            texts: strings, `(batch,)`, none of them empty.
+            texts: strings, `(batch,)`.
             ids: the characters before them, int32 `(batch,)`.
             states: those before these characters.
             table: see `CharacterVocabulary.ids_of`.
@@ -288,7 +299,8 @@ class CharLanguageModel(SequenceModel):
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
         nats = tf.reduce_sum(tf.where(mask, losses, 0.0), axis=1)
         unknown = tf.reduce_sum(tf.cast(mask & (targets == UNKNOWN_ID), tf.int32), axis=1)
-        last = tf.gather(targets, lengths - 1, batch_dims=1)
+        last = tf.gather(targets, tf.maximum(lengths - 1, 0), batch_dims=1)
+        last = tf.where(lengths > 0, last, ids)
         return nats, lengths, unknown, last, states
 
     def generate(
