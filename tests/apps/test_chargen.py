@@ -103,7 +103,8 @@ def test_a_sample_is_what_the_model_generates(trained, capsys):
 
 def test_several_samples_go_into_a_file(trained, tmp_path, capsys):
     output = tmp_path / "samples.txt"
-    arguments = ["--prompt", "θεὰ", "--num", 3, "--length", 20, "--output", output]
+    options = ["--num", 3, "--length", 20, "--temperature", 2, "--seed", 0]
+    arguments = ["--prompt", "θεὰ", *options, "--output", output]
     assert run("sample", "--model", trained / "models", *arguments) == 0
     texts = output.read_text("utf-8").split("-" * 15 + "\n")
     assert len(set(texts)) == 3
