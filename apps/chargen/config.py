@@ -66,7 +66,9 @@ class Train:
     window: int = 64
     """Characters that gradients flow back through; the state is carried on."""
     learning_rate: float = 2e-3
-    """The first learning rate of Adam; it decays to 0 over the epochs along a cosine."""
+    """The highest learning rate of Adam; it decays to 0 over the epochs along a cosine."""
+    warmup_steps: int = 200
+    """Training steps in which the learning rate rises to it from 0, a tenth of all at most."""
     clip_norm: float = 1.0
     """Global norm that gradients are clipped to."""
     seed: int = 0
@@ -80,7 +82,8 @@ class Train:
         for name in ("epochs", "embedding_dim"):
             value = getattr(self, name)
             check_option(self, name, value is None or value > 0, "must be above 0")
-        check_option(self, "patience", self.patience >= 0, "must not be negative")
+        for name in ("patience", "warmup_steps"):
+            check_option(self, name, getattr(self, name) >= 0, "must not be negative")
         check_option(self, "seed", 0 <= self.seed < 2**31, "must lie in [0, 2**31)")
         for name in ("dropout", "recurrent_dropout"):
             check_option(self, name, 0 <= getattr(self, name) < 1, "must lie in [0, 1)")
@@ -93,10 +96,9 @@ PRESETS = {
     "best": Train(
         preset="best",
         units=640,
-        dropout=0.25,
-        recurrent_dropout=0.1,
-        steps=9800,
-        learning_rate=1e-3,
+        dropout=0.3,
+        steps=10800,
+        learning_rate=1.5e-3,
     ),
 }
 

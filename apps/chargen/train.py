@@ -197,7 +197,13 @@ def make_model(
         recurrent_dropout=options.recurrent_dropout,
         **{name: getattr(options, name) for name in LAYERS},
     )
-    learning_rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, num_steps)
+    warmup_steps = min(options.warmup_steps, num_steps // 10)
+    learning_rate = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup_steps else options.learning_rate,
+        num_steps - warmup_steps,
+        warmup_target=options.learning_rate if warmup_steps else None,
+        warmup_steps=warmup_steps,
+    )
     model.compile(
         keras.optimizers.Adam(learning_rate),
         window=options.window,
