@@ -96,9 +96,10 @@ PRESETS = {
     "best": Train(
         preset="best",
         units=640,
-        dropout=0.3,
-        steps=10800,
-        learning_rate=1.5e-3,
+        dropout=0.25,
+        steps=9800,
+        learning_rate=1e-3,
+        warmup_steps=0,
     ),
 }
 
