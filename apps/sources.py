@@ -7,15 +7,50 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from apps.cli import UserError
 from apps.quiet import quiet_tensorflow
 
+NAMES = ("auto", "tfds", "packaged")
+"""What `--data` can be besides a path."""
+
 NETWORK_PATIENCE = 3.0
 """Seconds to wait for a data set's host to answer."""
+
+Loaded = TypeVar("Loaded")
+
+
+def load(
+    data: str,
+    from_tfds: Callable[[], Loaded],
+    from_package: Callable[[], Loaded],
+    from_path: Callable[[Path], Loaded],
+    packaged: str,
+) -> Loaded:
+    """What `--data` names: `auto`, `tfds`, `packaged` or a path.
+
+    Args:
+        data: the name.
+        from_tfds, from_package, from_path: what loads each of them.
+        packaged: what the package holds, for the message that `auto` goes on with it.
+
+    Raises:
+        UserError: if there is nothing, or if it cannot be read.
+    """
+    if data == "auto":
+        try:
+            return from_tfds()
+        except UserError as no_tfds:
+            print(f"{no_tfds} Going on with the packaged {packaged}.", file=sys.stderr)
+        return from_package()
+    if data == "tfds":
+        return from_tfds()
+    if data == "packaged":
+        return from_package()
+    return from_path(Path(data).expanduser())
 
 
 def find_prepared(dataset: str, data_dir: Path | None) -> Path | None:

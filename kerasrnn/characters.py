@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from kerasrnn.tables import read_table
+
 UNKNOWN_CHARACTER = "\ufffd"
 UNKNOWN_ID = 0
 
@@ -124,16 +126,7 @@ class CharacterVocabulary:
 
     def make_table(self, path: str | Path) -> tf.lookup.StaticHashTable:
         """A look-up table of the file that `save` wrote, which becomes an asset."""
-        lines = tf.lookup.TextFileIndex
-        initializer = tf.lookup.TextFileInitializer(
-            str(path),
-            tf.int64,
-            0,
-            tf.int64,
-            lines.LINE_NUMBER,
-            vocab_size=len(self),  # a file cut short is noticed
-        )
-        return tf.lookup.StaticHashTable(initializer, UNKNOWN_ID)
+        return read_table(path, len(self), UNKNOWN_ID, key=tf.int64, column=0)
 
     def _own_table(self) -> tf.lookup.StaticHashTable:
         if self._table is None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from kerasrnn.tables import read_table
+
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 PADDING_ID, UNKNOWN_ID = 0, 1
 
@@ -113,16 +115,8 @@ class Vocabulary:
 
     def make_table(self, path: str | Path) -> tf.lookup.StaticHashTable:
         """A look-up table of the file that `save` wrote, which becomes an asset."""
-        lines = tf.lookup.TextFileIndex
-        initializer = tf.lookup.TextFileInitializer(
-            str(path),
-            tf.string,
-            lines.WHOLE_LINE,
-            tf.int64,
-            lines.LINE_NUMBER,
-            vocab_size=len(self),  # a file cut short is noticed
-        )
-        return tf.lookup.StaticHashTable(initializer, UNKNOWN_ID)
+        whole_line = tf.lookup.TextFileIndex.WHOLE_LINE
+        return read_table(path, len(self), UNKNOWN_ID, key=tf.string, column=whole_line)
 
     def _own_table(self) -> tf.lookup.StaticHashTable:
         if self._table is None:

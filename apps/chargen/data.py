@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from apps import sources
 from apps.cli import UserError
 from apps.records import read_blocks
 
-SOURCES = ("auto", "tfds", "packaged")
 SPLITS = ("train", "validation", "test")
 TFDS_NAME = "tiny_shakespeare"
 TFDS_FILE = (
@@ -73,13 +71,7 @@ def load(data: str, data_dir: Path | None) -> Text:
     Raises:
         UserError: if there is none, or if it cannot be read.
     """
-    if data == "auto":
-        return _load_auto(data_dir)
-    if data == "tfds":
-        return _load_tfds(data_dir)
-    if data == "packaged":
-        return _load_packaged()
-    return _load_path(Path(data).expanduser())
+    return sources.load(data, lambda: _load_tfds(data_dir), _load_packaged, _load_path, "plays")
 
 
 def load_for_evaluation(data: str, data_dir: Path | None) -> tuple[str, int, Iterator[str]]:
@@ -89,17 +81,9 @@ def load_for_evaluation(data: str, data_dir: Path | None) -> tuple[str, int, Ite
         What it is, how many characters it has, and its pieces.
     """
     text = load(data, data_dir)
-    if data in SOURCES:
+    if data in sources.NAMES:
         return f"{text.source}, test split", text.sizes[2], text.part("test")
     return text.source, sum(text.sizes), iter(text.pieces())
-
-
-def _load_auto(data_dir: Path | None) -> Text:
-    try:
-        return _load_tfds(data_dir)
-    except UserError as no_tfds:
-        print(f"{no_tfds} Going on with the packaged plays.", file=sys.stderr)
-    return _load_packaged()
 
 
 def _load_tfds(data_dir: Path | None) -> Text:
@@ -143,7 +127,7 @@ def _load_path(path: Path) -> Text:
     else:
         raise UserError(
             f"{path}: there is no such file or folder. "
-            f"Use {', '.join(SOURCES)}, or the path of a text."
+            f"Use {', '.join(sources.NAMES)}, or the path of a text."
         )
 
     def pieces():
@@ -166,8 +150,8 @@ def shorten(text: Text, max_characters: int | None) -> Text:
     if max_characters is None:
         return text
     sizes = tuple(min(size, max_characters) for size in text.sizes)
-    starts = [0, *itertools.accumulate(text.sizes)]
-    ranges = [(start, start + size) for start, size in zip(starts, sizes, strict=False)]
+    starts = [_bounds(text.sizes, split, None)[0] for split in SPLITS]
+    ranges = [(start, start + size) for start, size in zip(starts, sizes, strict=True)]
     return Text(text.source, lambda: _select(text.pieces(), ranges), sizes)
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import random
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from apps.cli import UserError
 from apps.records import decode_lines, is_table, read_rows
 
 LABELS = ("negative", "positive")
-SOURCES = ("auto", "tfds", "packaged")
 
 TFDS_NAME = "imdb_reviews/plain_text"
 TFDS_FILE = "http://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
@@ -83,21 +81,9 @@ def load(data: str, data_dir: Path | None) -> Data:
     Raises:
         UserError: if there are none, or if they cannot be read.
     """
-    if data == "auto":
-        return _load_auto(data_dir)
-    if data == "tfds":
-        return _load_tfds(data_dir)
-    if data == "packaged":
-        return _load_packaged()
-    return _load_path(Path(data).expanduser())
-
-
-def _load_auto(data_dir: Path | None) -> Data:
-    try:
-        return _load_tfds(data_dir)
-    except UserError as no_tfds:
-        print(f"{no_tfds} Going on with the packaged reviews.", file=sys.stderr)
-    return _load_packaged()
+    return sources.load(
+        data, lambda: _load_tfds(data_dir), _load_packaged, _load_path, "reviews"
+    )
 
 
 def _load_tfds(data_dir: Path | None) -> Data:
@@ -135,7 +121,7 @@ def _load_path(path: Path) -> Data:
     else:
         raise UserError(
             f"{path}: there is no such file or folder. "
-            f"Use {', '.join(SOURCES)}, or the path of labelled reviews."
+            f"Use {', '.join(sources.NAMES)}, or the path of labelled reviews."
         )
     train, test = reviews.without_duplicates().split(TEST_FRACTION, TEST_SEED)
     return Data(path.name, train, test)
@@ -144,7 +130,7 @@ def _load_path(path: Path) -> Data:
 def load_for_evaluation(data: str, data_dir: Path | None) -> tuple[str, Reviews]:
     """The test split of `data`; everything, if it is a path without one."""
     path = Path(data).expanduser()
-    if data in SOURCES or not path.exists():
+    if data in sources.NAMES or not path.exists():
         loaded = load(data, data_dir)
         return f"{loaded.source}, test split", loaded.test
     if path.is_dir() and (test := _read_folder(path / "test")):
