@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn import sampling
 from kerasrnn.characters import to_utf8
 from kerasrnn.sampling import BLOCK, SPLIT_FROM, Choice
 
@@ -101,23 +100,10 @@ class Generator:
             yield [text.decode("utf-8") for text in written.numpy()]
 
 
-def make_choice(
-    length: int,
-    temperature: float,
-    top_k: int | None,
-    top_p: float | None,
-    seed: int | None,
-    num_ids: int,
-) -> Choice:
-    """The arguments of `generate`, checked; without a seed one is drawn from NumPy's generator.
-
-    Raises:
-        ValueError: for an argument out of its range.
-    """
-    sampling.check(length, temperature, top_k, top_p, seed, num_ids)
-    if seed is None:
-        seed = int(np.random.randint(2**31))
-    return Choice(temperature, seed, top_k or 0, 1.0 if top_p is None else top_p)
+def check_length(length: int) -> None:
+    """Raises a `ValueError` for a length that cannot be written."""
+    if not isinstance(length, (int, np.integer)) or length < 0:
+        raise ValueError(f"length must be an integer of 0 or more, got length={length!r}.")
 
 
 def check_stops(stop: str | Sequence[str]) -> tuple[str, ...]:

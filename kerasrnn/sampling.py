@@ -44,17 +44,18 @@ class Choice(NamedTuple):
     probability `top_p`; 1: all (Holtzman et al. 2020, arXiv:1904.09751)."""
 
 
-def check(
-    length: int,
+def make_choice(
     temperature: float,
     top_k: int | None,
     top_p: float | None,
     seed: int | None,
     num_ids: int,
-) -> None:
-    """Raises a `ValueError` for an argument of `generate` that is out of its range."""
-    if not isinstance(length, (int, np.integer)) or length < 0:
-        raise ValueError(f"length must be an integer of 0 or more, got length={length!r}.")
+) -> Choice:
+    """The arguments of `generate`, checked; without a seed one is drawn from NumPy's generator.
+
+    Raises:
+        ValueError: for an argument out of its range.
+    """
     if not 0 <= temperature <= HIGHEST_TEMPERATURE:
         raise ValueError(
             f"temperature must lie in [0, {HIGHEST_TEMPERATURE:g}], "
@@ -72,6 +73,9 @@ def check(
         isinstance(seed, (int, np.integer)) and -(2**31) <= seed < 2**31
     ):
         raise ValueError(f"seed must be an integer of 32 bits, got seed={seed!r}.")
+    if seed is None:
+        seed = int(np.random.randint(2**31))
+    return Choice(temperature, seed, top_k or 0, 1.0 if top_p is None else top_p)
 
 
 def gumbel(shape, seed: tf.Tensor) -> tf.Tensor:
@@ -97,7 +101,7 @@ def keep_probable(logits: tf.Tensor, choice: Choice) -> tf.Tensor:
     scaled = (ranked - ranked[:, :1]) / tf.maximum(choice.temperature, 1e-6)
     probabilities = tf.nn.softmax(tf.where(within, scaled, -float("inf")))
     before = tf.cumsum(probabilities, axis=1, exclusive=True)
-    within &= (before < choice.top_p) | (rank == 0)
+    within &= (before < choice.top_p) | (rank == 0) | (choice.top_p >= 1)
     least = tf.reduce_min(tf.where(within, ranked, float("inf")), axis=1, keepdims=True)
     return tf.where(logits < least, -float("inf"), logits)
 
@@ -111,7 +115,7 @@ def extend(
     num_ids: int,
     position: tf.Tensor | int = 0,
     *,
-    filtered: bool | None = None,
+    filtered: bool = True,
     num_loops: int | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor, Any]:
     """Feeds a model what it draws itself, `length` times.
@@ -126,39 +130,38 @@ def extend(
         num_ids: the size of the vocabulary.
         position: how many were drawn before with this seed, a multiple of
             `BLOCK`. Default: 0.
-        filtered: whether top-k or top-p leave anything out.
+        filtered: whether top-k and top-p are looked at. Default: `True`.
         num_loops: 1; or 2, for the two halves of a batch of `SPLIT_FROM` texts
-            or more. What is `None` (the default) is found out in the graph,
-            which is larger then.
+            or more, which go side by side and draw the same. Default: `None`,
+            found out in the graph, which is larger then.
 
     Returns:
         The ids drawn, int32 `(batch, length)`; the last of them, `(batch,)`;
         and the states before it is read.
     """
     choice = Choice(*map(tf.convert_to_tensor, choice))
-    if filtered is None:
-        return tf.cond(
-            (choice.top_k > 0) | (choice.top_p < 1),
-            lambda: extend(step, ids, states, length, choice, num_ids, position, filtered=True),
-            lambda: extend(
-                step, ids, states, length, choice, num_ids, position, filtered=False
-            ),
-        )
     advance = _make_advance(step, num_ids, filtered)
 
-    def loop(ids, states, half):
-        return _loop(advance, ids, states, length, choice, num_ids, position, half)
+    batch_size = tf.shape(ids)[0]
+    middle = tf.where(batch_size < SPLIT_FROM, batch_size, batch_size // 2)
+
+    def loop(rows, sizes):
+        here = tf.nest.map_structure(lambda tensor: tensor[rows], (ids, states))
+        return _loop(advance, *here, length, choice, num_ids, position, sizes)
+
+    def one_loop():
+        return loop(slice(None), {0: middle, 1: batch_size - middle})
 
     def two_loops():
-        middle = tf.shape(ids)[0] // 2
-        first = tf.nest.map_structure(lambda tensor: tensor[:middle], (ids, states))
-        second = tf.nest.map_structure(lambda tensor: tensor[middle:], (ids, states))
-        halves = loop(*first, 0), loop(*second, 1)
+        halves = (
+            loop(slice(None, middle), {0: middle}),
+            loop(slice(middle, None), {1: batch_size - middle}),
+        )
         return tf.nest.map_structure(lambda a, b: tf.concat([a, b], axis=0), *halves)
 
     if num_loops is None:
-        return tf.cond(tf.shape(ids)[0] < SPLIT_FROM, lambda: loop(ids, states, 0), two_loops)
-    return loop(ids, states, 0) if num_loops == 1 else two_loops()
+        return tf.cond(batch_size < SPLIT_FROM, one_loop, two_loops)
+    return one_loop() if num_loops == 1 else two_loops()
 
 
 def _make_advance(step, num_ids, filtered):
@@ -186,14 +189,21 @@ def _bar_unknown(num_ids):
     return tf.where(tf.range(num_ids) == UNKNOWN_ID, -float("inf"), tf.zeros([num_ids]))
 
 
-def _loop(advance, ids, states, length, choice, num_ids, position, half):
+def _loop(advance, ids, states, length, choice, num_ids, position, sizes):
+    """`sizes`: how many texts there are of each half of the batch; each draws for itself."""
     batch_size, length = tf.shape(ids)[0], tf.cast(length, tf.int32)
     num_blocks, first_block = length // BLOCK, tf.cast(position, tf.int32) // BLOCK
     barred = _bar_unknown(num_ids)
 
     def draw_noise(block):
-        seed = tf.stack([tf.cast(choice.seed, tf.int32), first_block + block - half * 2**30])
-        noise = gumbel([batch_size, BLOCK, num_ids], seed)
+        seed, counter = tf.cast(choice.seed, tf.int32), first_block + block
+        noise = tf.concat(
+            [
+                gumbel([size, BLOCK, num_ids], tf.stack([seed, counter - half * 2**30]))
+                for half, size in sizes.items()
+            ],
+            axis=0,
+        )
         noise *= tf.cast(choice.temperature, tf.float32)
         return tf.transpose(noise, [1, 0, 2]) + barred
 

@@ -90,7 +90,8 @@ def _of_language_model(model, table):
         choice = Choice(temperature, seed, top_k, top_p)
         with _required(length, temperature, position):
             ids = tf.identity(ids)
-        written, ids, states = model.write(ids, pack(inputs), length, choice, position)
+        states = pack(inputs)
+        written, ids, states = model.write(ids, states, length, choice, position, num_loops=1)
         return {"text": written, "ids": ids, **name(states)}
 
     def score(text, ids, **inputs):

@@ -105,12 +105,10 @@ def by_hand(ids, window, stride, carry_state=True, clip_norm=None, cell="vanilla
 @pytest.mark.parametrize(
     "options",
     [
-        {"window": 5},
-        {"window": 8, "stride": 8, "clip_norm": 0.3},
+        {"window": 8, "clip_norm": 0.3},
         {"window": 6, "stride": 2},
         {"window": 4, "stride": 1},
         {"window": 7, "carry_state": False},
-        {"window": TIME},
         {"window": 2 * TIME},
     ],
     ids=str,
@@ -135,10 +133,8 @@ def test_lstm_states_are_carried_too(ids, stream):
 @pytest.mark.parametrize(
     "options",
     [
-        {"window": 6, "cell": "gru"},
-        {"window": 6, "stride": 3},
-        {"window": 9, "recompute": True},
-        {"window": 6, "accumulation_steps": 2, "time_reduction": "sum", "clip_value": 0.1},
+        {"cell": "gru", "window": 6, "accumulation_steps": 2, "clip_value": 0.1},
+        {"window": 6, "stride": 3, "time_reduction": "sum"},
         {"window": kerasrnn.RandomWindow(7, 2.0)},
         {"teacher_forcing": 0.6, "window": 6},
         {},
@@ -219,6 +215,8 @@ def test_masked_steps_and_steps_of_weight_zero_do_not_count(rng, time_reduction)
             scores["accuracy"], np.concatenate([np.ravel(c) for c in correct]).mean()
         )
         np.testing.assert_allclose(scores["perplexity"], np.exp(losses.mean()), rtol=1e-4)
+    if time_reduction == "sum":
+        return
     history = [
         model.fit(x, targets, sample_weight=w, verbose=0).history
         for model, x, w in ((by_mask, padded, None), (by_weight, junk, weights))
@@ -260,24 +258,23 @@ def test_predict_reads_whole_sequences(ids):
     np.testing.assert_allclose(model.predict(ids, verbose=0), model(ids), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "parts",
-    [
-        {"accumulation_steps": 4},
-        {"parallel_parts": 4},
-        {"accumulation_steps": 2, "parallel_parts": 2},
-    ],
-)
-def test_gradients_in_parts_are_those_of_the_whole_batch(stream, parts):
-    whole, parts = (
-        make(window=6, clip_norm=0.2, optimizer=keras.optimizers.Adam(), **options)
-        for options in ({}, parts)
+def test_gradients_in_parts_are_those_of_the_whole_batch(stream):
+    whole, *others = (
+        make(window=6, clip_norm=0.2, optimizer=keras.optimizers.Adam(), **parts)
+        for parts in (
+            {},
+            {"accumulation_steps": 4},
+            {"parallel_parts": 4},
+            {"accumulation_steps": 2, "parallel_parts": 2},
+        )
     )
-    histories = [m.fit(stream, epochs=2, verbose=0).history for m in (whole, parts)]
-    for name, values in histories[0].items():
-        np.testing.assert_allclose(histories[1][name], values, rtol=1e-4)
-    for a, b in zip(parts.get_weights(), whole.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, atol=2e-4)
+    history = whole.fit(stream, epochs=2, verbose=0).history
+    for model in others:
+        found = model.fit(stream, epochs=2, verbose=0).history
+        for name, values in history.items():
+            np.testing.assert_allclose(found[name], values, rtol=1e-4)
+        for a, b in zip(model.get_weights(), whole.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, atol=2e-4)
 
 
 def test_parts_that_differ_are_refused(ids, stream):
@@ -291,14 +288,13 @@ def test_parts_that_differ_are_refused(ids, stream):
 
 
 def test_optimizers_can_accumulate_over_batches_too(stream):
-    for way in WAYS:
-        adam = keras.optimizers.Adam(gradient_accumulation_steps=2)
-        model = make(window=6, optimizer=adam)
-        losses = run(way, model, stream, epochs=4).history["loss"]
-        assert losses[-1] < losses[0]
+    adam = keras.optimizers.Adam(gradient_accumulation_steps=2)
+    model = make(window=6, optimizer=adam)
+    losses = model.fit(stream, epochs=4, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize(("cell", "time"), [("vanilla", 1), ("vanilla", 5), ("lstm", 26)])
+@pytest.mark.parametrize(("cell", "time"), [("vanilla", 1), ("lstm", 26)])
 def test_recomputing_gives_the_gradient_of_one_tape(rng, cell, time):
     ids = rng.integers(1, VOCABULARY, size=(BATCH, time + 1))
     stream = kerasrnn.Stream(list(ids), batch_size=BATCH)
@@ -357,7 +353,7 @@ def test_the_learning_rate_follows_the_length_of_a_random_window(ids):
     model.prepare(tf.data.Dataset.from_tensors((ids[:, :-1], ids[:, 1:])))
     start = model.get_weights()
     changes = {}
-    for length in (5, 10, 20):
+    for length in (5, 20):
         model.set_weights(start)
         inputs = {"inputs": tf.constant(ids[:, :length]), "reset": tf.ones(BATCH, tf.bool)}
         data = (inputs, tf.constant(ids[:, 1 : length + 1]))
@@ -376,16 +372,15 @@ def test_the_learning_rate_follows_the_length_of_a_random_window(ids):
 
 
 def test_clipping_bounds_the_update_and_the_norm_before_is_logged(ids, stream):
-    for way in WAYS:
-        model = make(window=TIME, clip_norm=1e-3)
-        model(ids)
-        before = model.get_weights()
-        logs = run(way, model, stream).history
-        change = np.sqrt(
-            sum(((a - b) ** 2).sum() for a, b in zip(model.get_weights(), before, strict=True))
-        )
-        np.testing.assert_allclose(change, 0.5 * 1e-3, rtol=1e-2)
-        assert logs["gradient_norm"][0] > 0.05
+    model = make(window=TIME, clip_norm=1e-3)
+    model(ids)
+    before = model.get_weights()
+    logs = model.fit(stream, verbose=0).history
+    change = np.sqrt(
+        sum(((a - b) ** 2).sum() for a, b in zip(model.get_weights(), before, strict=True))
+    )
+    np.testing.assert_allclose(change, 0.5 * 1e-3, rtol=1e-2)
+    assert logs["gradient_norm"][0] > 0.05
 
 
 class Poison(keras.layers.Layer):
@@ -417,23 +412,18 @@ def poisoned_model(**options):
     return model
 
 
-@pytest.mark.parametrize("eager", [False, True])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("way", "eager"), [("fit", False), ("fit", True), ("train", False)])
 def test_a_step_that_is_not_finite_is_refused(ids, way, eager, tmp_path):
     ids = ids % (VOCABULARY - 1)
     ids[2, 12] = VOCABULARY - 1  # in the third window
     stream = kerasrnn.Stream(list(ids), batch_size=BATCH)
-    if eager and way == "train":
-        pytest.skip("the loop is always compiled")
     model = poisoned_model(run_eagerly=eager)
+    options = {} if eager else {"run_dir": tmp_path, "checkpoint_every": 1}
     with pytest.raises(FloatingPointError, match=r"step 3 is not finite: its loss is nan"):
-        run(way, model, stream)
+        run(way, model, stream, **options)
     assert all(np.isfinite(w).all() for w in model.get_weights())
     assert int(model.optimizer.iterations) == 2
     if not eager:
-        model = poisoned_model()
-        with pytest.raises(FloatingPointError, match="step 3"):
-            run(way, model, stream, run_dir=tmp_path, checkpoint_every=1)
         newest = sorted((tmp_path / "checkpoints").iterdir())[-1]
         assert newest.name == "step-0000000002.npz"
         with np.load(newest) as file:
@@ -455,8 +445,15 @@ def test_a_step_that_is_not_finite_is_skipped_if_asked(ids, way):
     assert int(model.optimizer.iterations) == 2 * 5
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
+@pytest.mark.parametrize(
+    ("way", "policy"),
+    [
+        ("fit", "mixed_float16"),
+        ("train", "mixed_float16"),
+        ("fit", "mixed_bfloat16"),
+        ("fit", "float64"),
+    ],
+)
 def test_every_precision_learns(way, policy):
     ids = np.tile(np.arange(1, 9), 100)
     stream = kerasrnn.Stream.from_tokens(ids, batch_size=BATCH)
@@ -571,7 +568,7 @@ def test_a_batch_size_that_changes_while_states_are_carried_is_an_error(ids):
         model = make(window=5)
         with pytest.raises(ValueError, match="the batch size changed from 4 to 3 while states"):
             run(way, model, batches)
-        run(way, make(window=5, carry_state=False), batches)
+    make(window=5, carry_state=False).fit(batches, verbose=0)
     model = make(window=5)
     model.fit(batches.take(1), verbose=0)
     model.fit(batches.skip(1), verbose=0)  # another stream begins: any size will do
@@ -619,11 +616,10 @@ def test_moving_averages_of_weights_end_alike(stream):
 
 def test_bytes_as_ids_and_accumulating_optimizers_go_with_scheduled_sampling(ids):
     stream = kerasrnn.Stream(list(ids.astype("uint8")), batch_size=BATCH)
-    for draw in ("greedy", "sample"):
-        adam = keras.optimizers.Adam(gradient_accumulation_steps=2)
-        forcing = kerasrnn.ScheduledSampling(0.5, draw=draw)
-        model = make(window=6, optimizer=adam, teacher_forcing=forcing)
-        assert np.isfinite(model.fit(stream, verbose=0).history["loss"]).all()
+    adam = keras.optimizers.Adam(gradient_accumulation_steps=2)
+    forcing = kerasrnn.ScheduledSampling(0.5, draw="sample")
+    model = make(window=6, optimizer=adam, teacher_forcing=forcing)
+    assert np.isfinite(model.fit(stream, verbose=0).history["loss"]).all()
 
 
 def test_states_are_carried_by_train_on_batch_too(ids):

@@ -239,7 +239,7 @@ class CharLanguageModel(SequenceModel):
         choice: Choice,
         position: tf.Tensor | int = 0,
         *,
-        filtered: bool | None = None,
+        filtered: bool = True,
         num_loops: int | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor, list]:
         """Goes on from where `read` or `write` left off, as plain ops of a graph.
@@ -251,8 +251,7 @@ class CharLanguageModel(SequenceModel):
             choice: how they are chosen, a `kerasrnn.sampling.Choice`.
             position: how many were written before, a multiple of
                 `sampling.BLOCK`. Default: 0.
-            filtered, num_loops: see `sampling.extend`; by default found out in
-                the graph.
+            filtered, num_loops: see `sampling.extend`.
 
         Returns:
             What was written, strings `(batch,)`; the last characters; and the
@@ -365,9 +364,8 @@ class CharLanguageModel(SequenceModel):
         return self._generator.stream(prompt, length, choice, stops)
 
     def _check(self, length, temperature, top_k, top_p, seed, stop):
-        choice = generation.make_choice(
-            length, temperature, top_k, top_p, seed, len(self.vocabulary)
-        )
+        generation.check_length(length)
+        choice = sampling.make_choice(temperature, top_k, top_p, seed, len(self.vocabulary))
         return choice, generation.check_stops(stop)
 
     @functools.cached_property

@@ -89,8 +89,6 @@ def test_a_sample_is_what_the_model_generates(trained, capsys):
     model = keras.saving.load_model(trained / "run" / "checkpoints" / "best.keras")
     written = model.generate("θεὰ", 50, 0.5, top_k=4, seed=3)
     assert capsys.readouterr().out == f"θεὰ{written}\n"
-    assert run("sample", "--model", trained / "models", *arguments, "--top-k", 4) == 0
-    assert capsys.readouterr().out == f"θεὰ{written}\n"
     signature = tf.saved_model.load(str(trained / "models" / "1")).signatures["serving_default"]
     served = signature(
         text=tf.constant(["θεὰ"]),
@@ -279,12 +277,10 @@ def test_a_model_of_another_app_is_said(tmp_path, capsys):
     assert "this is no model of apps.chargen" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("rate", ["1e4", "1e38"])
-def test_a_training_that_diverges_ends_with_one_line(text, tmp_path, capsys, rate):
+def test_a_training_that_diverges_ends_with_one_line(text, tmp_path, capsys):
     places = ["--data", text, "--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
-    status = run("train", *places, *SMALL, "--epochs", 1, "--learning-rate", rate)
-    err = capsys.readouterr().err
-    assert status == 0 or "diverged: step" in err.splitlines()[-1]
+    assert run("train", *places, *SMALL, "--epochs", 1, "--learning-rate", "1e38") == 2
+    assert "diverged: step" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_run_goes_on_with_its_own_text_only(text, tmp_path, capsys, monkeypatch):
@@ -296,7 +292,7 @@ def test_a_run_goes_on_with_its_own_text_only(text, tmp_path, capsys, monkeypatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("apps.chargen.train.write_model_card", stop)
+        patch.setattr("apps.chargen.train.evaluate", stop)
         assert run("train", *arguments) == 130
     assert f"run: {tmp_path / 'run'}" in capsys.readouterr().out
     (tmp_path / "t.txt").write_text(TEXT[::-1], encoding="utf-8")
