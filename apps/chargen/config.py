@@ -96,10 +96,10 @@ PRESETS = {
     "best": Train(
         preset="best",
         units=640,
-        dropout=0.25,
+        dropout=0.15,
+        recurrent_dropout=0.05,
         steps=9800,
-        learning_rate=1e-3,
-        warmup_steps=0,
+        learning_rate=1.2e-3,
     ),
 }
 

@@ -10,7 +10,7 @@ import rich
 
 from apps import run_dir
 from apps.chargen import data
-from apps.chargen.config import Train
+from apps.chargen.config import PRESETS, Train
 from apps.chargen.evaluate import perplexity
 from apps.chargen.report import SAMPLE_TEMPERATURE, EpochReport, write_model_card
 from apps.cli import UserError
@@ -163,18 +163,27 @@ def load_initial(
         vocabulary: that of the text.
 
     Raises:
-        UserError: if there is no such model, or it does not know the text's characters.
+        UserError: if there is no such model, it has other layers than those that were asked
+            for, or it does not know the text's characters.
     """
     signature, folder = load_signature(model, "chargen", "read", "--init-from")
     try:
         known = kerasrnn.CharacterVocabulary.load(folder / "assets" / "vocabulary.txt")
         config = json.loads((folder / "assets.extra" / "config.json").read_text("utf-8"))
         layers = {name: config[name] for name in LAYERS}
-        options = dataclasses.replace(options, **layers)
+        changed = dataclasses.replace(options, **layers, init_from=folder)
     except (OSError, ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(
             f"{folder}: the model is not one that apps.chargen has trained: {error}."
         ) from error
+    for name in LAYERS:
+        asked, usual = getattr(options, name), getattr(PRESETS[options.preset], name)
+        if asked not in (usual, layers[name]):
+            flag = "--" + name.replace("_", "-")
+            raise UserError(
+                f"{folder}: {flag} of the model is {layers[name]}, got {asked}. Training that "
+                f"begins with a model keeps its layers: leave out {flag}, or --init-from."
+            )
     unknown = set(vocabulary.characters) - set(known.characters)
     if unknown:
         raise UserError(
@@ -182,9 +191,10 @@ def load_initial(
             f"the text's characters: {data.show_characters(unknown)}. Train without "
             "--init-from, or use a text with its characters only."
         )
-    print(f"beginning with {folder}, with its layers: {layers}", flush=True)
+    of_model = ", ".join(f"{name} {value}" for name, value in layers.items())
+    print(f"beginning with {folder}, with its layers: {of_model}", flush=True)
     weights = [variable.numpy() for variable in signature.loaded.weights]
-    return options, known, weights
+    return changed, known, weights
 
 
 def make_model(

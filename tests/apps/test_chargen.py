@@ -190,6 +190,15 @@ def test_fine_tuning_refuses_another_vocabulary(trained, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_fine_tuning_refuses_other_layers(trained, text, tmp_path, capsys):
+    places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
+    init = ["--init-from", trained / "models", "--window", 32, "--units", 25]
+    assert run("train", "--data", text, *places, *init) == 2
+    err = capsys.readouterr().err
+    assert "--units of the model is 24, got 25" in err.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_model_to_begin_with_that_is_not_there_is_said(text, tmp_path, capsys):
     places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
     arguments = ["--data", text, *places, *SMALL, "--init-from", tmp_path / "none"]
