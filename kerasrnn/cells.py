@@ -96,9 +96,9 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         self, inputs: tf.Tensor, states: tf.Tensor | list[tf.Tensor], training: bool = False
     ):
         h = states[0] if isinstance(states, (list, tuple)) else states
-        dropout_mask = self.get_dropout_mask(inputs)
-        recurrent_dropout_mask = self.get_recurrent_dropout_mask(h)
-        if training and dropout_mask is not None:
+        dropout_mask = self.get_dropout_mask(inputs) if training else None
+        recurrent_dropout_mask = self.get_recurrent_dropout_mask(h) if training else None
+        if dropout_mask is not None:
             inputs = inputs * dropout_mask
         p_t = inputs if self.kernel is None else keras.ops.matmul(inputs, self.kernel)
         if self.bias is not None:
@@ -108,7 +108,7 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
             h,
             keras.ops.cast(self.recurrent_kernel, p_t.dtype),
             self.activation,
-            recurrent_dropout_mask if training else None,
+            recurrent_dropout_mask,
         )
         return h_t, [h_t] if isinstance(states, (list, tuple)) else h_t
 

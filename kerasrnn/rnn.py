@@ -1,6 +1,8 @@
 """`keras.layers.RNN` with a policy for the flow of gradients, for any cell."""
 
+import contextlib
 import inspect
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -126,6 +128,23 @@ class RNN(keras.layers.RNN):
         full = isinstance(self.truncation, FullBPTT)
         truncation = None if full else keras.saving.serialize_keras_object(self.truncation)
         return {**super().get_config(), "truncation": truncation}
+
+
+@contextlib.contextmanager
+def without_dropout(cells: Iterable) -> Iterator[None]:
+    """Inside, cells draw no dropout masks.
+
+    Keras draws them in inference, too, where nothing uses them: the graph of an
+    exported model would change the states of random generators.
+    """
+    rates = [(c, c.dropout, c.recurrent_dropout) for c in cells if hasattr(c, "dropout")]
+    try:
+        for cell, *_ in rates:
+            cell.dropout = cell.recurrent_dropout = 0.0
+        yield
+    finally:
+        for cell, dropout, recurrent_dropout in rates:
+            cell.dropout, cell.recurrent_dropout = dropout, recurrent_dropout
 
 
 def call_cell(cell, x_t: tf.Tensor, states: list, training: bool) -> tuple[tf.Tensor, list]:

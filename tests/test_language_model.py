@@ -16,10 +16,10 @@ from tests.plain_ops import assert_plain, assert_plain_graph
 
 TEXT = "Être ou ne pas être: 問題だ 🎭.\n" * 30
 SET_UPS = {
-    "deep": {"num_layers": 2, "dropout": 0.2},
+    "deep": {"num_layers": 2, "dropout": 0.2, "recurrent_dropout": 0.1},
     "embedded": {"embedding_dim": 3, "num_layers": 2, "residual": False},
     "tied": {"tie_weights": True},
-    "lstm": {"cell": "lstm", "num_layers": 2, "embedding_dim": 3},
+    "lstm": {"cell": "lstm", "num_layers": 2, "embedding_dim": 3, "recurrent_dropout": 0.1},
     "gru": {"cell": "gru", "tie_weights": True},
 }
 

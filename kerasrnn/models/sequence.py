@@ -1,5 +1,6 @@
 """Many-to-many: an output at every step, trained over windows with carried states."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -146,7 +147,8 @@ class SequenceModel(TrainableModel):
             )
             return x
 
-        return self.connect(inputs, recur), new_states
+        with contextlib.nullcontext() if training else rnn.without_dropout(self._cells()):
+            return self.connect(inputs, recur), new_states
 
     def _run_step_by_step(self, inputs, states, mask, training, feedback):
         layers = self.recurrent_layers
