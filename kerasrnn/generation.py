@@ -101,7 +101,11 @@ class Generator:
 
 
 def check_length(length: int) -> None:
-    """Raises a `ValueError` for a length that cannot be written."""
+    """Checks how many characters are asked for.
+
+    Raises:
+        ValueError: for anything but an integer of 0 or more.
+    """
     if not isinstance(length, (int, np.integer)) or length < 0:
         raise ValueError(f"length must be an integer of 0 or more, got length={length!r}.")
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,6 +11,8 @@ import tensorflow as tf
 
 from kerasrnn import truncation as truncations
 from kerasrnn.truncation import FullBPTT, Truncation, gate_gradient
+
+_changing_rates = threading.RLock()
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -132,19 +135,21 @@ class RNN(keras.layers.RNN):
 
 @contextlib.contextmanager
 def without_dropout(cells: Iterable) -> Iterator[None]:
-    """Inside, cells draw no dropout masks.
+    """Inside, cells of Keras' kind draw no dropout masks; one thread at a time.
 
     Keras draws them in inference, too, where nothing uses them: the graph of an
     exported model would change the states of random generators.
     """
-    rates = [(c, c.dropout, c.recurrent_dropout) for c in cells if hasattr(c, "dropout")]
-    try:
-        for cell, *_ in rates:
-            cell.dropout = cell.recurrent_dropout = 0.0
-        yield
-    finally:
-        for cell, dropout, recurrent_dropout in rates:
-            cell.dropout, cell.recurrent_dropout = dropout, recurrent_dropout
+    drawing = [cell for cell in cells if hasattr(cell, "get_recurrent_dropout_mask")]
+    with _changing_rates:
+        rates = [(cell.dropout, cell.recurrent_dropout) for cell in drawing]
+        try:
+            for cell in drawing:
+                cell.dropout = cell.recurrent_dropout = 0.0
+            yield
+        finally:
+            for cell, (dropout, recurrent_dropout) in zip(drawing, rates, strict=True):
+                cell.dropout, cell.recurrent_dropout = dropout, recurrent_dropout
 
 
 def call_cell(cell, x_t: tf.Tensor, states: list, training: bool) -> tuple[tf.Tensor, list]:

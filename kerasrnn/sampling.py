@@ -4,8 +4,8 @@ Drawing from softmax(logits / T) is taking the largest of logits + T g, where
 the g are independent Gumbel numbers (Gumbel-max): no softmax, no cumulated sum,
 and T = 0 is greedy by itself.
 
-The numbers of step t depend on the seed and on t alone, not on how many steps
-are asked for or in how many pieces. All of it is plain TensorFlow ops, so that an
+The numbers of step t depend on the seed, on t and on the place in the batch, not on how
+many steps are asked for or in how many pieces. All of it is plain TensorFlow ops, so that an
 exported graph draws the same characters.
 """
 
@@ -51,7 +51,15 @@ def make_choice(
     seed: int | None,
     num_ids: int,
 ) -> Choice:
-    """The arguments of `generate`, checked; without a seed one is drawn from NumPy's generator.
+    """The arguments of `generate`, checked.
+
+    Args:
+        temperature, top_k, top_p, seed: as `CharLanguageModel.generate` takes
+            them. Without a seed one is drawn from NumPy's generator.
+        num_ids: the size of the vocabulary.
+
+    Returns:
+        A `Choice`, in which 0 and 1.0 stand for no `top_k` and no `top_p`.
 
     Raises:
         ValueError: for an argument out of its range.
@@ -145,11 +153,13 @@ def extend(
     batch_size = tf.shape(ids)[0]
     middle = tf.where(batch_size < SPLIT_FROM, batch_size, batch_size // 2)
 
-    def loop(rows, sizes):
-        here = tf.nest.map_structure(lambda tensor: tensor[rows], (ids, states))
-        return _loop(advance, *here, length, choice, num_ids, position, sizes)
+    def loop(rows, half_sizes):
+        own_ids, own_states = tf.nest.map_structure(lambda tensor: tensor[rows], (ids, states))
+        return _loop(
+            advance, own_ids, own_states, length, choice, num_ids, position, half_sizes
+        )
 
-    def one_loop():
+    def one_loop():  # whose halves draw what they draw in two loops
         return loop(slice(None), {0: middle, 1: batch_size - middle})
 
     def two_loops():
@@ -189,8 +199,8 @@ def _bar_unknown(num_ids):
     return tf.where(tf.range(num_ids) == UNKNOWN_ID, -float("inf"), tf.zeros([num_ids]))
 
 
-def _loop(advance, ids, states, length, choice, num_ids, position, sizes):
-    """`sizes`: how many texts there are of each half of the batch; each draws for itself."""
+def _loop(advance, ids, states, length, choice, num_ids, position, half_sizes):
+    """`half_sizes`: `{half: how many texts of it}`; the noise of a half is its own."""
     batch_size, length = tf.shape(ids)[0], tf.cast(length, tf.int32)
     num_blocks, first_block = length // BLOCK, tf.cast(position, tf.int32) // BLOCK
     barred = _bar_unknown(num_ids)
@@ -200,7 +210,7 @@ def _loop(advance, ids, states, length, choice, num_ids, position, sizes):
         noise = tf.concat(
             [
                 gumbel([size, BLOCK, num_ids], tf.stack([seed, counter - half * 2**30]))
-                for half, size in sizes.items()
+                for half, size in half_sizes.items()
             ],
             axis=0,
         )

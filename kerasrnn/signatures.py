@@ -91,6 +91,7 @@ def _of_language_model(model, table):
         with _required(length, temperature, position):
             ids = tf.identity(ids)
         states = pack(inputs)
+        # One loop, with the filters: the first answer of a smaller graph comes sooner.
         written, ids, states = model.write(ids, states, length, choice, position, num_loops=1)
         return {"text": written, "ids": ids, **name(states)}
 

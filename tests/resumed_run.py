@@ -44,7 +44,7 @@ class Slowly(keras.callbacks.Callback):
     """Leaves time to be killed in."""
 
     def on_train_batch_end(self, batch, logs=None):
-        threading.Event().wait(0.1)
+        threading.Event().wait(0.05)
 
 
 def sequence_model():

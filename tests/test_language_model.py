@@ -20,7 +20,7 @@ SET_UPS = {
     "embedded": {"embedding_dim": 3, "num_layers": 2, "residual": False},
     "tied": {"tie_weights": True},
     "lstm": {"cell": "lstm", "num_layers": 2, "embedding_dim": 3, "recurrent_dropout": 0.1},
-    "gru": {"cell": "gru", "tie_weights": True},
+    "gru": {"cell": "gru", "tie_weights": True, "recurrent_dropout": 0.1},
 }
 
 
@@ -72,7 +72,9 @@ def test_single_steps_give_what_the_whole_sequence_gives(each, rng):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-def test_greedy_text_is_that_of_a_loop_that_calls_the_model(model):
+@pytest.mark.parametrize("name", ["deep", "lstm"])
+def test_greedy_text_is_that_of_a_loop_that_calls_the_model(models, name):
+    model = models[name]
     vocabulary = model.vocabulary
     written = model.generate("Être", length=20, temperature=0)
     text = "Être"
@@ -296,21 +298,27 @@ def test_the_exported_model_writes_the_same_text(model, exported, many):
         assert [text.decode("utf-8") for text in written.numpy()] == expected
 
 
-def test_the_exported_model_goes_on_piece_by_piece(model, exported):
+@pytest.mark.parametrize(
+    ("prompts", "top_k", "top_p"), [(["Être"], 5, 0.9), (["Être", "", "問題"] * 6, 0, 1.0)]
+)
+def test_the_exported_model_goes_on_piece_by_piece(model, exported, prompts, top_k, top_p):
     signatures = exported[0].signatures
-    state, text = signatures["read"](text=tf.constant(["Être"])), ""
+    state, texts = signatures["read"](text=tf.constant(prompts)), [""] * len(prompts)
     for position in (0, 16, 32):
         state = signatures["write"](
             length=tf.constant(16),
             temperature=tf.constant(1.0),
-            top_k=tf.constant(5),
-            top_p=tf.constant(0.9),
+            top_k=tf.constant(top_k),
+            top_p=tf.constant(top_p),
             seed=tf.constant(3),
             position=tf.constant(position),
             **state,
         )
-        text += state.pop("text").numpy()[0].decode("utf-8")
-    assert text == model.generate("Être", 48, top_k=5, top_p=0.9, seed=3)
+        pieces = state.pop("text").numpy()
+        texts = [
+            text + piece.decode("utf-8") for text, piece in zip(texts, pieces, strict=True)
+        ]
+    assert texts == model.generate(prompts, 48, top_k=top_k or None, top_p=top_p, seed=3)
 
 
 def test_an_exported_step_is_that_of_the_model(model, exported):

@@ -112,8 +112,10 @@ def test_gradients_through_dropout_equal_those_of_simple_rnn(rng, mode):
     simple, vanilla = make_pair(dropout=0.4, recurrent_dropout=0.3, return_sequences=True)
     inputs = tf.constant(rng.normal(size=(BATCH, TIME, FEATURES)), tf.float32)
     # XLA draws other masks than TensorFlow does: both in the same mode.
-    expected = differentiate(simple, inputs, mode=mode)
-    assert_close(differentiate(vanilla, inputs, mode=mode), expected)
+    state = tf.constant(rng.normal(size=(BATCH, UNITS)), tf.float32)
+    arguments = inputs, tf.constant(np.array(MASKS["gaps"], bool)), state
+    expected = differentiate(simple, *arguments, mode=mode)
+    assert_close(differentiate(vanilla, *arguments, mode=mode), expected)
 
 
 @pytest.mark.parametrize("mask", MASKS)

@@ -42,7 +42,7 @@ def whole(tmp_path_factory):
 def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(
     whole, tmp_path, way, num_kills
 ):
-    delays = np.random.default_rng(list(way.encode())).uniform(0.1, 1.0, size=num_kills)
+    delays = np.random.default_rng(list(way.encode())).uniform(0.05, 0.5, size=num_kills)
     for delay in delays:
         status = start(way, tmp_path / "killed", tmp_path / "resumed.npz", delay)
         assert status == -signal.SIGKILL

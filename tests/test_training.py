@@ -135,6 +135,7 @@ def test_lstm_states_are_carried_too(ids, stream):
     [
         {"cell": "gru", "window": 6, "accumulation_steps": 2, "clip_value": 0.1},
         {"window": 6, "stride": 3, "time_reduction": "sum"},
+        {"window": 9, "recompute": True},
         {"window": kerasrnn.RandomWindow(7, 2.0)},
         {"teacher_forcing": 0.6, "window": 6},
         {},
@@ -215,8 +216,6 @@ def test_masked_steps_and_steps_of_weight_zero_do_not_count(rng, time_reduction)
             scores["accuracy"], np.concatenate([np.ravel(c) for c in correct]).mean()
         )
         np.testing.assert_allclose(scores["perplexity"], np.exp(losses.mean()), rtol=1e-4)
-    if time_reduction == "sum":
-        return
     history = [
         model.fit(x, targets, sample_weight=w, verbose=0).history
         for model, x, w in ((by_mask, padded, None), (by_weight, junk, weights))
@@ -701,6 +700,24 @@ def test_a_model_that_puts_out_its_last_step_alone_trains_on_whole_sequences(rng
     expected = (weights * (outputs - y) ** 2).mean()
     found = model.evaluate(x, y, sample_weight=weights, verbose=0, return_dict=True)
     np.testing.assert_allclose(found["loss"], expected, rtol=1e-4)
+
+
+def test_a_cell_with_a_dropout_of_its_own_works_in_inference():
+    class DroppingCell(keras.layers.Layer):
+        state_size = 3
+
+        def __init__(self):
+            super().__init__()
+            self.dropout = keras.layers.Dropout(0.5)
+
+        def call(self, inputs, states, training=False):
+            h_t = states[0] + self.dropout(inputs, training=training)
+            return h_t, [h_t]
+
+    model = kerasrnn.SequenceModel([kerasrnn.RNN(DroppingCell(), return_sequences=True)])
+    x = np.ones((2, 4, 3), "float32")
+    np.testing.assert_allclose(model(x)[:, -1], 4.0)
+    assert not np.allclose(model(x, training=True)[:, -1], 4.0)
 
 
 @pytest.mark.slow

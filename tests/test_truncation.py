@@ -264,6 +264,7 @@ def test_evaluation_and_inference_have_no_gates(rng, inputs):
         ("fast", kerasrnn.FullBPTT()),
         ("fast", kerasrnn.TruncatedBPTT(7)),
         ("generic", kerasrnn.RandomizedTruncation(0.9, per_sequence=False)),
+        ("lstm", kerasrnn.RandomizedTruncation(0.9)),
         ("stacked", kerasrnn.TruncatedBPTT(7)),
     ],
     ids=str,

@@ -34,8 +34,8 @@ class Train:
     """The model is exported into the next version of this folder."""
     init_from: Path | None = None
     """Begin with the weights, the vocabulary and the layers of this exported model, or of the
-    newest version in this folder: fine-tuning. A text with characters that it does not know
-    is refused."""
+    newest version in this folder: fine-tuning. Layers that differ from the preset's and the
+    model's, and a text with characters that it does not know, are refused."""
     cell: Literal["vanilla", "lstm", "gru"] = "vanilla"
     """The recurrent cell."""
     units: int = 384

@@ -158,7 +158,7 @@ def load_initial(
     """Options, vocabulary and weights of the model to begin with.
 
     Args:
-        options: those asked for; the layers of the model replace theirs.
+        options: those asked for; the layers of the model replace the defaults.
         model: an exported model, or a folder of versions.
         vocabulary: that of the text.
 
@@ -171,7 +171,7 @@ def load_initial(
         known = kerasrnn.CharacterVocabulary.load(folder / "assets" / "vocabulary.txt")
         config = json.loads((folder / "assets.extra" / "config.json").read_text("utf-8"))
         layers = {name: config[name] for name in LAYERS}
-        changed = dataclasses.replace(options, **layers, init_from=folder)
+        with_layers = dataclasses.replace(options, **layers, init_from=folder)
     except (OSError, ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(
             f"{folder}: the model is not one that apps.chargen has trained: {error}."
@@ -179,10 +179,10 @@ def load_initial(
     for name in LAYERS:
         asked, usual = getattr(options, name), getattr(PRESETS[options.preset], name)
         if asked not in (usual, layers[name]):
-            flag = "--" + name.replace("_", "-")
+            flag = ("--no-" if asked is False else "--") + name.replace("_", "-")
             raise UserError(
-                f"{folder}: {flag} of the model is {layers[name]}, got {asked}. Training that "
-                f"begins with a model keeps its layers: leave out {flag}, or --init-from."
+                f"{folder}: the model has {name}={layers[name]}, got {flag} ({asked}). What "
+                f"begins with it keeps its layers: leave out {flag}, or --init-from."
             )
     unknown = set(vocabulary.characters) - set(known.characters)
     if unknown:
@@ -194,7 +194,7 @@ def load_initial(
     of_model = ", ".join(f"{name} {value}" for name, value in layers.items())
     print(f"beginning with {folder}, with its layers: {of_model}", flush=True)
     weights = [variable.numpy() for variable in signature.loaded.weights]
-    return changed, known, weights
+    return with_layers, known, weights
 
 
 def make_model(

@@ -147,7 +147,7 @@ class SequenceModel(TrainableModel):
             )
             return x
 
-        with contextlib.nullcontext() if training else rnn.without_dropout(self._cells()):
+        with self._dropout(training):
             return self.connect(inputs, recur), new_states
 
     def _run_step_by_step(self, inputs, states, mask, training, feedback):
@@ -184,14 +184,18 @@ class SequenceModel(TrainableModel):
             output = self.connect(x_t[:, None], recur)
             return output[:, 0], new_states
 
-        outputs, states = teacher_forcing.run_with_feedback(
-            step, inputs, states, feedback, mask
-        )
+        with self._dropout(training):
+            outputs, states = teacher_forcing.run_with_feedback(
+                step, inputs, states, feedback, mask
+            )
         for cell in self._cells():
             if hasattr(cell, "reset_dropout_mask"):
                 cell.reset_dropout_mask()
                 cell.reset_recurrent_dropout_mask()
         return outputs, states
+
+    def _dropout(self, training):
+        return contextlib.nullcontext() if training else rnn.without_dropout(self._cells())
 
     def _cells(self):
         for layer in self.recurrent_layers:

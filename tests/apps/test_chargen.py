@@ -171,11 +171,13 @@ def test_fine_tuning_begins_with_the_model(trained, text, tmp_path, capsys):
     places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
     options = ["--data", tmp_path / "more.txt", "--epochs", 1, "--batch-size", 8]
     init = ["--init-from", trained / "models", "--window", 32, "--learning-rate", 1e-4]
+    init += ["--units", 24]  # as the model has
     assert run("train", *options, *places, *init) == 0
     assert "beginning with" in capsys.readouterr().out
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["validation_loss"] < 1.5  # from scratch it would be above 3
     tuned = json.loads((tmp_path / "models" / "1" / "assets.extra" / "config.json").read_text())
+    assert tuned["init_from"].endswith("models/1")
     assert (tuned["units"], tuned["num_layers"]) == (24, 2)  # of the model, not the defaults
 
 
@@ -195,7 +197,7 @@ def test_fine_tuning_refuses_other_layers(trained, text, tmp_path, capsys):
     init = ["--init-from", trained / "models", "--window", 32, "--units", 25]
     assert run("train", "--data", text, *places, *init) == 2
     err = capsys.readouterr().err
-    assert "--units of the model is 24, got 25" in err.splitlines()[-1]
+    assert "the model has units=24, got --units (25)" in err.splitlines()[-1]
     assert not (tmp_path / "run").exists()
 
 
