@@ -96,9 +96,9 @@ PRESETS = {
     "best": Train(
         preset="best",
         units=640,
-        dropout=0.2,
+        dropout=0.15,
         recurrent_dropout=0.05,
-        steps=10800,
+        steps=9800,
         learning_rate=1.2e-3,
     ),
 }
