@@ -2,6 +2,7 @@
 
 from kerasrnn.cells import VanillaRNNCell
 from kerasrnn.characters import CharacterVocabulary
+from kerasrnn.conversion import convert
 from kerasrnn.export import export
 from kerasrnn.exposure_bias import ExposureBias, exposure_bias
 from kerasrnn.layers import VanillaRNN
@@ -46,6 +47,7 @@ __all__ = [
     "VanillaRNN",
     "VanillaRNNCell",
     "Vocabulary",
+    "convert",
     "export",
     "exposure_bias",
     "train",

@@ -1,13 +1,12 @@
 """Characters and their ids: Unicode code points in order, the same in Python and in a graph."""
 
+import functools
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-
-from kerasrnn.tables import read_table
 
 UNKNOWN_CHARACTER = "\ufffd"
 UNKNOWN_ID = 0
@@ -52,7 +51,6 @@ class CharacterVocabulary:
         self.code_points = np.array([ord(c) for c in listed], np.int32)
         self._ids = np.zeros(self.code_points.max() + 2, np.int32)  # by code point
         self._ids[self.code_points] = np.arange(len(listed))
-        self._table: tf.lookup.StaticHashTable | None = None
 
     @classmethod
     def from_text(cls, text: str | Iterable[str]) -> "CharacterVocabulary":
@@ -101,41 +99,31 @@ class CharacterVocabulary:
         codes = self.code_points[np.asarray(list(ids), np.int64)]
         return codes.astype("<u4").tobytes().decode("utf-32-le")
 
-    def ids_of(
-        self, texts: tf.Tensor, table: tf.lookup.StaticHashTable | None = None
-    ) -> tf.RaggedTensor:
+    def ids_of(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """The ids of texts, as plain ops of a graph.
 
         Args:
             texts: strings in UTF-8, `(batch,)`. What is not UTF-8 is unknown.
-            table: a look-up table to use in place of the vocabulary's own, for
-                an exported graph that reads it from a file.
 
         Returns:
             int32, `(batch, None)`.
         """
-        table = self._own_table() if table is None else table
         codes = tf.strings.unicode_decode(texts, "UTF-8")
-        ids = tf.ragged.map_flat_values(lambda c: table.lookup(tf.cast(c, tf.int64)), codes)
-        return tf.cast(ids, tf.int32)
+        return tf.ragged.map_flat_values(self.table.lookup, codes)
 
     def texts_of(self, ids: tf.Tensor) -> tf.Tensor:
         """Ids `(batch, length)` as strings `(batch,)`, as plain ops of a graph."""
         codes = tf.gather(tf.constant(self.code_points), ids)
         return tf.strings.unicode_encode(codes, "UTF-8")
 
-    def make_table(self, path: str | Path) -> tf.lookup.StaticHashTable:
-        """A look-up table of the file that `save` wrote, which becomes an asset."""
-        return read_table(path, len(self), UNKNOWN_ID, key=tf.int64, column=0)
-
-    def _own_table(self) -> tf.lookup.StaticHashTable:
-        if self._table is None:
-            with tf.init_scope():
-                initializer = tf.lookup.KeyValueTensorInitializer(
-                    self.code_points.astype(np.int64), tf.range(len(self), dtype=tf.int64)
-                )
-                self._table = tf.lookup.StaticHashTable(initializer, UNKNOWN_ID)
-        return self._table
+    @functools.cached_property
+    def table(self) -> tf.lookup.StaticHashTable:
+        """From code points to ids, int32; a part of exported graphs."""
+        with tf.init_scope():  # it belongs to no graph that may be being traced
+            initializer = tf.lookup.KeyValueTensorInitializer(
+                self.code_points, tf.range(len(self))
+            )
+            return tf.lookup.StaticHashTable(initializer, UNKNOWN_ID)
 
 
 def to_utf8(text: str) -> bytes:

@@ -1,45 +1,60 @@
 """SavedModels in versioned folders, written whole or not at all."""
 
+import contextlib
+import hashlib
 import json
 import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 
-from kerasrnn.signatures import Exportable, make_signatures
+from kerasrnn.checks import check_positive_integer
+from kerasrnn.signatures import make_signatures
+from kerasrnn.warm_up import write_warm_up
+
+VOCABULARY = "vocabulary.txt"
+CHECKSUMS = "SHA256SUMS"
+_HIDDEN = ".writing-"  # no server takes such a folder for a version
 
 
 def list_versions(directory: str | Path) -> list[int]:
     """The versions in a model folder, in integer order; empty if there is none."""
-    directory = Path(directory)
+    return [int(path.name) for path in _find_versions(Path(directory))]
+
+
+def _find_versions(directory: Path) -> list[Path]:
     if not directory.is_dir():
         return []
-    return sorted(int(p.name) for p in directory.iterdir() if p.is_dir() and p.name.isdecimal())
+    found = (path for path in directory.iterdir() if path.is_dir() and path.name.isdecimal())
+    return sorted(found, key=lambda path: int(path.name))
 
 
 def export(
-    model: Exportable,
+    model: keras.Model,
     directory: str | Path,
     *,
     config: dict | None = None,
     model_card: str | None = None,
+    keep: int | None = None,
 ) -> Path:
     """Writes `model` as a SavedModel into the next version of `directory`.
 
-    Text goes in, and probabilities or text come out; serving needs no Python
-    code of this package. The graph holds plain TensorFlow ops, the vocabulary
-    is a text asset. The folder appears under its number when it is complete.
+    Serving needs no Python code of this package: the graph holds plain
+    TensorFlow ops. The folder appears under its number when it is complete.
 
     Signatures of a `TextClassifier`:
         serving_default: `text`, string `(batch,)`, gives `probability` of
             label 1, float32 `(batch,)`, and `label`, string `(batch,)`.
         ids: `ids`, int32 `(batch, time)`, padded with 0, gives `probability`.
 
-    Signatures of a `CharLanguageModel`; `state_0` and so on are float32
-    `(batch, units)`, and are zeros before the first character:
+    Signatures of a `CharLanguageModel`; `state_0` and so on are `(batch, units)`,
+    float32 unless the model's dtype policy says otherwise, and are zeros before the
+    first character:
         serving_default: `text`, string `(batch,)`, and the scalars `length`,
             int32, `temperature`, float32, and `seed`, int32, give `text`,
             string `(batch,)`: what `generate` writes for them.
@@ -53,55 +68,117 @@ def export(
         score: `text`, `ids` and states give `nats`, the sum of -ln p,
             `num_characters` and `num_unknown`, and `ids` and states.
 
+    Signatures of any other `SequenceModel`:
+        serving_default: `inputs`, `(batch, time, ...)`, gives `outputs`.
+        window: `inputs` and states give `outputs` and new states, so that a
+            long sequence can be read window by window; not of models with
+            layers that read backwards.
+
+    Signature of a functional or sequential Keras model:
+        serving_default: its inputs and outputs by the names they have there. The
+            batch is free; time is where the model's `keras.Input` leaves it free.
+
+    Beside the graph lie `assets/vocabulary.txt` (of models with a vocabulary)
+    and, in `assets.extra`, `config.json`, `model_card.md`, a request for each
+    signature that TensorFlow Serving warms up with
+    (`tf_serving_warmup_requests`), and `SHA256SUMS` of what serves, which
+    `sha256sum --check assets.extra/SHA256SUMS` compares.
+
     Args:
-        model: a built `TextClassifier` or `CharLanguageModel`.
+        model: a built model.
         directory: the model folder, for example `"saved_models/sentiment"`;
             made if it is missing.
         config: written to `assets.extra/config.json`.
         model_card: Markdown, written to `assets.extra/model_card.md`.
+        keep: how many versions stay, the newest ones; the others are removed
+            afterwards, as far as the system lets go of them. Default: `None`: all.
 
     Returns:
         The folder written, `directory/<version>`.
 
     Raises:
-        ValueError: if the model has not been built.
+        ValueError: if the model has not been built, if it is not known what it
+            takes, if it is stateful, or if `keep` is not above 0.
         OSError: if the folder cannot be written, for example on a full disk;
             nothing of it is left then.
     """
     if not model.built:
-        raise ValueError("The model must be built before export: call it once on ids.")
+        raise ValueError("The model must be built before export: call it once on its inputs.")
+    if keep is not None:
+        check_positive_integer("keep", keep)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=directory))
+    with _hidden_folder(directory) as hidden:
+        try:
+            _write(model, hidden / "model", config, model_card)
+            written = _publish(hidden / "model", directory)
+        except tf.errors.OpError as error:  # TensorFlow's file system reports in its own way
+            reason = re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]", "", error.message)
+            message = f"{directory}: the model could not be written: {reason}"
+            raise OSError(message) from error
+        for path in _find_versions(directory)[: -keep if keep else 0]:
+            with contextlib.suppress(OSError):  # gone, or in use; the new version stands
+                os.rename(path, hidden / path.name)
+    return written
+
+
+@contextlib.contextmanager
+def _hidden_folder(directory: Path) -> Iterator[Path]:
+    """A folder beside the versions, on the same disk; it ends with the context."""
+    hidden = Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=directory))
     try:
-        _write(model, temporary / "model", config, model_card)
-        version = max(list_versions(directory), default=0) + 1
-        while True:
-            try:
-                os.rename(temporary / "model", directory / str(version))
-            except OSError:
-                if not (directory / str(version)).exists():
-                    raise
-                version += 1  # something else took this number
-            else:
-                return directory / str(version)
-    except tf.errors.OpError as error:  # TensorFlow's file system reports in its own way
-        reason = re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]", "", error.message)
-        raise OSError(f"{directory}: the model could not be written: {reason}") from error
+        yield hidden
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _publish(path: Path, directory: Path) -> Path:
+    version = max(list_versions(directory), default=0) + 1
+    while True:
+        try:
+            os.rename(path, directory / str(version))
+        except OSError:
+            if not (directory / str(version)).exists():
+                raise
+            version += 1  # something else took this number
+        else:
+            return directory / str(version)
 
 
 def _write(model, path, config, model_card):
-    vocabulary_file = path.parent / "vocabulary.txt"
-    model.vocabulary.save(vocabulary_file)
+    signatures = make_signatures(model)
     module = tf.Module()  # holds just what serving needs: no optimizer, no Keras objects
     module.weights = [variable.value for variable in model.weights]
-    module.table = model.vocabulary.make_table(vocabulary_file)
-    tf.saved_model.save(module, str(path), make_signatures(model, module.table))
+    known = {id(variable) for variable in model.weights}
+    # Keras' own recurrent layers draw dropout masks in inference, too, and use none of them.
+    module.random_states = [v.value for v in model.variables if id(v) not in known]
+    vocabulary = getattr(model, "vocabulary", None)
+    if vocabulary is not None:
+        vocabulary.save(path.parent / VOCABULARY)
+        module.vocabulary = tf.saved_model.Asset(str(path.parent / VOCABULARY))
+        module.table = vocabulary.table
+    functions = {name: signature.function for name, signature in signatures.items()}
+    try:
+        tf.saved_model.save(module, str(path), functions)
+    except AssertionError as error:
+        if "untracked" not in str(error):
+            raise
+        raise ValueError(
+            f"{model.name} holds state beside its weights, which a SavedModel of kerasrnn "
+            "cannot. Use stateful=False."
+        ) from error
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    lines = (f"{_digest(file)}  {file.relative_to(path).as_posix()}\n" for file in files)
     extra = path / "assets.extra"
     extra.mkdir()
+    (extra / CHECKSUMS).write_text("".join(lines), "utf-8", newline="\n")
     if config is not None:
         (extra / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
     if model_card is not None:
         (extra / "model_card.md").write_text(model_card, "utf-8")
+    write_warm_up(extra / "tf_serving_warmup_requests", signatures)
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

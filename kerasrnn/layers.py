@@ -181,17 +181,6 @@ class VanillaRNN(RNN):
     seed = _of_cell("seed")
     use_kernel = _of_cell("use_kernel")
 
-    def call(
-        self,
-        sequences: tf.Tensor,
-        initial_state: list[tf.Tensor] | None = None,
-        mask: tf.Tensor | None = None,
-        training: bool = False,
-    ):
-        return super().call(
-            sequences, initial_state=initial_state, mask=mask, training=training
-        )
-
     def inner_loop(self, sequences, initial_state, mask, training=False):
         cell = self.cell
         phi = closed_derivative(cell.activation)

@@ -1,6 +1,7 @@
 """Pooling over time that leaves masked steps out."""
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 
@@ -36,10 +37,12 @@ class MeanMaxPooling1D(keras.layers.Layer):
         counts = ops.cast(mask, sequences.dtype)
         num_steps = ops.sum(ops.cast(mask, "int32"), axis=1, keepdims=True)
         # A product and a sum with the mask: half the time of choosing elements.
-        total = ops.squeeze(ops.matmul(counts[:, None, :], sequences), 1)
+        total = ops.squeeze(ops.matmul(ops.expand_dims(counts, 1), sequences), 1)
         mean = total / ops.cast(ops.maximum(num_steps, 1), sequences.dtype)
-        shut_out = ops.where(mask, ops.zeros_like(counts), -float("inf"))
-        maximum = ops.max(sequences + shut_out[:, :, None], axis=1)
+        # Not -inf: some runtimes choose by a product with 0 or 1, and 0 * inf is no number.
+        lowest = tf.as_dtype(sequences.dtype).min
+        shut_out = ops.where(mask, ops.zeros_like(counts), lowest)
+        maximum = ops.max(sequences + ops.expand_dims(shut_out, -1), axis=1)
         maximum = ops.where(num_steps > 0, maximum, ops.zeros_like(maximum))
         return ops.concatenate([mean, maximum], axis=-1)
 

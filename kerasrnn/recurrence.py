@@ -55,6 +55,19 @@ def compiled_inference() -> Iterator[None]:
         _compiles_inference.reset(token)
 
 
+_inference_only = contextvars.ContextVar("inference_only", default=False)
+
+
+@contextlib.contextmanager
+def inference_only() -> Iterator[None]:
+    """Graphs traced here, to be exported, hold no gradients written by hand."""
+    token = _inference_only.set(True)
+    try:
+        yield
+    finally:
+        _inference_only.reset(token)
+
+
 def compiles(training: bool) -> bool:
     """Whether XLA compiles a scan: in training, in eager calls, in `compiled_inference`."""
     return training or tf.executing_eagerly() or _compiles_inference.get()
@@ -93,8 +106,8 @@ def scan_forward(
     dropout_mask: tf.Tensor | None,
     length: tf.Tensor,
     phi: Activation,
-) -> tf.Tensor:
-    """The states h_0 to h_T.
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The states h_1 to h_T.
 
     Args:
         projected: p, `(time, batch, units)`.
@@ -107,19 +120,30 @@ def scan_forward(
         phi: an `Activation`.
 
     Returns:
-        `(time + 1, batch, units)`, beginning with h_0.
+        h_1 to h_T, `(time, batch, units)`, and h_T, `(batch, units)`.
     """
+    # A tf.TensorArray notes the element's shape as a constant, in which the batch is left
+    # open; converters of exported graphs need to know where it comes from.
+    element_shape, element_dtype = tf.shape(h_0), h_0.dtype
 
     def body(t, h, states):
         h_t = step(projected[t], h, W_h, phi.function, dropout_mask)
         if mask is not None:
             h_t = tf.where(mask[t], h_t, h)
-        return t + 1, h_t, states.write(t + 1, h_t)
+        states = tf.raw_ops.TensorListSetItem(input_handle=states, index=t, item=h_t)
+        return t + 1, h_t, states
 
-    states = tf.TensorArray(h_0.dtype, tf.shape(projected)[0] + 1, element_shape=h_0.shape)
-    first = (tf.constant(0), h_0, states.write(0, h_0))
-    _, _, states = tf.while_loop(lambda t, *_: t < length, body, first)
-    return states.stack()
+    states = tf.raw_ops.TensorListReserve(
+        element_shape=element_shape,
+        num_elements=tf.shape(projected)[0],
+        element_dtype=element_dtype,
+    )
+    first = (tf.constant(0), h_0, states)
+    _, h_T, states = tf.while_loop(lambda t, *_: t < length, body, first)
+    states = tf.raw_ops.TensorListStack(
+        input_handle=states, element_shape=element_shape, element_dtype=element_dtype
+    )
+    return tf.ensure_shape(states, [None, *h_0.shape]), h_T
 
 
 def scan_backward(
@@ -138,7 +162,7 @@ def scan_backward(
         state_gradients: g, the gradients that reach the states from above,
             `(time, batch, units)`; or only g_T, `(batch, units)`, when
             nothing but the last state was used.
-        states: what `scan_forward` returned, `(time + 1, batch, units)`.
+        states: h_1 to h_T, `(time, batch, units)`.
         gates: `None`, or xi, `(time, batch, 1)` or `(time, 1, 1)`, which
             multiplies what each step hands back to the state before it.
         W_h_transposed: W_h^T, which the loop reads in the order it lies in
@@ -153,7 +177,7 @@ def scan_backward(
     def body(t, delta_h, deltas):
         if every_step:
             delta_h = delta_h + state_gradients[t]
-        delta_a = delta_h * phi.derivative(states[t + 1])
+        delta_a = delta_h * phi.derivative(states[t])
         if mask is not None:
             delta_a = tf.where(mask[t], delta_a, tf.zeros_like(delta_a))
         through_step = tf.matmul(delta_a, W_h_transposed)
@@ -165,9 +189,10 @@ def scan_backward(
             through_step = tf.math.multiply_no_nan(through_step, gates[t])
         return t - 1, through_step, deltas.write(t, delta_a)
 
-    h_0 = states[0]
-    deltas = tf.TensorArray(h_0.dtype, tf.shape(states)[0] - 1, element_shape=h_0.shape)
-    delta_h = tf.zeros_like(h_0) if every_step else state_gradients
+    shape = tf.shape(states)
+    deltas = tf.TensorArray(states.dtype, shape[0], element_shape=states.shape[1:])
+    delta_h = tf.zeros(shape[1:], states.dtype) if every_step else state_gradients
+    delta_h = tf.ensure_shape(delta_h, states.shape[1:])
     last = (length - 1, delta_h, deltas)
     _, delta_h_0, deltas = tf.while_loop(lambda t, *_: t >= 0, body, last)
     return deltas.stack(), delta_h_0
@@ -260,6 +285,9 @@ def recur(
     }
     if dropout_mask is not None:
         dropout_mask = tf.stop_gradient(dropout_mask)
+    if not compiled and _inference_only.get():
+        states, last_state = scan_forward(projected, W_h, h_0, mask, dropout_mask, length, phi)
+        return tf.ensure_shape(states, shape) if every_state else last_state
     if gates is not None:
         gates = tf.cast(gates, projected.dtype)
         gates = _pad_time(gates, length) if pad else gates
@@ -274,16 +302,16 @@ def recur(
 
     @tf.custom_gradient
     def recurrence(projected, W_h, h_0):
-        states = run(scan_forward, projected, W_h, h_0)
+        states, last_state = run(scan_forward, projected, W_h, h_0)
         states.set_shape([None, *shape[1:]])
 
         def gradient(upstream):
             transposed = tf.transpose(W_h)
             delta_a, delta_h_0 = run(scan_backward, upstream, states, transposed, gates)
             delta_a = tf.ensure_shape(delta_a[:length], shape)
-            h_before = (
-                states[:length] if dropout_mask is None else states[:length] * dropout_mask
-            )
+            h_before = tf.concat([tf.expand_dims(h_0, 0), states], 0)[:length]
+            if dropout_mask is not None:
+                h_before = h_before * dropout_mask
             units = [-1, W_h.shape[0]]
             dW_h = tf.matmul(
                 tf.reshape(h_before, units), tf.reshape(delta_a, units), transpose_a=True
@@ -294,7 +322,7 @@ def recur(
             sources = [projected, W_h, h_0, upstream]
             return _with_second_order(gradient, sources, phi, constants)
 
-        outputs = states[1 : length + 1] if every_state else states[length]
+        outputs = states[:length] if every_state else last_state
         outputs = tf.ensure_shape(outputs, shape if every_state else shape[1:])
         return outputs, twice_differentiable_gradient if compiled else gradient
 

@@ -80,6 +80,19 @@ class RNN(keras.layers.RNN):
         batch_size, length = tf.unstack(tf.shape(sequences)[:2])
         return self.truncation.gates(length, batch_size, self._find_seed_generator())
 
+    def call(
+        self,
+        sequences: tf.Tensor,
+        initial_state: Any = None,
+        mask: tf.Tensor | None = None,
+        training: bool = False,
+    ):
+        cells = getattr(self.cell, "cells", [self.cell])
+        with contextlib.nullcontext() if training else without_dropout(cells):
+            return super().call(
+                sequences, initial_state=initial_state, mask=mask, training=training
+            )
+
     def inner_loop(self, sequences, initial_state, mask, training=False):
         gates = self.gates(sequences, training)
         if gates is None:
@@ -93,7 +106,8 @@ class RNN(keras.layers.RNN):
         inputs = tf.transpose(sequences, [1, 0, *range(2, len(sequences.shape))])
         if mask is not None:
             mask = tf.cast(mask, tf.bool)
-            mask = tf.transpose(mask if len(mask.shape) == 2 else mask[..., 0])[..., None]
+            mask = tf.transpose(mask if len(mask.shape) == 2 else mask[..., 0])
+            mask = tf.expand_dims(mask, -1)
         if self.go_backwards:
             inputs = tf.reverse(inputs, [0])
             mask = None if mask is None else tf.reverse(mask, [0])

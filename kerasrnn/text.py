@@ -1,13 +1,12 @@
 """Text to numbers: words, their vocabulary, and batches of similar length."""
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-
-from kerasrnn.tables import read_table
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 PADDING_ID, UNKNOWN_ID = 0, 1
@@ -63,7 +62,6 @@ class Vocabulary:
             )
         if len(set(self.words)) != len(self.words):
             raise ValueError("words must differ from one another, but one stands twice.")
-        self._table: tf.lookup.StaticHashTable | None = None
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], size: int) -> "Vocabulary":
@@ -90,41 +88,37 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.words)
 
-    def encode(
-        self,
-        texts: tf.Tensor,
-        max_length: int,
-        table: tf.lookup.StaticHashTable | None = None,
-    ) -> tf.RaggedTensor:
+    def encode(self, texts: tf.Tensor, max_length: int) -> tf.RaggedTensor:
         """Ids of the words of each text; of a long text, its last `max_length`.
 
         Args:
             texts: strings, `(batch,)`.
             max_length: the most words to keep. The last ones are kept, since
                 reviews end with their verdict.
-            table: a look-up table to use in place of the vocabulary's own,
-                for an exported graph that reads it from a file.
 
         Returns:
             int32 ids, `(batch, None)`.
         """
-        table = self._own_table() if table is None else table
-        words = split_words(texts)[:, -max_length:]
-        ids = tf.ragged.map_flat_values(table.lookup, words)
-        return tf.cast(ids, tf.int32)
+        words = split_words(texts)
+        rows, num_rows = words.value_rowids(), tf.size(texts, tf.int64)
+        # Counted with what every runtime has, as slices of ragged tensors are not.
+        ends = tf.cumsum(tf.math.unsorted_segment_sum(tf.ones_like(rows), rows, num_rows))
+        words_to_end = tf.gather(ends, rows) - tf.range(tf.size(rows, tf.int64))
+        kept = tf.reshape(tf.where(words_to_end <= max_length), [-1])
+        # One more, since some runtimes cannot look up nothing.
+        looked_up = tf.concat([tf.gather(words.flat_values, kept), [PADDING]], 0)
+        ids = self.table.lookup(looked_up)[:-1]
+        return tf.RaggedTensor.from_value_rowids(
+            ids, tf.gather(rows, kept), num_rows, validate=False
+        )
 
-    def make_table(self, path: str | Path) -> tf.lookup.StaticHashTable:
-        """A look-up table of the file that `save` wrote, which becomes an asset."""
-        whole_line = tf.lookup.TextFileIndex.WHOLE_LINE
-        return read_table(path, len(self), UNKNOWN_ID, key=tf.string, column=whole_line)
-
-    def _own_table(self) -> tf.lookup.StaticHashTable:
-        if self._table is None:
-            with tf.init_scope():
-                ids = tf.range(len(self.words), dtype=tf.int32)
-                initializer = tf.lookup.KeyValueTensorInitializer(list(self.words), ids)
-                self._table = tf.lookup.StaticHashTable(initializer, UNKNOWN_ID)
-        return self._table
+    @functools.cached_property
+    def table(self) -> tf.lookup.StaticHashTable:
+        """From words to ids, int32; a part of exported graphs."""
+        with tf.init_scope():  # it belongs to no graph that may be being traced
+            ids = tf.range(len(self.words), dtype=tf.int32)
+            initializer = tf.lookup.KeyValueTensorInitializer(list(self.words), ids)
+            return tf.lookup.StaticHashTable(initializer, UNKNOWN_ID)
 
 
 def pad(ids: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:

@@ -100,18 +100,10 @@ def main(way, run_dir, weights, delay):
         "run_dir": run_dir,
         "checkpoint_every": 3,
     }
-    if way == "classifier":
-        ids = rng.integers(2, 9, size=(40, 8)).astype("int32")
-        labels = (ids[:, 0] > 5).astype("float32")
-        dataset = tf.data.Dataset.from_tensor_slices((ids, labels))
-        model = classifier()
-        training = dataset.shuffle(40, seed=5).batch(5)
-        history = model.fit(training, validation_data=dataset.batch(40), **options)
-    else:
-        stream = kerasrnn.Stream.from_tokens(rng.integers(0, 9, size=200), batch_size=4)
-        model = sequence_model()
-        train = model.fit if way == "fit" else lambda *a, **k: kerasrnn.train(model, *a, **k)
-        history = train(stream, validation_data=stream, **options)
+    stream = kerasrnn.Stream.from_tokens(rng.integers(0, 9, size=200), batch_size=4)
+    model = sequence_model()
+    train = model.fit if way == "fit" else lambda *a, **k: kerasrnn.train(model, *a, **k)
+    history = train(stream, validation_data=stream, **options)
     losses = history.history["loss"]
     arrays = {f"weight{n}": w for n, w in enumerate(model.get_weights())}
     np.savez(weights, losses=losses, val_losses=history.history["val_loss"], **arrays)

@@ -62,13 +62,6 @@ def test_the_file_is_readable_and_complete(vocabulary, tmp_path):
     assert f"{ord('日')}\t日\tCJK UNIFIED IDEOGRAPH-65E5" in lines
 
 
-def test_the_table_of_the_file_gives_the_same_ids(vocabulary, tmp_path):
-    vocabulary.save(tmp_path / "vocabulary.txt")
-    table = vocabulary.make_table(tmp_path / "vocabulary.txt")
-    texts = tf.constant([TEXT, "ß"])
-    assert vocabulary.ids_of(texts, table).to_list() == vocabulary.ids_of(texts).to_list()
-
-
 @pytest.mark.parametrize(
     ("characters", "message"),
     [("aba", "'a' stands twice"), (["ab"], "single code points"), (["\ud800"], "no character")],

@@ -1,10 +1,14 @@
 """SavedModels: signatures, plain ops, versions, nothing half-written."""
 
 import json
+import shutil
+import subprocess
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
 
 import kerasrnn
 from kerasrnn.export import list_versions
@@ -92,6 +96,137 @@ def test_vocabulary_config_and_model_card_travel_along(exported):
     assert (exported / "assets.extra" / "model_card.md").read_text() == "# Card\n"
 
 
+def test_the_checksums_are_those_of_what_serves(exported):
+    command = ["sha256sum", "--check", "--quiet", "assets.extra/SHA256SUMS"]
+    if shutil.which(command[0]) is None:
+        pytest.skip("sha256sum is not installed")
+    assert subprocess.run(command, cwd=exported, check=False).returncode == 0
+    listed = (exported / "assets.extra" / "SHA256SUMS").read_text().splitlines()
+    names = {line.split("  ")[1] for line in listed}
+    assert {"saved_model.pb", "assets/vocabulary.txt", "variables/variables.index"} <= names
+    assert not any(name.startswith("assets.extra") for name in names)
+
+
+def test_serving_warms_up_with_a_request_for_each_signature(exported):
+    loaded = tf.saved_model.load(str(exported))
+    file = exported / "assets.extra" / "tf_serving_warmup_requests"
+    asked = set()
+    for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+        log = prediction_log_pb2.PredictionLog.FromString(record)
+        request = log.predict_log.request
+        inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+        signature = loaded.signatures[request.model_spec.signature_name]
+        outputs = signature(**{name: tf.constant(value) for name, value in inputs.items()})
+        assert all(len(value) == 1 for value in outputs.values())
+        asked.add(request.model_spec.signature_name)
+    assert asked == set(loaded.signatures)
+
+
+def test_any_sequence_model_is_exported_with_its_states(tmp_path, rng):
+    model = kerasrnn.SequenceModel(
+        [
+            keras.layers.LSTM(4, return_sequences=True),
+            kerasrnn.VanillaRNN(3, return_sequences=True, recurrent_dropout=0.2),
+            keras.layers.Dense(2),
+        ]
+    )
+    x = rng.normal(size=[2, 6, 5]).astype("float32")
+    expected = model(x)
+    exported = kerasrnn.export(model, tmp_path)
+    assert_plain(exported)
+    signatures = tf.saved_model.load(str(exported)).signatures
+    outputs = signatures["serving_default"](inputs=tf.constant(x))["outputs"]
+    np.testing.assert_allclose(outputs, expected, atol=1e-6)
+    states = {f"state_{n}": tf.zeros([2, size]) for n, size in enumerate((4, 4, 3))}
+    for start, end in ((0, 2), (2, 6)):
+        states = signatures["window"](inputs=tf.constant(x[:, start:end]), **states)
+        found = states.pop("outputs")
+        np.testing.assert_allclose(found, expected[:, start:end], atol=1e-6)
+    assert found.shape == (2, 4, 2)
+
+
+def test_any_functional_or_sequential_model_is_exported_with_its_names(tmp_path, rng):
+    inputs = {name: keras.Input([None, 3], name=name) for name in ("left", "right")}
+    read = keras.layers.LSTM(4, recurrent_dropout=0.1)
+    scores = keras.layers.Dense(2, name="scores")(read(inputs["left"]) - read(inputs["right"]))
+    x = {name: rng.normal(size=[2, 5, 3]).astype("float32") for name in inputs}
+    model = keras.Model(inputs, scores)
+    signature = tf.saved_model.load(str(kerasrnn.export(model, tmp_path / "functional")))
+    outputs = signature.signatures["serving_default"](**tf.nest.map_structure(tf.constant, x))
+    np.testing.assert_allclose(outputs["scores"], model(x), atol=1e-6)
+
+    model = keras.Sequential(
+        [keras.Input([None, 3], name="x"), kerasrnn.VanillaRNN(4, dropout=0.1)]
+    )
+    exported = kerasrnn.export(model, tmp_path / "sequential")
+    assert_plain(exported)
+    (outputs,) = (
+        tf.saved_model.load(str(exported))
+        .signatures["serving_default"](x=tf.constant(x["left"]))
+        .values()
+    )
+    np.testing.assert_allclose(outputs, model(x["left"]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "names"),
+    [
+        (
+            lambda x: keras.layers.LSTM(2, return_state=True, name="lstm")(x),
+            "lstm_0 lstm_1 lstm_2",
+        ),
+        (lambda x: {"b": x[..., :1], "a": x[..., 1:]}, "a b"),
+        (
+            lambda x: [keras.layers.Dense(1, name="p")(x), keras.layers.Dense(1, name="q")(x)],
+            "p q",
+        ),
+    ],
+    ids=["states", "dictionary", "list"],
+)
+def test_every_output_of_a_model_is_exported(tmp_path, outputs, names):
+    x = keras.Input([None, 3])
+    exported = kerasrnn.export(keras.Model(x, outputs(x)), tmp_path)
+    signature = tf.saved_model.load(str(exported)).signatures["serving_default"]
+    assert sorted(signature.structured_outputs) == names.split()
+
+
+def test_the_batch_of_a_model_built_by_a_call_is_free(tmp_path):
+    model = keras.Sequential([kerasrnn.VanillaRNN(2)])
+    model(np.zeros([2, 5, 3], "float32"))
+    loaded = tf.saved_model.load(str(kerasrnn.export(model, tmp_path)))
+    signature = loaded.signatures["serving_default"]
+    (spec,) = signature.structured_input_signature[1].values()
+    assert spec.shape.as_list() == [None, 5, 3]
+
+
+def test_models_that_read_backwards_have_no_windows(tmp_path):
+    read = keras.layers.Bidirectional(kerasrnn.VanillaRNN(2, return_sequences=True))
+    model = kerasrnn.SequenceModel([read])
+    model(np.zeros([1, 4, 3], "float32"))
+    loaded = tf.saved_model.load(str(kerasrnn.export(model, tmp_path)))
+    assert set(loaded.signatures) == {"serving_default"}
+
+
+def test_a_stateful_model_is_refused(tmp_path):
+    x = keras.Input([4, 3], batch_size=2)
+    model = keras.Model(x, kerasrnn.VanillaRNN(2, stateful=True)(x))
+    with pytest.raises(ValueError, match="Use stateful=False"):
+        kerasrnn.export(model, tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_model_that_does_not_say_what_it_takes_is_refused(tmp_path):
+    class Own(keras.Model):
+        def call(self, x):
+            return x
+
+    model = Own()
+    model(np.zeros([1, 2]))
+    with pytest.raises(ValueError, match="does not say what it takes. Make it a functional"):
+        kerasrnn.export(model, tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
 def test_nothing_but_the_weights_of_the_model_is_saved(tmp_path):
     trained = kerasrnn.TextClassifier(WORDS, max_length=8, embedding_dim=4, units=3)
     trained.compile("adam", "binary_crossentropy")
@@ -111,6 +246,16 @@ def test_versions_count_up_in_integer_order(model, tmp_path):
     assert list_versions(tmp_path / "missing") == []
     (tmp_path / "12").write_text("a file in the way")
     assert kerasrnn.export(model, tmp_path).name == "13"
+
+
+def test_the_newest_versions_are_kept(model, tmp_path):
+    for name in ("1", "002", "9", "10", "notes"):
+        (tmp_path / name).mkdir()
+    assert kerasrnn.export(model, tmp_path, keep=2).name == "11"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["10", "11", "notes"]
+    with pytest.raises(ValueError, match="keep must be a positive integer, got keep=0"):
+        kerasrnn.export(model, tmp_path, keep=0)
+    assert list_versions(tmp_path) == [10, 11]
 
 
 @pytest.mark.parametrize("error", [OSError("no space left"), KeyboardInterrupt()])

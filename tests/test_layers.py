@@ -338,3 +338,19 @@ def test_errors_say_what_was_wrong():
         unrolled.get_concrete_function(tf.TensorSpec([2, None, 3]))
     with pytest.raises(ValueError, match="ndim"):
         kerasrnn.VanillaRNN(2)(tf.ones((2, 3)))
+
+
+def test_gradients_of_inference_are_those_of_training_under_xla_too(rng):
+    layer = kerasrnn.VanillaRNN(4, return_sequences=True)
+    x = tf.constant(rng.normal(size=[2, 5, 3]).astype("float32"))
+
+    def gradient(training):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(layer(x, training=training) ** 2)
+        return tape.gradient(loss, x)
+
+    expected = gradient(True)
+    for jit_compile in (False, True):
+        compiled = tf.function(gradient, jit_compile=jit_compile)
+        np.testing.assert_allclose(compiled(False), expected, atol=1e-5)

@@ -1,11 +1,13 @@
-"""The README's training snippets, run as they stand."""
+"""What the README shows, run as it stands."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+CLIENTS = ("serve_tensorflow.py", "serve_openvino.py", "serve.c")
 
 
 def snippets_of(title):
@@ -36,3 +38,14 @@ def test_the_training_snippets_run(tmp_path, monkeypatch, capsys):
     assert names["history"].history["bits_per_character"][-1] < 3
     assert (tmp_path / "exposure_bias.png").exists()
     assert (tmp_path / "runs" / "hamlet" / "checkpoints").is_dir()
+
+
+def section_of(title):
+    return README.read_text(encoding="utf-8").split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_the_programs_shown_are_those_of_the_tests(name):
+    assert f"\n{(ROOT / 'tests' / 'clients' / name).read_text()}```" in section_of(
+        "Serve the models"
+    )

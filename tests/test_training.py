@@ -84,9 +84,9 @@ def by_hand(ids, window, stride, carry_state=True, clip_norm=None, cell="vanilla
             # The states after each step, to find the one where the next window begins.
             h, states, outputs = state, [], []
             for t in range(steps.start, steps.stop):
-                y, *h = layer(embedding(inputs[:, t : t + 1]), initial_state=h)
+                y, h = layer.cell(embedding(inputs[:, t]), h)
                 states.append(h)
-                outputs.append(dense(y))
+                outputs.append(dense(y)[:, None])
             losses = keras.losses.sparse_categorical_crossentropy(
                 targets[:, steps], tf.concat(outputs, 1), from_logits=True
             )

@@ -202,9 +202,7 @@ class CharLanguageModel(SequenceModel):
 
         return self.connect(ids, recur), new_states
 
-    def read(
-        self, texts: tf.Tensor, table: tf.lookup.StaticHashTable | None = None
-    ) -> tuple[tf.Tensor, list]:
+    def read(self, texts: tf.Tensor) -> tuple[tf.Tensor, list]:
         """Reads texts up to their last character, as plain ops of a graph.
 
         An empty text counts as a line feed, or where there is none in the
@@ -212,12 +210,11 @@ class CharLanguageModel(SequenceModel):
 
         Args:
             texts: strings, `(batch,)`.
-            table: see `CharacterVocabulary.ids_of`.
 
         Returns:
             The last characters, int32 `(batch,)`, and the states before them.
         """
-        ragged = self.vocabulary.ids_of(texts, table)
+        ragged = self.vocabulary.ids_of(texts)
         lengths, ids = tf.cast(ragged.row_lengths(), tf.int32), pad(ragged)
         before = tf.maximum(lengths - 1, 0)
         last = tf.where(lengths > 0, tf.gather(ids, before, batch_dims=1), self._start_id)
@@ -275,7 +272,6 @@ class CharLanguageModel(SequenceModel):
         texts: tf.Tensor,
         ids: tf.Tensor,
         states: list,
-        table: tf.lookup.StaticHashTable | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, list]:
         """How well texts are predicted after what `read` has read, as plain ops of a graph.
 
@@ -283,14 +279,13 @@ class CharLanguageModel(SequenceModel):
             texts: strings, `(batch,)`.
             ids: the characters before them, int32 `(batch,)`.
             states: those before these characters.
-            table: see `CharacterVocabulary.ids_of`.
 
         Returns:
             For each text the sum of -ln p, float32; how many characters it has
             and how many of them are unknown, int32; the last character; and
             the states before it.
         """
-        ragged = self.vocabulary.ids_of(texts, table)
+        ragged = self.vocabulary.ids_of(texts)
         lengths, targets = tf.cast(ragged.row_lengths(), tf.int32), pad(ragged)
         inputs = tf.concat([ids[:, None], targets[:, :-1]], axis=1)
         mask = tf.sequence_mask(lengths, tf.shape(targets)[1])

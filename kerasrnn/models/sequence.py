@@ -104,12 +104,17 @@ class SequenceModel(TrainableModel):
 
     def build(self, inputs_shape: Any) -> None:
         shape = inputs_shape["inputs"] if isinstance(inputs_shape, dict) else inputs_shape
-        dtype = "int32" if len(shape) == 2 else self.compute_dtype  # ids, or values
+        self.feature_shape = tuple(shape[2:])
         with tf.init_scope():  # variables belong to no graph that may be being traced
             self.connect(
-                tf.zeros([1, 1, *shape[2:]], dtype),
+                tf.zeros([1, 1, *self.feature_shape], self.feature_dtype),
                 lambda layer, x: layer(x, training=False)[0],
             )
+
+    @property
+    def feature_dtype(self) -> str:
+        """Of built models: `int32` where each step is an id, else that of values."""
+        return self.compute_dtype if self.feature_shape else "int32"
 
     def compute_mask(self, inputs, previous_mask=None):
         """Which steps count, `(batch, time)`; `None`: all."""
@@ -153,8 +158,7 @@ class SequenceModel(TrainableModel):
     def _run_step_by_step(self, inputs, states, mask, training, feedback):
         layers = self.recurrent_layers
         for layer in self.sequence_layers:
-            both_ways = isinstance(layer, keras.layers.Bidirectional)
-            if both_ways or getattr(layer, "go_backwards", False):
+            if reads_backwards(layer):
                 raise ValueError(f"{layer.name} reads backwards: it cannot go step by step.")
         positions = {id(layer): n for n, layer in enumerate(layers)}
         gates = [
@@ -223,6 +227,12 @@ class SequenceModel(TrainableModel):
     def from_config(cls, config: dict) -> "SequenceModel":
         layers = [keras.saving.deserialize_keras_object(c) for c in config.pop("layers")]
         return cls(layers, **config)
+
+
+def reads_backwards(layer: keras.layers.Layer) -> bool:
+    """Whether a layer needs the end of a sequence first, and so cannot go on from states."""
+    both_ways = isinstance(layer, keras.layers.Bidirectional)
+    return both_ways or getattr(layer, "go_backwards", False)
 
 
 def _num_features(cell) -> int:
