@@ -4,8 +4,9 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from apps.cli import UserError
 
@@ -13,18 +14,28 @@ _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _JSON_LINES = (".jsonl", ".ndjson", ".json")
 _LONGEST_FIELD = 2**31 - 1
 
+Opener = Callable[[Path], BinaryIO]
+
 
 def is_table(path: Path) -> bool:
     """Whether a file has columns, by its ending."""
     return path.suffix.lower() in (*_DELIMITERS, *_JSON_LINES)
 
 
-def read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict]]:
+def open_binary(path: Path) -> BinaryIO:
+    """Opens a file to read its bytes."""
+    return path.open("rb")
+
+
+def read_rows(
+    path: Path, columns: tuple[str, ...], opener: Opener = open_binary
+) -> Iterator[tuple[str, dict]]:
     """Rows of a CSV, TSV or JSONL file, one at a time.
 
     Args:
         path: the file; its ending tells the format.
         columns: the columns that every row must have.
+        opener: opens the file to read its bytes.
 
     Yields:
         Where the row stands (`"reviews.csv, line 3"`), and the row.
@@ -32,7 +43,7 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict]
     Raises:
         UserError: for what is not UTF-8, not of the format, or lacks a column.
     """
-    with path.open("rb") as file:
+    with opener(path) as file:
         lines = decode_lines(file, str(path))
         rows = _read_csv(lines, path) if path.suffix.lower() in _DELIMITERS else None
         for where, row in rows or _read_json_lines(lines, path):

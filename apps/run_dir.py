@@ -16,7 +16,7 @@ from pathlib import Path
 
 from apps.cli import UserError
 
-_PLACES = ("data_dir", "run_dir", "output")
+_PLACES = ("data_dir", "run_dir", "output", "keep_versions")
 _CONTENTS = (
     "config.json",
     "history.csv",

@@ -2,7 +2,7 @@
 
 import sys
 
-from apps import cli
+from apps import cli, conversion
 from apps.chargen import config
 
 
@@ -32,10 +32,15 @@ def evaluate(options: config.Evaluate) -> None:
     run(options)
 
 
+def export(options: config.Export) -> None:
+    conversion.run(options, "chargen", "step", ["logits"])
+
+
 COMMANDS = {
     "train": cli.Command(config.Train, train, config.PRESETS),
     "sample": cli.Command(config.Sample, sample),
     "evaluate": cli.Command(config.Evaluate, evaluate),
+    "export": cli.Command(config.Export, export),
 }
 
 if __name__ == "__main__":

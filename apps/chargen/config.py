@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Literal
 
+from apps import conversion
 from apps.cli import UserError, check_option
 
 MODELS = Path("saved_models/chargen")
@@ -32,6 +33,8 @@ class Train:
     cut off. With --no-resume it is replaced."""
     output: Path = MODELS
     """The model is exported into the next version of this folder."""
+    keep_versions: int | None = None
+    """How many versions stay in --output, the newest ones. Default: all."""
     init_from: Path | None = None
     """Begin with the weights, the vocabulary and the layers of this exported model, or of the
     newest version in this folder: fine-tuning. Layers that differ from the preset's and the
@@ -76,6 +79,8 @@ class Train:
     cores."""
 
     def __post_init__(self):
+        few = self.keep_versions is not None and self.keep_versions < 1
+        check_option(self, "keep_versions", not few, "must be above 0")
         for name in "units num_layers steps batch_size window learning_rate clip_norm".split():
             value = getattr(self, name)
             check_option(self, name, 0 < value < math.inf, "must be a finite number above 0")
@@ -167,3 +172,11 @@ class Evaluate:
     def __post_init__(self):
         few = self.max_characters is not None and self.max_characters < 2
         check_option(self, "max_characters", not few, "must be at least 2")
+
+
+@dataclasses.dataclass(frozen=True)
+class Export(conversion.Export):
+    __doc__ = conversion.Export.__doc__
+
+    model: Path = MODELS
+    """An exported model, or a folder of versions, of which the newest is taken."""

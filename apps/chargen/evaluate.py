@@ -24,7 +24,7 @@ def run(options: Evaluate) -> dict:
         length = min(length, options.max_characters)
     if length < 2:
         raise UserError(f"{source}: a text of two characters or more is needed, got {length}.")
-    signature, folder = load_signature(options.model, "chargen", "score")
+    signature, folder = load_signature(options.model, "chargen", "score", ["nats"])
     scores = score(signature.loaded, pieces, length, show_progress=not options.json)
     if options.json:
         print(json.dumps({"model": str(folder), "data_source": source, **scores}))

@@ -23,7 +23,7 @@ def run(options: Sample) -> None:
     check_text(options.prompt, "--prompt")
     if options.output is not None and not options.output.expanduser().parent.is_dir():
         raise UserError(f"{options.output}: there is no such folder. Make it first.")
-    read, folder = load_signature(options.model, "chargen", "read")
+    read, folder = load_signature(options.model, "chargen", "read", ["ids"])
     writer = Writer(read.loaded, options)
     known = read_characters(folder)
     if options.interactive:

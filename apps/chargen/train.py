@@ -104,6 +104,7 @@ def _run(options, text, vocabulary, weights, folder, ids_file) -> dict:
             "data_source": text.source,
         },
         model_card=write_model_card(options, metrics, sample),
+        keep=options.keep_versions,
     )
     run_dir.write_json(folder / "metrics.json", metrics)
     run_dir.plot_history(history, folder / "history.png", ["loss"])
@@ -166,7 +167,7 @@ def load_initial(
         UserError: if there is no such model, it has other layers than those that were asked
             for, or it does not know the text's characters.
     """
-    signature, folder = load_signature(model, "chargen", "read", "--init-from")
+    signature, folder = load_signature(model, "chargen", "read", ["ids"], "--init-from")
     try:
         known = kerasrnn.CharacterVocabulary.load(folder / "assets" / "vocabulary.txt")
         config = json.loads((folder / "assets.extra" / "config.json").read_text("utf-8"))
@@ -174,7 +175,9 @@ def load_initial(
         with_layers = dataclasses.replace(options, **layers, init_from=folder)
     except (OSError, ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(
-            f"{folder}: the model is not one that apps.chargen has trained: {error}."
+            f"{folder}: the model is not one that apps.chargen has trained, since its "
+            f"vocabulary and assets.extra/config.json do not tell its layers: {error}. Name "
+            "another with --init-from."
         ) from error
     for name in LAYERS:
         asked, usual = getattr(options, name), getattr(PRESETS[options.preset], name)

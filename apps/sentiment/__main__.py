@@ -2,7 +2,7 @@
 
 import sys
 
-from apps import cli
+from apps import cli, conversion
 from apps.sentiment import config
 
 
@@ -30,10 +30,15 @@ def predict(options: config.Predict) -> None:
     run(options)
 
 
+def export(options: config.Export) -> None:
+    conversion.run(options, "sentiment", "ids", ["probability"])
+
+
 COMMANDS = {
     "train": cli.Command(config.Train, train, config.PRESETS),
     "evaluate": cli.Command(config.Evaluate, evaluate),
     "predict": cli.Command(config.Predict, predict),
+    "export": cli.Command(config.Export, export),
 }
 
 if __name__ == "__main__":

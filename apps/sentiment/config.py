@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from apps import conversion
 from apps.cli import UserError, check_option
 
 MODELS = Path("saved_models/sentiment")
@@ -34,6 +35,8 @@ class Train:
     cut off. With --no-resume it is replaced."""
     output: Path = MODELS
     """The model is exported into the next version of this folder."""
+    keep_versions: int | None = None
+    """How many versions stay in --output, the newest ones. Default: all."""
     cell: Literal["vanilla", "lstm", "gru"] = "vanilla"
     """The recurrent cell."""
     units: int = 64
@@ -67,6 +70,8 @@ class Train:
     """The same seed gives the same model, bit for bit, on the same machine."""
 
     def __post_init__(self):
+        few = self.keep_versions is not None and self.keep_versions < 1
+        check_option(self, "keep_versions", not few, "must be above 0")
         positive = (
             "units vocabulary_size max_length embedding_dim epochs batch_size learning_rate "
             "clip_norm"
@@ -140,3 +145,11 @@ class Predict:
     def __post_init__(self):
         if self.reviews and self.file is not None:
             raise UserError("reviews were given both as arguments and with --file. Use one.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Export(conversion.Export):
+    __doc__ = conversion.Export.__doc__
+
+    model: Path = MODELS
+    """An exported model, or a folder of versions, of which the newest is taken."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from apps import sources
 from apps.cli import UserError
-from apps.records import decode_lines, is_table, read_rows
+from apps.records import Opener, decode_lines, is_table, open_binary, read_rows
 
 LABELS = ("negative", "positive")
 
@@ -182,19 +182,23 @@ def _read_folder(path: Path) -> Reviews:
     return Reviews(texts, labels)
 
 
-def read_texts(path: Path) -> Iterator[str]:
+def read_texts(path: Path, opener: Opener = open_binary) -> Iterator[str]:
     """Reviews of a file, one at a time: the column text, or the lines.
+
+    Args:
+        path: the file.
+        opener: opens it to read its bytes.
 
     Raises:
         UserError: if the file is empty or cannot be read.
     """
     empty = True
     if is_table(path):
-        for _, row in read_rows(path, ("text",)):
+        for _, row in read_rows(path, ("text",), opener):
             empty = False
             yield str(row["text"])
     else:
-        with path.open("rb") as lines:
+        with opener(path) as lines:
             for line in decode_lines(lines, str(path)):
                 empty = False
                 yield line.rstrip("\r\n")

@@ -13,15 +13,13 @@ from apps.cli import UserError
 from apps.exported import load_signature
 from apps.sentiment import data as reviews
 from apps.sentiment.config import Evaluate
-from apps.sentiment.predict import classify
+from apps.sentiment.predict import CHUNK_SIZE, SIGNATURE, classify
 from apps.tables import make_table
-
-BATCH_SIZE = 256
 
 
 def run(options: Evaluate) -> dict:
     """Scores the model, prints the scores and returns them."""
-    signature, folder = load_signature(options.model, "sentiment")
+    signature, folder = load_signature(options.model, "sentiment", *SIGNATURE)
     source, labelled = reviews.load_for_evaluation(options.data, options.data_dir)
     if reviews.was_trained_on(folder, source):
         print(
@@ -59,11 +57,10 @@ def score(signature, labelled: reviews.Reviews, show_progress: bool = False) -> 
     The loss is the mean binary cross-entropy in nats, as Keras computes it.
     """
     smallest = 1e-7  # keras.config.epsilon()
-    order = sorted(range(len(labelled)), key=lambda i: len(labelled.texts[i]))
     loss, confusion = 0.0, [[0, 0], [0, 0]]
-    starts = range(0, len(order), BATCH_SIZE)
+    starts = range(0, len(labelled), CHUNK_SIZE)
     for start in track(starts, "scoring", disable=not show_progress, transient=True):
-        batch = labelled.take(order[start : start + BATCH_SIZE])
+        batch = labelled.take(range(start, min(start + CHUNK_SIZE, len(labelled))))
         for label, (predicted, probability) in zip(
             batch.labels, classify(signature, batch.texts), strict=True
         ):

@@ -1,16 +1,22 @@
 """Labels and probabilities for reviews, from an exported model."""
 
+import functools
 import itertools
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+
+from rich.console import Console
+from rich.progress import Progress
 
 from apps.exported import load_signature
 from apps.records import check_text, decode_lines
 from apps.sentiment.config import Predict
 from apps.sentiment.data import read_texts
 
-BATCH_SIZE = 64
+SIGNATURE = "serving_default", ("label", "probability")
+BATCH_SIZE = 128
+CHUNK_SIZE = 8 * BATCH_SIZE  # reviews of a file in memory at a time
 PREVIEW_LENGTH = 60
 
 
@@ -18,29 +24,46 @@ def run(options: Predict) -> None:
     """Prints one line a review, in the order of the reviews."""
     if options.file is not None:
         options.file.expanduser().open("rb").close()  # refuse it before TensorFlow is imported
-    signature, _ = load_signature(options.model, "sentiment")
-    interactive = not options.reviews and options.file is None and sys.stdin.isatty()
-    for texts in _batches(_read(options), 1 if interactive else BATCH_SIZE):
-        for text, (label, probability) in zip(texts, classify(signature, texts), strict=True):
-            print(_format(text, label, probability, options.json))
-        sys.stdout.flush()
+    signature, _ = load_signature(options.model, "sentiment", *SIGNATURE)
+    size = CHUNK_SIZE if options.file is not None else BATCH_SIZE
+    if not options.reviews and options.file is None and sys.stdin.isatty():
+        size = 1  # an answer to each line that is typed
+    console = Console(stderr=True)
+    # Where the answers go to the terminal they tell themselves how far it is.
+    shown = options.file is not None and console.is_terminal and not sys.stdout.isatty()
+    with Progress(
+        console=console, transient=True, redirect_stdout=False, disable=not shown
+    ) as progress:
+        for texts in _batches(_read(options, progress), size):
+            answers = zip(texts, classify(signature, texts), strict=True)
+            print("\n".join(_format(text, *answer, options.json) for text, answer in answers))
+            sys.stdout.flush()
 
 
 def classify(signature, texts: Sequence[str]) -> list[tuple[str, float]]:
     """The label and the probability of positive, for each text."""
     import tensorflow as tf
 
-    outputs = signature(text=tf.constant(texts, tf.string))
-    labels = (label.decode("utf-8") for label in outputs["label"].numpy())
-    return list(zip(labels, outputs["probability"].numpy().tolist(), strict=True))
+    answers: list = [None] * len(texts)
+    # Texts of similar length together, so that little is padding.
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    for start in range(0, len(texts), BATCH_SIZE):
+        batch = order[start : start + BATCH_SIZE]
+        outputs = signature(text=tf.constant([texts[i] for i in batch], tf.string))
+        labels = (label.decode("utf-8") for label in outputs["label"].numpy())
+        found = zip(labels, outputs["probability"].numpy().tolist(), strict=True)
+        for i, answer in zip(batch, found, strict=True):
+            answers[i] = answer
+    return answers
 
 
-def _read(options: Predict) -> Iterator[str]:
+def _read(options: Predict, progress: Progress) -> Iterator[str]:
     if options.reviews:
         for number, text in enumerate(options.reviews, 1):
             yield check_text(text, f"review {number}")
     elif options.file is not None:
-        yield from read_texts(options.file.expanduser())
+        opener = functools.partial(progress.open, mode="rb", description="reading reviews")
+        yield from read_texts(options.file.expanduser(), opener)
     else:
         for line in decode_lines(sys.stdin.buffer, "standard input"):
             yield line.rstrip("\r\n")

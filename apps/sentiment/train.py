@@ -84,6 +84,7 @@ def run(options: Train, loaded: reviews.Data) -> dict:
             "data_source": loaded.source,
         },
         model_card=write_model_card(options, metrics),
+        keep=options.keep_versions,
     )
     run_dir.write_json(folder / "metrics.json", metrics)
     run_dir.plot_history(history, folder / "history.png")

@@ -83,7 +83,7 @@ def test_a_preset_sets_defaults_that_flags_override():
         (["predict", "--file", "a.txt", "text"], "as arguments and with --file"),
         (
             ["predict", "--model", "missing", "text"],
-            "missing: there is no exported",
+            "missing: there is no such folder",
         ),
         (
             ["evaluate", "--model", "missing"],

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +22,9 @@ SMALL = (
     "--epochs 4 --batch-size 8 --units 8 --embedding-dim 8 --max-length 24 --dropout 0.1 "
     "--learning-rate 0.05 --patience 4"
 ).split()
+
+
+pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
 def run(*arguments):
@@ -188,49 +190,6 @@ def test_evaluate_prints_scores_and_confusion(trained, reviews, capsys):
     assert (sum(negatives) + sum(positives), total) == (300, 300)
     assert scores["accuracy"] == (negatives[0] + positives[1]) / 300 > 0.9
     assert 0 < scores["loss"] < 0.5
-
-
-def test_the_newest_version_is_used_in_integer_order(trained, tmp_path, capsys):
-    for version in ("2", "10"):
-        shutil.copytree(trained / "models" / "1", tmp_path / version)
-    shutil.rmtree(tmp_path / "2" / "variables")  # an older version, damaged
-    assert run("predict", "--model", tmp_path, "great") == 0
-    capsys.readouterr()
-    assert run("predict", "--model", tmp_path / "2", "great") == 2
-    assert "the model is damaged" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("broken", ["variables/variables.index", "assets/vocabulary.txt"])
-def test_a_damaged_model_is_said(trained, tmp_path, capsys, broken):
-    shutil.copytree(trained / "models" / "1", tmp_path / "1")
-    (tmp_path / "1" / broken).write_bytes(b"\x00nonsense")
-    assert run("predict", "--model", tmp_path, "great") == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("error: ")
-    assert "the model is damaged" in captured.err
-
-
-def test_a_damaged_model_is_one_line(trained, tmp_path, user_environment):
-    shutil.copytree(trained / "models" / "1", tmp_path / "1")
-    (tmp_path / "1" / "saved_model.pb").write_bytes(b"\x00nonsense")
-    command = [sys.executable, "-m", "apps.sentiment", "predict", "--model", tmp_path, "great"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=user_environment
-    )
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert "the model is damaged" in done.stderr
-
-
-def test_a_vocabulary_cut_short_is_damage_too(trained, tmp_path, capsys):
-    shutil.copytree(trained / "models" / "1", tmp_path / "1")
-    file = tmp_path / "1" / "assets" / "vocabulary.txt"
-    file.write_text("".join(file.read_text().splitlines(keepends=True)[:5]))
-    assert run("predict", "--model", tmp_path, "great") == 2
-    assert "the model is damaged" in capsys.readouterr().err
 
 
 def test_a_review_that_is_not_utf8_is_refused(trained, capsys):

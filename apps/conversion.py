@@ -1,0 +1,59 @@
+"""Exported models in other formats, from the command line."""
+
+import dataclasses
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from apps.cli import UserError
+from apps.exported import find_version, load_signature
+from apps.quiet import quiet_tensorflow
+
+_ENDINGS = {"onnx": ".onnx", "litert": ".tflite"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """Write an exported model as ONNX or LiteRT, for runtimes that read these."""
+
+    format: Literal["onnx", "litert"] = "onnx"
+    """The format; each needs the extra of its name: pip install 'kerasrnn[onnx]'."""
+    output: Path | None = None
+    """The file to write. Default: <app>-<version>.onnx or .tflite, in the working directory."""
+    model: Path = Path()
+    """An exported model, or a folder of versions, of which the newest is taken."""
+
+
+def run(options: Export, app: str, name: str, outputs: Iterable[str]) -> Path:
+    """Converts a signature of a model, says what was written and returns the file.
+
+    Args:
+        options: the command's.
+        app: the app that trains such models.
+        name, outputs: the signature, and what it must put out.
+    """
+    ending = _ENDINGS[options.format]
+    again = f"Train one: python -m apps.{app} train, or name another with --model."
+    version = find_version(options.model, again).name
+    output = (options.output or Path(f"{app}-{version}{ending}")).expanduser()
+    if not output.parent.is_dir():
+        raise UserError(f"{output.parent}: there is no such folder. Make it first.")
+    if output.is_dir():
+        raise UserError(f"{output}: this is a folder. Name a file with --output.")
+    if output.suffix != ending:
+        raise UserError(
+            f"{output}: a file in the format {options.format} ends with {ending}. Name it so."
+        )
+    if not os.access(output.parent, os.W_OK):
+        raise UserError(f"{output.parent}: the folder cannot be written. Use another.")
+    _, folder = load_signature(options.model, app, name, outputs)
+    with quiet_tensorflow():
+        from kerasrnn.conversion import convert
+
+    try:
+        written, signature = convert(folder, output, options.format)
+    except (ImportError, ValueError) as error:
+        raise UserError(str(error)) from error
+    print(f"{written}: the signature {signature} of {folder}, compared with it")
+    return written
