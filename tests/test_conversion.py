@@ -58,6 +58,18 @@ def test_a_model_that_answers_otherwise_is_not_written(exported, tmp_path, monke
     assert not any(tmp_path.iterdir())
 
 
+def test_what_a_converter_cannot_do_is_said(exported, tmp_path, monkeypatch):
+    def fail(signature, name):
+        raise RuntimeError("no such op: Frobnicate\nat line 3")
+
+    monkeypatch.setitem(conversion.FORMATS, "onnx", fail)
+    with pytest.raises(
+        ValueError, match="onnx cannot hold this model: no such op: Frobnicate$"
+    ):
+        convert(exported, tmp_path / "x.onnx")
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_file_that_cannot_be_written_leaves_nothing(exported, tmp_path, monkeypatch):
     monkeypatch.setitem(conversion.FORMATS, "onnx", lambda *_: (b"", lambda _: {}))
     monkeypatch.setattr(conversion, "_compare", lambda *_: None)
