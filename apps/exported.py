@@ -68,10 +68,12 @@ def find_version(model: Path, again: str) -> Path:
     if folder is None and model.parent == FOLDER and not model.exists():
         folder = _newest_version(_BESIDE_THE_APPS / model.name)
     if folder is None:
-        what = "there is no such folder"
-        if model.exists():
-            folder_or_file = "there is no exported model", "this is a file, not a folder"
-            what = folder_or_file[model.is_file()]
+        if model.is_file():
+            what = "this is a file, not a folder"
+        elif model.exists():
+            what = "there is no exported model"
+        else:
+            what = "there is no such folder"
         raise UserError(f"{model}: {what}. {again}")
     if not (folder / _GRAPH).is_file():
         raise UserError(f"{folder}: the model is damaged: {_GRAPH} is missing. {again}")

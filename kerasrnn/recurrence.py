@@ -43,29 +43,26 @@ if keras.backend.backend() != "tensorflow":
 
 
 _compiles_inference = contextvars.ContextVar("compiles_inference", default=False)
-
-
-@contextlib.contextmanager
-def compiled_inference() -> Iterator[None]:
-    """XLA compiles scans of inference too, in graphs traced here that are never exported."""
-    token = _compiles_inference.set(True)
-    try:
-        yield
-    finally:
-        _compiles_inference.reset(token)
-
-
 _inference_only = contextvars.ContextVar("inference_only", default=False)
 
 
-@contextlib.contextmanager
-def inference_only() -> Iterator[None]:
+def compiled_inference() -> contextlib.AbstractContextManager[None]:
+    """XLA compiles scans of inference too, in graphs traced here that are never exported."""
+    return _switched_on(_compiles_inference)
+
+
+def inference_only() -> contextlib.AbstractContextManager[None]:
     """Graphs traced here, to be exported, hold no gradients written by hand."""
-    token = _inference_only.set(True)
+    return _switched_on(_inference_only)
+
+
+@contextlib.contextmanager
+def _switched_on(switch: contextvars.ContextVar[bool]) -> Iterator[None]:
+    token = switch.set(True)
     try:
         yield
     finally:
-        _inference_only.reset(token)
+        switch.reset(token)
 
 
 def compiles(training: bool) -> bool:
