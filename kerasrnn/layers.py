@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasrnn import recurrence
+from kerasrnn import compilation, recurrence
 from kerasrnn.activations import closed_derivative
 from kerasrnn.cells import VanillaRNNCell
 from kerasrnn.rnn import RNN
@@ -207,7 +207,7 @@ class VanillaRNN(RNN):
             mask=mask,
             dropout_mask=recurrent_dropout_mask,
             every_state=self.return_sequences,
-            compiled=recurrence.compiles(bool(training)),
+            compiled=compilation.compiles(bool(training)),
         )
         last_state = states[-1] if self.return_sequences else states
         last_output, outputs = self._mask_outputs(last_state, states, mask)

@@ -24,14 +24,12 @@ Reference: P. Werbos, "Backpropagation through time: what it does and how to do
 it", Proceedings of the IEEE 78(10), 1990, doi:10.1109/5.58337.
 """
 
-import contextlib
-import contextvars
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
+from kerasrnn import compilation
 from kerasrnn.activations import Activation
 
 if keras.backend.backend() != "tensorflow":
@@ -40,34 +38,6 @@ if keras.backend.backend() != "tensorflow":
         f"keras.backend.backend() is {keras.backend.backend()!r}. "
         "Set the environment variable KERAS_BACKEND=tensorflow."
     )
-
-
-_compiles_inference = contextvars.ContextVar("compiles_inference", default=False)
-_inference_only = contextvars.ContextVar("inference_only", default=False)
-
-
-def compiled_inference() -> contextlib.AbstractContextManager[None]:
-    """XLA compiles scans of inference too, in graphs traced here that are never exported."""
-    return _switched_on(_compiles_inference)
-
-
-def inference_only() -> contextlib.AbstractContextManager[None]:
-    """Graphs traced here, to be exported, hold no gradients written by hand."""
-    return _switched_on(_inference_only)
-
-
-@contextlib.contextmanager
-def _switched_on(switch: contextvars.ContextVar[bool]) -> Iterator[None]:
-    token = switch.set(True)
-    try:
-        yield
-    finally:
-        switch.reset(token)
-
-
-def compiles(training: bool) -> bool:
-    """Whether XLA compiles a scan: in training, in eager calls, in `compiled_inference`."""
-    return training or tf.executing_eagerly() or _compiles_inference.get()
 
 
 def step(
@@ -195,45 +165,6 @@ def scan_backward(
     return deltas.stack(), delta_h_0
 
 
-def _run(scan: Callable, phi: Activation, compiled: bool, *tensors: tf.Tensor | None):
-    """Calls `scan`: compiled by XLA, or as plain TensorFlow ops.
-
-    No tape sees what is compiled, since XLA cannot differentiate its loop.
-    """
-    if not compiled:
-        return scan(*tensors, phi=phi)
-    tensors = tuple(None if x is None else tf.stop_gradient(x) for x in tensors)
-    kinds = tuple(None if x is None else (x.dtype, len(x.shape)) for x in tensors)
-    return _compile(scan, phi, kinds)(*(x for x in tensors if x is not None))
-
-
-@functools.cache
-def _compile(scan: Callable, phi: Activation, kinds: tuple) -> Callable:
-    """`scan` for tensors of these (dtype, rank): traced once, for all shapes."""
-
-    def run(*present):
-        remaining = iter(present)
-        return scan(*(None if kind is None else next(remaining) for kind in kinds), phi=phi)
-
-    signature = [tf.TensorSpec([None] * kind[1], kind[0]) for kind in kinds if kind]
-    with tf.init_scope():  # not a part of whatever graph is being traced
-        function = tf.function(run, signature, autograph=False, jit_compile=True)
-        return function.get_concrete_function()
-
-
-# XLA compiles once for every shape. Where the length is not fixed, buffers are
-# therefore made a little longer, at most by a quarter above 32 steps, so that
-# any mixture of lengths meets few shapes; the scan still runs `length` steps.
-_BUFFER_LENGTHS = (*range(8, 64, 8), *(k * 2**e for e in range(3, 20) for k in (8, 10, 12, 14)))
-
-
-def _pad_time(tensor: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-    lengths = tf.constant(_BUFFER_LENGTHS)
-    index = tf.searchsorted(lengths, length[None])[0]
-    padded = tf.maximum(length, tf.gather(lengths, tf.minimum(index, len(_BUFFER_LENGTHS) - 1)))
-    return tf.pad(tensor, [[0, padded - length], [0, 0], [0, 0]])
-
-
 def recur(
     projected: tf.Tensor,
     W_h: tf.Tensor,
@@ -282,20 +213,20 @@ def recur(
     }
     if dropout_mask is not None:
         dropout_mask = tf.stop_gradient(dropout_mask)
-    if not compiled and _inference_only.get():
+    if not compiled and compilation.is_inference_only():
         states, last_state = scan_forward(projected, W_h, h_0, mask, dropout_mask, length, phi)
         return tf.ensure_shape(states, shape) if every_state else last_state
     if gates is not None:
         gates = tf.cast(gates, projected.dtype)
-        gates = _pad_time(gates, length) if pad else gates
+        gates = compilation.pad_time(gates, length) if pad else gates
     if pad and mask is not None:
-        mask = _pad_time(mask, length)
+        mask = compilation.pad_time(mask, length)
 
     def run(scan, time_major, *others):
         if pad and len(time_major.shape) == 3:
-            time_major = _pad_time(time_major, length)
+            time_major = compilation.pad_time(time_major, length)
         others = (*others, mask, dropout_mask, length)
-        return _run(scan, phi, compiled, time_major, *others)
+        return compilation.run(scan, phi, compiled, time_major, *others)
 
     @tf.custom_gradient
     def recurrence(projected, W_h, h_0):

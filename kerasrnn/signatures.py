@@ -6,10 +6,10 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from kerasrnn.compilation import inference_only
 from kerasrnn.models.classifier import TextClassifier
 from kerasrnn.models.language_model import CharLanguageModel
 from kerasrnn.models.sequence import SequenceModel, reads_backwards
-from kerasrnn.recurrence import inference_only
 from kerasrnn.sampling import BLOCK, HIGHEST_TEMPERATURE, Choice
 from kerasrnn.text import pad
 

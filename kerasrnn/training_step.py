@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import tensorflow as tf
 
-from kerasrnn import clipping, recurrence
+from kerasrnn import clipping, compilation
 from kerasrnn.recompute import recomputed_gradients
 from kerasrnn.step_errors import NOT_FINITE, PARTS, parts_differ, required
 from kerasrnn.streams import RandomWindow
@@ -31,7 +31,7 @@ def evaluation_step(model, data, carried: list | None) -> tuple[dict, list]:
     window = unpack(model, data)
     states = starting_states(model, window, carried)
     num_counted, denominator = count_steps(model, window)
-    with recurrence.compiled_inference():
+    with compilation.compiled_inference():
         outcome = run_window(model, window, states, denominator, 1.0, training=False)
     return update_metrics(model, window, outcome, num_counted), outcome.states
 

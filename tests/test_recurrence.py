@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasrnn import recurrence
+from kerasrnn import compilation, recurrence
 from kerasrnn.activations import closed_derivative
 from tests import reference
 
@@ -175,7 +175,7 @@ def test_an_unknown_length_gives_the_same_numbers(rng):
 
 def test_many_lengths_meet_few_buffer_lengths():
     padded = {
-        n: len(recurrence._pad_time(tf.zeros([n, 1, 1]), tf.constant(n)))
+        n: len(compilation.pad_time(tf.zeros([n, 1, 1]), tf.constant(n)))
         for n in [*range(1, 130), *range(136, 1025, 8)]
     }
     assert len(set(padded.values())) == 24
