@@ -45,7 +45,10 @@ class VanillaRNN(RNN):
             other activation gives the same numbers through Keras' own loop.
         use_bias: whether there is a `bias`. Default: `True`.
         kernel_initializer: of W_x. Default: `"glorot_uniform"`.
-        recurrent_initializer: of W_h. Default: `"orthogonal"`.
+        recurrent_initializer: of W_h. `"identity"` with the activation `"relu"`
+            makes an IRNN (Le et al. 2015, arXiv:1504.00941);
+            `"spectral_radius"` is `kerasrnn.SpectralRadius()`. Default:
+            `"orthogonal"`.
         bias_initializer: of b. Default: `"zeros"`.
         kernel_regularizer, recurrent_regularizer, bias_regularizer: default
             `None`.
@@ -53,8 +56,9 @@ class VanillaRNN(RNN):
         kernel_constraint, recurrent_constraint, bias_constraint: default
             `None`.
         dropout: fraction of the inputs to drop, one mask per sequence
-            (Gal & Ghahramani 2016, arXiv:1512.05287). Default: 0.
-        recurrent_dropout: the same for the previous state. Default: 0.
+            (Gal & Ghahramani 2016, arXiv:1512.05287). In [0, 1). Default: 0.
+        recurrent_dropout: the same for what a step reads of the previous
+            state. Default: 0.
         return_sequences: whether to return every output or the last.
             Default: `False`.
         return_state: whether to return the last state too. Default: `False`.
@@ -64,14 +68,25 @@ class VanillaRNN(RNN):
             the next. Default: `False`.
         unroll: whether to unroll the loop, through Keras' own code; only for
             short sequences of a fixed length. Default: `False`.
-        seed: seed of the dropout masks and of a randomized truncation.
-            Default: `None`.
+        seed: seed of the dropout masks, of zoneout and of a randomized
+            truncation. Default: `None`.
         truncation: how gradients flow back through time in training: `None`
             or `"full"`, `kerasrnn.TruncatedBPTT(window)` or
             `kerasrnn.RandomizedTruncation(keep_probability)`. Default: `None`.
         use_kernel: whether inputs are projected. Without a kernel they are
             taken as x_t W_x, as a look-up table gives them, and must have
             `units` features. Default: `True`.
+        zoneout: the chance that a unit keeps its state at a step, drawn anew at
+            each; in inference the state takes the expectation (Krueger et al.
+            2016, arXiv:1606.01305). In [0, 1). Default: 0.
+        alpha: the share of the state that a step renews, a skip connection
+            over time: h_t = (1 - alpha) h_{t-1} + alpha phi(a_t). The shares
+            of zoneout and alpha multiply. In (0, 1]. Default: 1.
+        learn_alpha: whether alpha is learned, one for each unit, as
+            sigmoid(`alpha_logit`), beginning with the given `alpha`, which
+            must be below 1. Default: `False`.
+        residual: a skip connection over the layer: the output is x_t + h_t, and
+            the state h_t. Inputs must have `units` features. Default: `False`.
         **kwargs: `zero_output_for_mask` (default `False`), and what every
             Keras layer takes: `name`, `dtype`, `trainable`.
 
@@ -81,7 +96,7 @@ class VanillaRNN(RNN):
         mask: booleans, `(batch, time)`. A `False` step is skipped: the state
             stays, and the output is the previous one (zeros before the first
             `True` step, and everywhere with `zero_output_for_mask`).
-        training: whether dropout applies.
+        training: whether dropout, zoneout and truncation apply.
 
     Returns:
         The outputs, `(batch, time, units)` with `return_sequences`, else
@@ -89,8 +104,10 @@ class VanillaRNN(RNN):
         `(batch, units)`.
 
     Raises:
-        ValueError: if `units` is not positive; if `unroll` meets sequences of
-            unknown length; if `stateful` meets another batch size.
+        ValueError: if `units` is not positive; if a rate is not in [0, 1), or
+            `alpha` not in (0, 1]; if `unroll` meets sequences of unknown
+            length; if `stateful` meets another batch size; without a kernel or
+            with `residual`, if inputs do not have `units` features.
 
     Reference: J. Elman, "Finding structure in time", Cognitive Science 14(2),
     1990, doi:10.1207/s15516709cog1402_1.
@@ -128,6 +145,10 @@ class VanillaRNN(RNN):
         seed: int | None = None,
         truncation: Truncation | str | dict | None = None,
         use_kernel: bool = True,
+        zoneout: float = 0.0,
+        alpha: float = 1.0,
+        learn_alpha: bool = False,
+        residual: bool = False,
         **kwargs: Any,
     ):
         cell = VanillaRNNCell(
@@ -147,6 +168,10 @@ class VanillaRNN(RNN):
             recurrent_dropout=recurrent_dropout,
             seed=seed,
             use_kernel=use_kernel,
+            zoneout=zoneout,
+            alpha=alpha,
+            learn_alpha=learn_alpha,
+            residual=residual,
             dtype=kwargs.get("dtype"),
             trainable=kwargs.get("trainable", True),
             name="vanilla_rnn_cell",
@@ -180,6 +205,10 @@ class VanillaRNN(RNN):
     recurrent_dropout = _of_cell("recurrent_dropout")
     seed = _of_cell("seed")
     use_kernel = _of_cell("use_kernel")
+    zoneout = _of_cell("zoneout")
+    alpha = _of_cell("alpha")
+    learn_alpha = _of_cell("learn_alpha")
+    residual = _of_cell("residual")
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         cell = self.cell
@@ -189,15 +218,16 @@ class VanillaRNN(RNN):
 
         gates = self.gates(sequences, training)
         dtype = cell.compute_dtype
-        inputs = tf.cast(sequences, dtype)
         h_0 = initial_state[0]
+        skipped, mask = self.by_time(tf.cast(sequences, dtype), mask)
+        inputs = skipped
         if training and cell.dropout > 0:
-            inputs = inputs * cell.get_dropout_mask(inputs[:, 0])[:, None]
+            inputs = inputs * cell.get_dropout_mask(inputs[0])
         recurrent_dropout_mask = None
         if training and cell.recurrent_dropout > 0:
             recurrent_dropout_mask = cell.get_recurrent_dropout_mask(h_0)
 
-        inputs, mask = self.by_time(inputs, mask)
+        shape = tf.concat([tf.shape(inputs)[:2], [cell.units]], 0)
         states = recurrence.recur(
             self._project(inputs),
             tf.cast(cell.recurrent_kernel, dtype),
@@ -206,11 +236,15 @@ class VanillaRNN(RNN):
             gates=gates,
             mask=mask,
             dropout_mask=recurrent_dropout_mask,
+            update=cell.draw_update(shape, training),
             every_state=self.return_sequences,
             compiled=compilation.compiles(bool(training)),
         )
         last_state = states[-1] if self.return_sequences else states
-        last_output, outputs = self._mask_outputs(last_state, states, mask)
+        last_output, outputs = last_state, states
+        if cell.residual:
+            last_output, outputs = self._skip_layer(last_state, states, skipped, mask)
+        last_output, outputs = self._mask_outputs(last_output, outputs, mask)
         if self.return_sequences:
             outputs = tf.transpose(outputs, [1, 0, 2])
         else:
@@ -229,19 +263,28 @@ class VanillaRNN(RNN):
         shape = tf.concat([tf.shape(inputs)[:2], [cell.units]], 0)
         return tf.ensure_shape(tf.reshape(projected, shape), [time, batch, cell.units])
 
-    def _mask_outputs(self, last_state, states, mask):
-        """Outputs from states: they differ only where steps are masked."""
+    def _skip_layer(self, last_state, states, inputs, mask):
+        """x + h, where masked steps repeat the x of the step before."""
+        if mask is not None:
+            count = tf.transpose(tf.cumsum(tf.cast(mask[..., 0], tf.int32)))
+            latest = tf.searchsorted(count, count)  # for each step, the last that counts
+            inputs = tf.gather(tf.transpose(inputs, [1, 0, 2]), latest, batch_dims=1)
+            inputs = tf.transpose(inputs, [1, 0, 2])
+        return last_state + inputs[-1], states + inputs if self.return_sequences else None
+
+    def _mask_outputs(self, last_output, outputs, mask):
+        """Outputs where steps are masked: the previous one, or zeros."""
         if mask is None:
-            return last_state, states
+            return last_output, outputs
         if self.zero_output_for_mask:
             shown, shown_last = mask, mask[-1]
         else:  # the previous output, and zeros before there is one
             shown = tf.cumsum(tf.cast(mask, tf.int32), axis=0) > 0
             shown_last = tf.reduce_any(mask, axis=0)
-        last_output = tf.where(shown_last, last_state, tf.zeros_like(last_state))
+        last_output = tf.where(shown_last, last_output, tf.zeros_like(last_output))
         if not self.return_sequences:
             return last_output, None
-        return last_output, tf.where(shown, states, tf.zeros_like(states))
+        return last_output, tf.where(shown, outputs, tf.zeros_like(outputs))
 
     def reset_state(self) -> None:
         """Restores the states that `get_initial_state` gives."""

@@ -20,8 +20,23 @@ gradient is one matrix product over all time steps:
 (dW_x, db and dx_t follow from dp_t by ordinary differentiation of
 p_t = x_t W_x + b). Everything here is time-major: the first axis is time.
 
-Reference: P. Werbos, "Backpropagation through time: what it does and how to do
-it", Proceedings of the IEEE 78(10), 1990, doi:10.1109/5.58337.
+A step may renew only a share u_t of the state, which is how a skip connection
+over time (u_t = alpha) and zoneout (u_t = 0 where a unit keeps its state) are
+said:
+
+    n_t = phi(a_t)                         h_t = (1 - u_t) h_{t-1} + u_t n_t
+
+Backward, a second path then leads past the activation and W_h:
+
+    delta_a_t = u_t * delta_h_t * phi'(a_t)
+    delta_h_t = g_t + xi_{t+1} * (delta_a_{t+1} W_h^T + (1 - u_{t+1}) * delta_h_{t+1})
+    delta_u_t = delta_h_t * (n_t - h_{t-1})
+
+References: P. Werbos, "Backpropagation through time: what it does and how to do
+it", Proceedings of the IEEE 78(10), 1990, doi:10.1109/5.58337. D. Krueger et
+al., "Zoneout", 2016, arXiv:1606.01305. H. Jaeger et al., "Optimization and
+applications of echo state networks with leaky-integrator neurons", Neural
+Networks 20(3), 2007, doi:10.1016/j.neunet.2007.04.016.
 """
 
 from collections.abc import Callable
@@ -46,8 +61,9 @@ def step(
     W_h: tf.Tensor,
     phi: Callable,
     dropout_mask: tf.Tensor | None = None,
+    update: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """One time step: h_t = phi(p_t + h_{t-1} W_h).
+    """One time step: h_t = (1 - u_t) h_{t-1} + u_t phi(p_t + h_{t-1} W_h).
 
     Args:
         p_t: the projected input x_t W_x + b, `(batch, units)`.
@@ -56,13 +72,19 @@ def step(
         phi: the activation function.
         dropout_mask: optional mask on h_{t-1}, `(batch, units)`, the same at
             every step of a sequence (Gal & Ghahramani 2016, arXiv:1512.05287).
+        update: u_t, `(units,)` or `(batch, units)`. Default: 1.
 
     Returns:
         h_t, `(batch, units)`.
     """
-    if dropout_mask is not None:
-        h = h * dropout_mask
-    return phi(p_t + tf.matmul(h, W_h))
+    read = h if dropout_mask is None else h * dropout_mask
+    n_t = phi(p_t + tf.matmul(read, W_h))
+    return n_t if update is None else h + update * (n_t - h)
+
+
+def _at(t: tf.Tensor, update: tf.Tensor | None) -> tf.Tensor | None:
+    """u_t, out of shares that are the same at all steps, or one a step."""
+    return update if update is None or len(update.shape) == 1 else update[t]
 
 
 def scan_forward(
@@ -71,6 +93,7 @@ def scan_forward(
     h_0: tf.Tensor,
     mask: tf.Tensor | None,
     dropout_mask: tf.Tensor | None,
+    update: tf.Tensor | None,
     length: tf.Tensor,
     phi: Activation,
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -83,6 +106,7 @@ def scan_forward(
         mask: `None`, or booleans `(time, batch, 1)`. A masked (`False`) step
             carries the state through unchanged.
         dropout_mask: `None` or `(batch, units)`.
+        update: `None`, or u, `(units,)` or `(time, batch, units)`.
         length: int32 scalar, how many leading steps of `projected` count.
         phi: an `Activation`.
 
@@ -94,7 +118,7 @@ def scan_forward(
     element_shape, element_dtype = tf.shape(h_0), h_0.dtype
 
     def body(t, h, states):
-        h_t = step(projected[t], h, W_h, phi.function, dropout_mask)
+        h_t = step(projected[t], h, W_h, phi.function, dropout_mask, _at(t, update))
         if mask is not None:
             h_t = tf.where(mask[t], h_t, h)
         states = tf.raw_ops.TensorListSetItem(input_handle=states, index=t, item=h_t)
@@ -115,54 +139,66 @@ def scan_forward(
 
 def scan_backward(
     state_gradients: tf.Tensor,
-    states: tf.Tensor,
+    activations: tf.Tensor,
     W_h_transposed: tf.Tensor,
     gates: tf.Tensor | None,
     mask: tf.Tensor | None,
     dropout_mask: tf.Tensor | None,
+    update: tf.Tensor | None,
     length: tf.Tensor,
     phi: Activation,
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
     """The gradients delta_a_1 to delta_a_T, and that of the initial state.
 
     Args:
         state_gradients: g, the gradients that reach the states from above,
             `(time, batch, units)`; or only g_T, `(batch, units)`, when
             nothing but the last state was used.
-        states: h_1 to h_T, `(time, batch, units)`.
+        activations: phi(a_1) to phi(a_T), `(time, batch, units)`; without
+            `update` they are the states h_1 to h_T.
         gates: `None`, or xi, `(time, batch, 1)` or `(time, 1, 1)`, which
             multiplies what each step hands back to the state before it.
         W_h_transposed: W_h^T, which the loop reads in the order it lies in
             memory: up to twice as fast as W_h.
-        mask, dropout_mask, length, phi: as given to `scan_forward`.
+        mask, dropout_mask, update, length, phi: as given to `scan_forward`.
 
     Returns:
-        delta_a, `(time, batch, units)`, and dL/dh_0, `(batch, units)`.
+        delta_a, `(time, batch, units)`; dL/dh_0, `(batch, units)`; with
+        `update` also delta_h, `(time, batch, units)`, 0 at masked steps.
     """
     every_step = len(state_gradients.shape) == 3
 
-    def body(t, delta_h, deltas):
+    def body(t, delta_h, deltas, state_deltas):
         if every_step:
             delta_h = delta_h + state_gradients[t]
-        delta_a = delta_h * phi.derivative(states[t])
+        u_t = _at(t, update)
+        delta_n = delta_h if u_t is None else u_t * delta_h
+        delta_a = delta_n * phi.derivative(activations[t])
         if mask is not None:
             delta_a = tf.where(mask[t], delta_a, tf.zeros_like(delta_a))
         through_step = tf.matmul(delta_a, W_h_transposed)
         if dropout_mask is not None:
             through_step = through_step * dropout_mask
+        if u_t is not None:
+            through_step = through_step + (1 - u_t) * delta_h
+            used = delta_h if mask is None else tf.where(mask[t], delta_h, 0)
+            state_deltas = (state_deltas[0].write(t, used),)
         if mask is not None:
             through_step = tf.where(mask[t], through_step, delta_h)
         if gates is not None:  # a gate of 0 stops infinite gradients, too
             through_step = tf.math.multiply_no_nan(through_step, gates[t])
-        return t - 1, through_step, deltas.write(t, delta_a)
+        return t - 1, through_step, deltas.write(t, delta_a), state_deltas
 
-    shape = tf.shape(states)
-    deltas = tf.TensorArray(states.dtype, shape[0], element_shape=states.shape[1:])
-    delta_h = tf.zeros(shape[1:], states.dtype) if every_step else state_gradients
-    delta_h = tf.ensure_shape(delta_h, states.shape[1:])
-    last = (length - 1, delta_h, deltas)
-    _, delta_h_0, deltas = tf.while_loop(lambda t, *_: t >= 0, body, last)
-    return deltas.stack(), delta_h_0
+    shape = tf.shape(activations)
+
+    def array():
+        return tf.TensorArray(activations.dtype, shape[0], element_shape=activations.shape[1:])
+
+    delta_h = tf.zeros(shape[1:], activations.dtype) if every_step else state_gradients
+    delta_h = tf.ensure_shape(delta_h, activations.shape[1:])
+    last = (length - 1, delta_h, array(), () if update is None else (array(),))
+    _, delta_h_0, deltas, state_deltas = tf.while_loop(lambda t, *_: t >= 0, body, last)
+    return deltas.stack(), delta_h_0, state_deltas[0].stack() if state_deltas else None
 
 
 def recur(
@@ -174,12 +210,13 @@ def recur(
     gates: tf.Tensor | None = None,
     mask: tf.Tensor | None = None,
     dropout_mask: tf.Tensor | None = None,
+    update: tf.Tensor | None = None,
     every_state: bool = True,
     compiled: bool = True,
 ) -> tf.Tensor:
     """Runs h_t = phi(p_t + h_{t-1} W_h) over time; exact gradients, by hand.
 
-    The gradient with respect to `projected`, `W_h` and `h_0` is that of
+    The gradient with respect to `projected`, `W_h`, `h_0` and `update` is that of
     backpropagation through time, full unless there are `gates`. Gradients of
     gradients are right too, but are computed step by step.
 
@@ -195,6 +232,8 @@ def recur(
             the state through unchanged.
         dropout_mask: optional mask on every h_{t-1}, `(batch, units)`. No
             gradient flows to it.
+        update: optional shares u of the state that steps renew, `(units,)` or
+            `(time, batch, units)`. Default: 1.
         every_state: whether to return all states or only the last. The
             backward pass of the latter is cheaper.
         compiled: whether XLA compiles the scans. It does so once for every
@@ -214,47 +253,69 @@ def recur(
     if dropout_mask is not None:
         dropout_mask = tf.stop_gradient(dropout_mask)
     if not compiled and compilation.is_inference_only():
-        states, last_state = scan_forward(projected, W_h, h_0, mask, dropout_mask, length, phi)
+        others = (mask, dropout_mask, update, length)
+        states, last_state = scan_forward(projected, W_h, h_0, *others, phi)
         return tf.ensure_shape(states, shape) if every_state else last_state
-    if gates is not None:
-        gates = tf.cast(gates, projected.dtype)
-        gates = compilation.pad_time(gates, length) if pad else gates
-    if pad and mask is not None:
-        mask = compilation.pad_time(mask, length)
 
-    def run(scan, time_major, *others):
-        if pad and len(time_major.shape) == 3:
-            time_major = compilation.pad_time(time_major, length)
-        others = (*others, mask, dropout_mask, length)
-        return compilation.run(scan, phi, compiled, time_major, *others)
+    def pad_time(tensor):
+        over_time = pad and tensor is not None and len(tensor.shape) == 3
+        return compilation.pad_time(tensor, length) if over_time else tensor
+
+    gates = pad_time(None if gates is None else tf.cast(gates, projected.dtype))
+    mask = pad_time(mask)
+
+    def run(scan, *tensors):
+        return compilation.run(scan, phi, compiled, *tensors, length)
 
     @tf.custom_gradient
-    def recurrence(projected, W_h, h_0):
-        states, last_state = run(scan_forward, projected, W_h, h_0)
+    def recurrence(projected, W_h, h_0, *update):
+        padded, (u,) = pad_time(projected), map(pad_time, update or (None,))
+        states, last_state = run(scan_forward, padded, W_h, h_0, mask, dropout_mask, u)
         states.set_shape([None, *shape[1:]])
 
         def gradient(upstream):
-            transposed = tf.transpose(W_h)
-            delta_a, delta_h_0 = run(scan_backward, upstream, states, transposed, gates)
-            delta_a = tf.ensure_shape(delta_a[:length], shape)
-            h_before = tf.concat([tf.expand_dims(h_0, 0), states], 0)[:length]
-            if dropout_mask is not None:
-                h_before = h_before * dropout_mask
-            units = [-1, W_h.shape[0]]
-            dW_h = tf.matmul(
-                tf.reshape(h_before, units), tf.reshape(delta_a, units), transpose_a=True
+            h_before = tf.concat([tf.expand_dims(h_0, 0), states], 0)[:-1]
+            read = h_before if dropout_mask is None else h_before * dropout_mask
+            activations = states
+            if update:  # the states hide them; one product for all steps finds them again
+                activations = phi.function(padded + _matmul(read, W_h))
+            delta_a, delta_h_0, delta_h = run(
+                scan_backward,
+                pad_time(upstream),
+                activations,
+                tf.transpose(W_h),
+                gates,
+                mask,
+                dropout_mask,
+                u,
             )
-            return delta_a, dW_h, tf.ensure_shape(delta_h_0, shape[1:])
+            delta_a = tf.ensure_shape(delta_a[:length], shape)
+            rows = [-1, W_h.shape[0]]
+            dW_h = tf.matmul(
+                tf.reshape(read[:length], rows), tf.reshape(delta_a, rows), transpose_a=True
+            )
+            gradients = [delta_a, dW_h, tf.ensure_shape(delta_h_0, shape[1:])]
+            for share in update:
+                delta_u = (delta_h * (activations - h_before))[:length]
+                same = len(share.shape) == 1
+                gradients.append(tf.reduce_sum(delta_u, [0, 1]) if same else delta_u)
+            return gradients
 
         def twice_differentiable_gradient(upstream):
-            sources = [projected, W_h, h_0, upstream]
+            sources = [projected, W_h, h_0, *update, upstream]
             return _with_second_order(gradient, sources, phi, constants)
 
         outputs = states[:length] if every_state else last_state
         outputs = tf.ensure_shape(outputs, shape if every_state else shape[1:])
         return outputs, twice_differentiable_gradient if compiled else gradient
 
-    return recurrence(projected, W_h, h_0)
+    return recurrence(projected, W_h, h_0, *([] if update is None else [update]))
+
+
+def _matmul(sequences: tf.Tensor, W_h: tf.Tensor) -> tf.Tensor:
+    """`(time, batch, units)` times `(units, units)`, as one product."""
+    products = tf.matmul(tf.reshape(sequences, [-1, W_h.shape[0]]), W_h)
+    return tf.reshape(products, tf.shape(sequences))
 
 
 def _with_second_order(gradient, sources, phi, constants):
@@ -262,17 +323,20 @@ def _with_second_order(gradient, sources, phi, constants):
 
     @tf.custom_gradient
     def gradients(*sources):
+        *primal, upstream = sources
+
         def second_order(*upstream_of_gradients):
             with tf.GradientTape() as outer:
                 outer.watch(sources)
                 with tf.GradientTape() as inner:
-                    inner.watch(sources[:3])
-                    outputs = recur(*sources[:3], phi, **constants, compiled=False)
-                first_order = inner.gradient(outputs, sources[:3], sources[3])
+                    inner.watch(primal)
+                    update = dict(zip(["update"], primal[3:], strict=False))
+                    outputs = recur(*primal[:3], phi, **update, **constants, compiled=False)
+                first_order = inner.gradient(outputs, primal, upstream)
             return outer.gradient(
                 first_order, sources, upstream_of_gradients, unconnected_gradients="zero"
             )
 
-        return gradient(sources[3]), second_order
+        return gradient(upstream), second_order
 
     return gradients(*sources)

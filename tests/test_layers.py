@@ -179,7 +179,8 @@ def test_weights_have_the_names_and_order_of_simple_rnn():
 def test_every_argument_and_default_is_that_of_simple_rnn():
     simple, vanilla = keras.layers.SimpleRNN(4), kerasrnn.VanillaRNN(4)
     expected, found = simple.get_config(), vanilla.get_config()
-    assert set(found) == {*expected, "seed", "truncation", "use_kernel"}
+    ours = {"truncation", "use_kernel", "zoneout", "alpha", "learn_alpha", "residual"}
+    assert set(found) == {*expected, "seed", *ours}
     for name in set(expected) - {"name"}:
         assert found[name] == expected[name], name
     for name in ("units", "activation", "dropout", "use_bias", "kernel_initializer"):

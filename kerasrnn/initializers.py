@@ -1,0 +1,65 @@
+"""Initial recurrent kernels that keep the state, and its gradient, in size.
+
+Keras' own `"orthogonal"` and `"identity"` are two: all singular values are 1.
+Identity, with ReLU units, makes an IRNN (Le et al. 2015, arXiv:1504.00941).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class SpectralRadius(keras.initializers.Initializer):
+    """A square matrix of normal values, scaled to a given spectral radius.
+
+    The spectral radius, the largest absolute eigenvalue, says whether powers
+    of the matrix shrink or grow in the long run. `VanillaRNN` and
+    `VanillaRNNCell` know it by the name `"spectral_radius"`, too.
+
+    Args:
+        radius: the spectral radius, positive. Default: 1.
+        seed: an integer. Default: `None`, drawn from the global seed of Keras.
+
+    Raises:
+        ValueError: if `radius` is not positive, or the shape is not square.
+
+    Reference: H. Jaeger, "The echo state approach to analysing and training
+    recurrent neural networks", GMD Report 148, 2001.
+
+    Example:
+
+    >>> kernel = SpectralRadius(0.9, seed=0)((50, 50))
+    >>> round(float(keras.ops.max(keras.ops.abs(tf.linalg.eigvals(kernel)))), 3)
+    0.9
+    """
+
+    def __init__(self, radius: float = 1.0, seed: int | None = None):
+        if not radius > 0:
+            raise ValueError(f"radius must be positive, got radius={radius!r}.")
+        self.radius = radius
+        self.seed = seed
+        self._normal = keras.initializers.RandomNormal(stddev=1.0, seed=seed)
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> tf.Tensor:
+        if len(shape) != 2 or shape[0] != shape[1]:
+            raise ValueError(
+                f"A spectral radius is that of a square matrix, got shape={tuple(shape)}."
+            )
+        values = tf.cast(self._normal(shape, "float32"), tf.float64)
+        largest = tf.reduce_max(tf.abs(tf.linalg.eigvals(values)))
+        return tf.cast(values * (self.radius / largest), dtype or keras.config.floatx())
+
+    def get_config(self) -> dict[str, Any]:
+        return {"radius": self.radius, "seed": self.seed}
+
+
+def get(identifier: str | dict | Callable | None) -> Callable | None:
+    """`keras.initializers.get`, which also knows `"spectral_radius"`."""
+    return (
+        SpectralRadius()
+        if identifier == "spectral_radius"
+        else keras.initializers.get(identifier)
+    )
