@@ -5,6 +5,7 @@ from kerasrnn.characters import CharacterVocabulary
 from kerasrnn.conversion import convert
 from kerasrnn.export import export
 from kerasrnn.exposure_bias import ExposureBias, exposure_bias
+from kerasrnn.initializers import SpectralRadius
 from kerasrnn.layers import VanillaRNN
 from kerasrnn.metrics import BitsPerCharacter, Perplexity
 from kerasrnn.models.classifier import TextClassifier
@@ -41,6 +42,7 @@ __all__ = [
     "RandomizedTruncation",
     "ScheduledSampling",
     "SequenceModel",
+    "SpectralRadius",
     "Stream",
     "TextClassifier",
     "TruncatedBPTT",

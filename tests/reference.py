@@ -13,28 +13,45 @@ ACTIVATIONS = {
 }
 
 
-def forward(x, W_x, W_h, b, h_0, activation="tanh", mask=None):
+def forward(x, W_x, W_h, b, h_0, activation="tanh", mask=None, update=None, dropout_mask=None):
     """All states of a plain RNN.
 
     Args:
         x: `(batch, time, features)`.
         mask: `(batch, time)`; a masked step keeps the state.
+        update: `(units,)` or `(time, batch, units)`, the share that steps renew.
+        dropout_mask: `(batch, units)`, on what steps read of the state.
 
     Returns:
         States h_1 to h_T, `(batch, time, units)`, and all pre-activations.
     """
     phi, _ = ACTIVATIONS[activation]
+    update = 1.0 if update is None else update
+    dropout_mask = 1.0 if dropout_mask is None else dropout_mask
     h, states, pre_activations = h_0, [], []
     for t in range(x.shape[1]):
-        a = x[:, t] @ W_x + h @ W_h + b
-        new = phi(a)
+        a = x[:, t] @ W_x + (h * dropout_mask) @ W_h + b
+        u = update[t] if np.ndim(update) == 3 else update
+        new = (1 - u) * h + u * phi(a)
         h = new if mask is None else np.where(mask[:, t, None], new, h)
         states.append(h)
         pre_activations.append(a)
     return np.stack(states, 1), np.stack(pre_activations, 1)
 
 
-def backward(x, W_x, W_h, b, h_0, upstream, activation="tanh", mask=None, gates=None):
+def backward(
+    x,
+    W_x,
+    W_h,
+    b,
+    h_0,
+    upstream,
+    activation="tanh",
+    mask=None,
+    gates=None,
+    update=None,
+    dropout_mask=None,
+):
     """Backpropagation through time, weight gradients summed step by step.
 
     Args:
@@ -44,29 +61,43 @@ def backward(x, W_x, W_h, b, h_0, upstream, activation="tanh", mask=None, gates=
             back to the state before it.
 
     Returns:
-        Gradients for `x`, `W_x`, `W_h`, `b` and `h_0`, by name.
+        Gradients for `x`, `W_x`, `W_h`, `b`, `h_0` and, where it is given,
+        `update`, by name.
     """
-    _, derivative = ACTIVATIONS[activation]
-    states, pre_activations = forward(x, W_x, W_h, b, h_0, activation, mask)
+    phi, derivative = ACTIVATIONS[activation]
+    states, pre_activations = forward(
+        x, W_x, W_h, b, h_0, activation, mask, update, dropout_mask
+    )
+    shares = np.ones_like(W_h[0]) if update is None else update
+    dropout_mask = 1.0 if dropout_mask is None else dropout_mask
     gradients = {
         "x": np.zeros_like(x),
         "W_x": np.zeros_like(W_x),
         "W_h": np.zeros_like(W_h),
         "b": np.zeros_like(b),
+        "update": np.zeros_like(shares),
     }
     delta_h = np.zeros_like(h_0)
     for t in reversed(range(x.shape[1])):
         delta_h = delta_h + upstream[:, t]
         before = states[:, t - 1] if t else h_0
         used = np.ones_like(delta_h) if mask is None else mask[:, t, None].astype(delta_h.dtype)
-        delta_a = used * delta_h * derivative(pre_activations[:, t])
+        u = shares[t] if shares.ndim == 3 else shares
+        delta_u = used * delta_h * (phi(pre_activations[:, t]) - before)
+        if shares.ndim == 3:
+            gradients["update"][t] = delta_u
+        else:
+            gradients["update"] += delta_u.sum(0)
+        delta_a = used * u * delta_h * derivative(pre_activations[:, t])
         gradients["x"][:, t] = delta_a @ W_x.T
         gradients["W_x"] += x[:, t].T @ delta_a
-        gradients["W_h"] += before.T @ delta_a
+        gradients["W_h"] += (before * dropout_mask).T @ delta_a
         gradients["b"] += delta_a.sum(0)
-        delta_h = delta_a @ W_h.T + (1 - used) * delta_h
+        delta_h = dropout_mask * (delta_a @ W_h.T) + (1 - used * u) * delta_h
         delta_h = delta_h * (1 if gates is None else gates[t])
     gradients["h_0"] = delta_h
+    if update is None:
+        del gradients["update"]
     return gradients
 
 

@@ -28,6 +28,18 @@ def arrays(rng):
     }
 
 
+@pytest.fixture
+def dropout_mask(rng):
+    return rng.integers(0, 2, size=(BATCH, UNITS)) * 2.0
+
+
+def shares(rng, kind):
+    """The shares of the state that steps renew: as alpha and as zoneout make them."""
+    if kind == "a unit":
+        return rng.uniform(0.1, 1, size=UNITS)
+    return rng.uniform(0.1, 1, size=UNITS) * rng.integers(0, 2, size=(TIME, BATCH, UNITS))
+
+
 def run(x, W_x, W_h, b, h_0, *, activation="tanh", mask=None, **options):
     """States `(batch, time, units)`, or the last one, from batch-major inputs."""
     projected = tf.transpose(tf.einsum("btf,fu->btu", x, W_x) + b, [1, 0, 2])
@@ -61,11 +73,35 @@ def test_states_and_gradients_equal_those_of_numpy(arrays, rng, activation, mask
         np.testing.assert_allclose(gradients[name], value, rtol=1e-9, atol=1e-11, err_msg=name)
 
 
+@pytest.mark.parametrize("compiled", [True, False], ids=["xla", "plain"])
+@pytest.mark.parametrize("mask", [None, MASK], ids=["unmasked", "masked"])
+@pytest.mark.parametrize(("kind", "activation"), [("a unit", "tanh"), ("a step", "relu")])
+def test_partial_updates_and_dropout_equal_those_of_numpy(
+    arrays, rng, dropout_mask, kind, activation, mask, compiled
+):
+    upstream = rng.normal(size=(BATCH, TIME, UNITS))
+    gates = rng.integers(0, 2, size=(TIME, BATCH, 1)) * 2.0
+    arrays["update"] = shares(rng, kind)
+    options = {"activation": activation, "mask": mask, "dropout_mask": dropout_mask}
+    states, gradients = differentiate(
+        arrays, upstream, compiled=compiled, gates=gates, **options
+    )
+    expected, _ = reference.forward(**arrays, **options)
+    np.testing.assert_allclose(states, expected, rtol=1e-10, atol=1e-12)
+    expected = reference.backward(**arrays, upstream=upstream, gates=gates, **options)
+    for name, value in expected.items():
+        np.testing.assert_allclose(gradients[name], value, rtol=1e-9, atol=1e-11, err_msg=name)
+
+
 @pytest.mark.parametrize("every_state", [True, False])
 @pytest.mark.parametrize("mask", [None, MASK], ids=["unmasked", "masked"])
-def test_gradients_equal_finite_differences(arrays, rng, mask, every_state):
+@pytest.mark.parametrize("kind", [None, "a unit", "a step"])
+def test_gradients_equal_finite_differences(arrays, rng, dropout_mask, kind, mask, every_state):
     upstream = rng.normal(size=(BATCH, TIME, UNITS) if every_state else (BATCH, UNITS))
     options = {"mask": mask, "every_state": every_state, "compiled": False}
+    if kind:
+        arrays["update"] = shares(rng, kind)
+        options["dropout_mask"] = dropout_mask
     _, gradients = differentiate(arrays, upstream, **options)
 
     @functools.partial(tf.function, autograph=False)
@@ -99,11 +135,15 @@ def test_only_the_last_state_gives_the_gradient_of_the_last_state(arrays, rng):
 
 
 @pytest.mark.parametrize("compiled", [True, False], ids=["xla", "plain"])
-def test_gradients_of_gradients_equal_those_of_a_python_loop(arrays, compiled):
-    def by_loop(x, W_x, W_h, b, h_0):
+@pytest.mark.parametrize("kind", [None, "a unit"])
+def test_gradients_of_gradients_equal_those_of_a_python_loop(arrays, rng, kind, compiled):
+    if kind:
+        arrays["update"] = shares(rng, kind)
+
+    def by_loop(x, W_x, W_h, b, h_0, update=1):
         states = []
         for t in range(TIME):
-            h_0 = tf.tanh(x[:, t] @ W_x + h_0 @ W_h + b)
+            h_0 = h_0 + update * (tf.tanh(x[:, t] @ W_x + h_0 @ W_h + b) - h_0)
             states.append(h_0)
         return tf.stack(states, 1)
 
@@ -129,28 +169,16 @@ def test_gradients_of_gradients_equal_those_of_a_python_loop(arrays, compiled):
         np.testing.assert_allclose(in_graph[name], expected[name], rtol=1e-8, err_msg=name)
 
 
-def test_a_dropout_mask_scales_the_state_before_each_step(arrays, rng):
-    mask = rng.integers(0, 2, size=(BATCH, UNITS)) * 2.0
-    h, expected = arrays["h_0"], []
-    for t in range(TIME):
-        h = np.tanh(
-            arrays["x"][:, t] @ arrays["W_x"] + (h * mask) @ arrays["W_h"] + arrays["b"]
-        )
-        expected.append(h)
-    states = run(**arrays, dropout_mask=tf.constant(mask))
-    np.testing.assert_allclose(states, np.stack(expected, 1), rtol=1e-10)
-
-
 def test_an_unknown_length_gives_the_same_numbers(rng):
     W_h = rng.normal(size=(UNITS, UNITS)) / 3
 
-    def differentiate(projected, h_0, mask, upstream, compiled):
+    def differentiate(projected, h_0, mask, update, upstream, compiled):
         with tf.GradientTape() as tape:
-            tape.watch(projected)
+            tape.watch([projected, update])
             states = recurrence.recur(
-                projected, W_h, h_0, PHI["tanh"], mask=mask, compiled=compiled
+                projected, W_h, h_0, PHI["tanh"], mask=mask, update=update, compiled=compiled
             )
-        return states, tape.gradient(states, projected, upstream)
+        return states, *tape.gradient(states, [projected, update], upstream)
 
     unknown = tf.TensorSpec([None, None, UNITS], tf.float64)
     in_graph = tf.function(
@@ -160,15 +188,17 @@ def test_an_unknown_length_gives_the_same_numbers(rng):
             tf.TensorSpec([None, UNITS], tf.float64),
             tf.TensorSpec([None, None, 1], tf.bool),
             unknown,
+            unknown,
         ],
         autograph=False,
     )
     for length in (1, 7, 8, 9, 65, 130):
         projected, upstream = map(tf.constant, rng.normal(size=(2, length, 2, UNITS)))
+        update = tf.constant(rng.uniform(size=(length, 2, UNITS)))
         h_0 = tf.constant(rng.normal(size=(2, UNITS)))
         mask = tf.constant(rng.integers(0, 2, size=(length, 2, 1)).astype(bool))
-        found = in_graph(projected, h_0, mask, upstream)
-        expected = differentiate(projected, h_0, mask, upstream, False)
+        found = in_graph(projected, h_0, mask, update, upstream)
+        expected = differentiate(projected, h_0, mask, update, upstream, False)
         for a, b in zip(found, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12, err_msg=str(length))
 

@@ -1,0 +1,204 @@
+"""What helps a plain RNN to remember: the layer beside its cell in Keras' own loop."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kerasrnn
+from kerasrnn import recurrence
+
+BATCH, TIME, UNITS = 3, 7, 4
+MASK = [[1, 1, 0, 1, 1, 0, 0], [0, 1, 0, 0, 1, 0, 1], [0, 0, 0, 0, 0, 0, 0]]
+REMEDIES = {
+    "alpha": {"alpha": 0.3},
+    "learned alpha": {"alpha": 0.3, "learn_alpha": True},
+    "zoneout": {"zoneout": 0.2},
+    "residual": {"residual": True},
+    "all": {
+        "alpha": 0.6,
+        "learn_alpha": True,
+        "zoneout": 0.1,
+        "residual": True,
+        "activation": "relu",
+        "recurrent_initializer": "identity",
+        "use_kernel": False,
+    },
+}
+
+
+@pytest.fixture
+def x(rng):
+    return tf.constant(rng.normal(size=(BATCH, TIME, UNITS)), tf.float32)
+
+
+def differentiate(layer, x, mask):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        outputs = layer(x, mask=None if mask is None else tf.constant(mask, tf.int32) > 0)
+        loss = tf.add_n([tf.reduce_sum(tf.sin(o)) for o in tf.nest.flatten(outputs)])
+    sources = [x, *(variable.value for variable in layer.trainable_variables)]
+    return [*tf.nest.flatten(outputs), *tape.gradient(loss, sources)]
+
+
+@pytest.mark.parametrize("options", [{"return_sequences": True, "go_backwards": True}, {}])
+@pytest.mark.parametrize("mask", [None, MASK], ids=["unmasked", "masked"])
+@pytest.mark.parametrize("remedy", REMEDIES)
+def test_the_layer_gives_the_numbers_and_gradients_of_its_cell(x, remedy, mask, options):
+    options = {"return_state": True, **options}
+    layer = kerasrnn.VanillaRNN(UNITS, **REMEDIES[remedy], **options)
+    layer.build(x.shape)
+    by_autodiff = keras.layers.RNN(layer.cell, **options)
+    found, expected = differentiate(layer, x, mask), differentiate(by_autodiff, x, mask)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+def test_alpha_is_the_share_of_the_state_that_is_new(x):
+    plain, skip = kerasrnn.VanillaRNN(UNITS), kerasrnn.VanillaRNN(UNITS, alpha=0.25)
+    plain.build(x.shape)
+    skip.build(x.shape)
+    skip.set_weights(plain.get_weights())
+    h = tf.ones((BATCH, UNITS))
+    one = x[:, :1]
+    expected = 0.75 * h + 0.25 * plain(one, initial_state=[h])
+    np.testing.assert_allclose(skip(one, initial_state=[h]), expected, atol=1e-6)
+
+
+def test_learned_shares_begin_with_alpha_and_change(x):
+    layer = kerasrnn.VanillaRNN(UNITS, alpha=0.2, learn_alpha=True)
+    model = keras.Sequential([layer])
+    model.compile("adam", "mse")
+    model.fit(x, tf.ones((BATCH, UNITS)), epochs=1, verbose=0)
+    shares = tf.sigmoid(layer.cell.alpha_logit)
+    assert layer.cell.alpha_logit.shape == (UNITS,)
+    assert (np.abs(shares - 0.2) > 1e-6).all()
+    np.testing.assert_allclose(shares, 0.2, atol=1e-3)
+
+
+@pytest.mark.parametrize("in_keras_loop", [False, True], ids=["layer", "cell"])
+def test_zoneout_keeps_units_at_random_steps_and_their_expectation_in_inference(in_keras_loop):
+    rate, x = 0.3, tf.random.normal((64, 20, 8), seed=1)
+    zoneout = kerasrnn.VanillaRNN(16, zoneout=rate, return_sequences=True, seed=1)
+    zoneout.build(x.shape)
+    layer = keras.layers.RNN(zoneout.cell, return_sequences=True) if in_keras_loop else zoneout
+    states = layer(x, training=True).numpy()
+    before = np.concatenate([np.zeros_like(states[:, :1]), states[:, :-1]], 1)
+    kept = states == before
+    np.testing.assert_allclose(kept.mean(), rate, atol=0.02)
+    np.testing.assert_allclose(kept.mean((0, 1)), rate, atol=0.08)
+    np.testing.assert_allclose(kept.mean((1, 2)), rate, atol=0.12)
+    assert not np.array_equal(kept[:, 1], kept[:, 2])  # drawn anew at each step
+    W_x, W_h, b = (w.numpy() for w in zoneout.weights)
+    candidates = np.tanh(x.numpy() @ W_x + before @ W_h + b)
+    np.testing.assert_allclose(states[~kept], candidates[~kept], atol=1e-5)
+
+    expected = layer(x).numpy()
+    np.testing.assert_array_equal(layer(x), expected)  # nothing is drawn
+    first = (1 - rate) * np.tanh(x[:, 0].numpy() @ W_x + b)
+    np.testing.assert_allclose(expected[:, 0], first, atol=1e-5)
+
+
+def test_draws_of_zoneout_follow_the_seed(x):
+    def draw(seed):
+        layer = kerasrnn.VanillaRNN(
+            UNITS,
+                zoneout=0.5,
+                seed=seed,
+                kernel_initializer="ones",
+                recurrent_initializer="identity",
+                dropout=0.2,
+        )
+        return layer(x, training=True).numpy()
+
+    np.testing.assert_array_equal(draw(1), draw(1))
+    assert not np.array_equal(draw(1), draw(2))
+
+
+def test_the_remedies_run_on_the_hand_written_scans(monkeypatch, x):
+    calls = []
+    for name in ("scan_forward", "scan_backward"):
+        original = getattr(recurrence, name)
+
+        def spy(*arguments, _original=original, _name=name, **options):
+            calls.append(_name)
+            return _original(*arguments, **options)
+
+        monkeypatch.setattr(recurrence, name, spy)
+    layer = kerasrnn.VanillaRNN(
+        UNITS, **REMEDIES["all"], dropout=0.1, recurrent_dropout=0.1, return_sequences=True
+    )
+    with tf.GradientTape() as tape:
+        outputs = layer(x, training=True)
+    tape.gradient(outputs, layer.trainable_weights[0].value)
+    assert calls == ["scan_forward", "scan_backward"]
+
+
+def test_an_irnn_adds_up_what_it_reads(x):
+    layer = kerasrnn.VanillaRNN(
+        UNITS,
+        activation="relu",
+        recurrent_initializer="identity",
+        kernel_initializer="identity",
+        return_sequences=True,
+    )
+    inputs = tf.abs(x)
+    np.testing.assert_allclose(layer(inputs), tf.cumsum(inputs, axis=1), rtol=1e-5)
+
+
+def test_the_spectral_radius_is_the_one_asked_for():
+    for identifier, radius in [
+        ("spectral_radius", 1),
+        (kerasrnn.SpectralRadius(0.5, seed=3), 0.5),
+    ]:
+        layer = kerasrnn.VanillaRNN(32, recurrent_initializer=identifier)
+        layer.build((None, None, 3))
+        eigenvalues = np.linalg.eigvals(layer.cell.recurrent_kernel.numpy())
+        np.testing.assert_allclose(np.abs(eigenvalues).max(), radius, rtol=1e-4)
+        copy = kerasrnn.VanillaRNN.from_config(layer.get_config())
+        assert copy.recurrent_initializer.get_config() == {
+            "radius": radius,
+            "seed": 3 if radius == 0.5 else None,
+        }
+    np.testing.assert_array_equal(
+        kerasrnn.SpectralRadius(seed=1)((4, 4)), kerasrnn.SpectralRadius(seed=1)((4, 4))
+    )
+
+
+def test_remedies_are_saved_and_loaded(tmp_path, x):
+    model = keras.Sequential([keras.Input([None, UNITS])])
+    for remedy in REMEDIES.values():
+        model.add(kerasrnn.VanillaRNN(UNITS, return_sequences=True, seed=1, **remedy))
+    model.save(tmp_path / "model.keras")
+    copy = keras.saving.load_model(tmp_path / "model.keras")
+    for layer, remedy in zip(copy.layers, REMEDIES.values(), strict=True):
+        for name in {"alpha", "learn_alpha", "zoneout", "residual"} & set(remedy):
+            assert getattr(layer, name) == remedy[name]
+    np.testing.assert_allclose(copy(x), model(x), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"zoneout": 1.0}, r"zoneout must lie in \[0, 1\), got zoneout=1.0"),
+        ({"dropout": -0.1}, r"dropout must lie in \[0, 1\), got dropout=-0.1"),
+        ({"recurrent_dropout": 1.5}, r"recurrent_dropout must lie in \[0, 1\)"),
+        ({"alpha": 0.0}, r"alpha must lie in \(0, 1\], got alpha=0.0"),
+        ({"alpha": 1.5}, r"alpha must lie in \(0, 1\]"),
+        ({"learn_alpha": True}, "alpha below 1"),
+        ({"zoneout": float("nan")}, "zoneout"),
+    ],
+)
+def test_rates_out_of_range_are_refused(options, message):
+    for make in (kerasrnn.VanillaRNN, kerasrnn.VanillaRNNCell):
+        with pytest.raises(ValueError, match=message):
+            make(UNITS, **options)
+
+
+def test_what_does_not_fit_is_refused(x):
+    with pytest.raises(ValueError, match="residual=True takes inputs of units=5 features"):
+        kerasrnn.VanillaRNN(5, residual=True)(x)
+    with pytest.raises(ValueError, match="radius must be positive"):
+        kerasrnn.SpectralRadius(0)
+    with pytest.raises(ValueError, match="square"):
+        kerasrnn.SpectralRadius()((3, 4))
