@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn import teacher_forcing
+from kerasrnn.figures import make_figure
 from kerasrnn.models.sequence import SequenceModel
 
 
@@ -38,13 +39,7 @@ class ExposureBias:
         Raises:
             ImportError: if matplotlib is not installed.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ImportError(
-                "Plots need matplotlib: python -m pip install matplotlib"
-            ) from error
-        figure = Figure(figsize=(6, 3.5), layout="constrained")
+        figure = make_figure(6, 3.5)
         axes = figure.subplots()
         horizons = range(1, len(self.teacher_forcing) + 1)
         axes.plot(horizons, self.teacher_forcing, label="teacher forcing")

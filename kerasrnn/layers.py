@@ -10,7 +10,7 @@ import tensorflow as tf
 from kerasrnn import compilation, recurrence
 from kerasrnn.activations import closed_derivative
 from kerasrnn.cells import VanillaRNNCell
-from kerasrnn.rnn import RNN
+from kerasrnn.rnn import RNN, by_time
 from kerasrnn.truncation import Truncation
 
 # What `keras.initializers.get` and its like take: a name, an object, a configuration.
@@ -219,7 +219,7 @@ class VanillaRNN(RNN):
         gates = self.gates(sequences, training)
         dtype = cell.compute_dtype
         h_0 = initial_state[0]
-        skipped, mask = self.by_time(tf.cast(sequences, dtype), mask)
+        skipped, mask = by_time(self, tf.cast(sequences, dtype), mask)
         inputs = skipped
         if training and cell.dropout > 0:
             inputs = inputs * cell.get_dropout_mask(inputs[0])

@@ -3,7 +3,7 @@
 import contextlib
 import inspect
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -99,52 +99,102 @@ class RNN(keras.layers.RNN):
             return super().inner_loop(sequences, initial_state, mask, training)
         return self.gated_loop(sequences, initial_state, mask, gates)
 
-    def by_time(
-        self, sequences: tf.Tensor, mask: tf.Tensor | None
-    ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Sequences `(time, batch, ...)` and mask `(time, batch, 1)`, in the order to go."""
-        inputs = tf.transpose(sequences, [1, 0, *range(2, len(sequences.shape))])
-        if mask is not None:
-            mask = tf.cast(mask, tf.bool)
-            mask = tf.transpose(mask if len(mask.shape) == 2 else mask[..., 0])
-            mask = tf.expand_dims(mask, -1)
-        if self.go_backwards:
-            inputs = tf.reverse(inputs, [0])
-            mask = None if mask is None else tf.reverse(mask, [0])
-        return inputs, mask
-
     def gated_loop(self, sequences, initial_state, mask, gates):
         """Runs the cell step by step, in training, each state behind a gradient gate."""
-        inputs, mask = self.by_time(sequences, mask)
-        elements = [inputs, gates] if mask is None else [inputs, gates, mask]
 
-        def step(before, elements_t):
-            output_before, states = before
-            x_t, gate_t, *mask_t = elements_t
-            states = tf.nest.map_structure(lambda s: gate_gradient(s, gate_t), states)
-            output, new_states = call_cell(self.cell, x_t, states, training=True)
-            if mask_t:
-                new_states = tf.nest.map_structure(
-                    lambda new, old: tf.where(mask_t[0], new, old), new_states, states
-                )
-                shown = gate_gradient(output_before, gate_t)
-                shown = tf.zeros_like(output) if self.zero_output_for_mask else shown
-                output = tf.where(mask_t[0], output, shown)
-            return output, new_states
+        def step(x_t, states):
+            return *call_cell(self.cell, x_t, states, training=True), []
 
-        first_output = tf.zeros(
-            [tf.shape(inputs)[1], output_size(self.cell)], self.cell.compute_dtype
+        last_output, outputs, last_states, _ = run_step_by_step(
+            self, step, sequences, initial_state, mask, gates
         )
-        outputs, states = tf.scan(step, elements, (first_output, list(initial_state)))
-        last_output = outputs[-1]
-        outputs = tf.transpose(outputs, [1, 0, 2]) if self.return_sequences else None
-        last_states = tf.nest.map_structure(lambda s: s[-1], states)
-        return last_output, last_output[:, None] if outputs is None else outputs, last_states
+        return last_output, outputs, last_states
 
     def get_config(self) -> dict:
         full = isinstance(self.truncation, FullBPTT)
         truncation = None if full else keras.saving.serialize_keras_object(self.truncation)
         return {**super().get_config(), "truncation": truncation}
+
+
+def by_time(
+    layer: keras.layers.RNN, sequences: tf.Tensor, mask: tf.Tensor | None
+) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Sequences `(time, batch, ...)` and mask `(time, batch, 1)`, in the order to go."""
+    inputs = tf.transpose(sequences, [1, 0, *range(2, len(sequences.shape))])
+    if mask is not None:
+        mask = tf.cast(mask, tf.bool)
+        mask = tf.transpose(mask if len(mask.shape) == 2 else mask[..., 0])
+        mask = tf.expand_dims(mask, -1)
+    if layer.go_backwards:
+        inputs = tf.reverse(inputs, [0])
+        mask = None if mask is None else tf.reverse(mask, [0])
+    return inputs, mask
+
+
+def run_step_by_step(
+    layer: keras.layers.RNN,
+    step: Callable,
+    sequences: tf.Tensor,
+    initial_state: list,
+    mask: tf.Tensor | None,
+    gates: tf.Tensor | None = None,
+    elements: Sequence[tf.Tensor] = (),
+    records: Sequence[tf.Tensor] = (),
+) -> tuple[tf.Tensor, tf.Tensor, list, list]:
+    """What `keras.layers.RNN.inner_loop` does, with a step of one's own.
+
+    Args:
+        layer: whose options say what comes out.
+        step: from x_t, the states before it and one slice of each of the
+            `elements` to the output, the new states and a list of records.
+        sequences: `(batch, time, ...)`.
+        initial_state: the states before the first step.
+        mask: `None` or `(batch, time)`.
+        gates: the gradient gates that states pass before each step. Default:
+            `None`.
+        elements: `(time, ...)`.
+        records: for each record of a step, a tensor of its shape and dtype.
+
+    Returns:
+        The last output, `(batch, ...)`; all outputs, `(batch, time, ...)`, or
+        the last alone without `return_sequences`; the last states; what the
+        steps recorded, `(time, ...)`.
+    """
+    inputs, mask = by_time(layer, sequences, mask)
+    optional = [tensor for tensor in (gates, mask) if tensor is not None]
+
+    def run(before, slices_t):
+        output_before, states, _ = before
+        x_t, *slices_t = slices_t
+        optional_t, elements_t = slices_t[: len(optional)], slices_t[len(optional) :]
+        if gates is not None:
+            states = tf.nest.map_structure(lambda s: gate_gradient(s, optional_t[0]), states)
+            output_before = gate_gradient(output_before, optional_t[0])
+        output, new_states, recorded = step(x_t, states, *elements_t)
+        if mask is not None:
+            mask_t = optional_t[-1]
+            new_states = tf.nest.map_structure(
+                lambda new, old: tf.where(mask_t, new, old), new_states, states
+            )
+            shown = tf.zeros_like(output) if layer.zero_output_for_mask else output_before
+            output = tf.where(mask_t, output, shown)
+        return output, new_states, recorded
+
+    first_output = tf.zeros(
+        [tf.shape(inputs)[1], output_size(layer.cell)], layer.cell.compute_dtype
+    )
+    outputs, states, recorded = tf.scan(
+        run, [inputs, *optional, *elements], (first_output, list(initial_state), list(records))
+    )
+    last_output = outputs[-1]
+    outputs = tf.transpose(outputs, [1, 0, 2]) if layer.return_sequences else None
+    last_states = tf.nest.map_structure(lambda s: s[-1], states)
+    return (
+        last_output,
+        last_output[:, None] if outputs is None else outputs,
+        last_states,
+        recorded,
+    )
 
 
 @contextlib.contextmanager

@@ -103,11 +103,11 @@ def test_draws_of_zoneout_follow_the_seed(x):
     def draw(seed):
         layer = kerasrnn.VanillaRNN(
             UNITS,
-                zoneout=0.5,
-                seed=seed,
-                kernel_initializer="ones",
-                recurrent_initializer="identity",
-                dropout=0.2,
+            zoneout=0.5,
+            seed=seed,
+            kernel_initializer="ones",
+            recurrent_initializer="identity",
+            dropout=0.2,
         )
         return layer(x, training=True).numpy()
 
