@@ -1,10 +1,13 @@
 """Recurrent networks for Keras: the theory visible, the training fast."""
 
+from kerasrnn.callbacks import GradientFlow
 from kerasrnn.cells import VanillaRNNCell
 from kerasrnn.characters import CharacterVocabulary
 from kerasrnn.conversion import convert
+from kerasrnn.diagnostics import StateJacobian, gradient_flow, state_jacobian
 from kerasrnn.export import export
 from kerasrnn.exposure_bias import ExposureBias, exposure_bias
+from kerasrnn.flow_report import GradientFlowReport
 from kerasrnn.initializers import SpectralRadius
 from kerasrnn.layers import VanillaRNN
 from kerasrnn.metrics import BitsPerCharacter, Perplexity
@@ -34,6 +37,8 @@ __all__ = [
     "ExponentialSampling",
     "ExposureBias",
     "FullBPTT",
+    "GradientFlow",
+    "GradientFlowReport",
     "InverseSigmoidSampling",
     "LinearSampling",
     "MeanMaxPooling1D",
@@ -43,6 +48,7 @@ __all__ = [
     "ScheduledSampling",
     "SequenceModel",
     "SpectralRadius",
+    "StateJacobian",
     "Stream",
     "TextClassifier",
     "TruncatedBPTT",
@@ -52,5 +58,7 @@ __all__ = [
     "convert",
     "export",
     "exposure_bias",
+    "gradient_flow",
+    "state_jacobian",
     "train",
 ]
