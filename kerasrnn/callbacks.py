@@ -69,7 +69,7 @@ class GradientFlow(keras.callbacks.Callback):
         self._scalars: dict[str, float] = {}
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        self._measurement = Measurement(self.model)
+        self._measurement = Measurement(self.model, traced=True)
         if self.log_dir is not None:
             self._writer = tf.summary.create_file_writer(str(self.log_dir))
         self._measure()

@@ -12,7 +12,7 @@ neural networks", 2013, arXiv:1211.5063.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import keras
@@ -68,16 +68,18 @@ def gradient_flow(
 
 
 class Measurement:
-    """`gradient_flow` of one model, traced once for each shape of a batch.
+    """`gradient_flow` of one model, again and again.
 
     Args:
         model, training: as `gradient_flow` takes them.
+        traced: whether a graph is traced at the first call, which takes about as
+            long as a measurement without. Default: `False`.
 
     Raises:
         ValueError: as `gradient_flow`.
     """
 
-    def __init__(self, model: keras.Model, training: bool = False):
+    def __init__(self, model: keras.Model, training: bool = False, traced: bool = False):
         if not model.compiled:
             raise ValueError(
                 f"{model.name} is not compiled, and so has no loss. Call model.compile first."
@@ -86,7 +88,9 @@ class Measurement:
         self.training = training
         self._cells: list[Any] = []
         self._names: list[str] = []
-        self._run = tf.function(self._differentiate, autograph=False)
+        self._run: Callable = self._differentiate
+        if traced:
+            self._run = tf.function(self._differentiate, autograph=False)
 
     def __call__(self, inputs: Any, targets: Any) -> GradientFlowReport:
         inputs, targets = _batch(inputs), _batch(targets)
@@ -206,7 +210,6 @@ def state_jacobian(
         )
     cell, sizes = record.cell, [state.shape[-1] for state in record.before]
 
-    @tf.function(autograph=False)
     def one_step(x_t, *before):
         joined = tf.concat(before, -1)
         with tf.GradientTape() as tape:
@@ -217,6 +220,8 @@ def state_jacobian(
             after = tf.concat(tf.nest.flatten(after), -1)
         return tape.batch_jacobian(after, joined)
 
+    first = (record.inputs[0], *(state[0] for state in record.before))
+    one_step = tf.function(one_step, autograph=False).get_concrete_function(*first)
     steps = range(last, last - lag, -1)
     matrices = tf.eye(
         sum(sizes), batch_shape=[len(record.states[0])], dtype=record.states.dtype

@@ -119,10 +119,13 @@ class GradientFlowReport:
         Raises:
             ImportError: if matplotlib is not installed.
         """
-        figure = make_figure(5.5 * len(self.layers), 3.8)
-        for axes, layer in zip(
-            figure.subplots(1, len(self.layers), squeeze=False)[0], self.layers, strict=True
-        ):
+        columns = min(len(self.layers), 2)
+        rows = math.ceil(len(self.layers) / columns)
+        figure = make_figure(5.5 * columns, 3.8 * rows)
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        for unused in grid[len(self.layers) :]:
+            unused.set_axis_off()
+        for axes, layer in zip(grid, self.layers, strict=False):
             lags = np.arange(len(layer.norms))
             scale = layer.norms.max() or 1.0
             _draw(axes, lags, layer.remaining, label="left of the last state's gradient")

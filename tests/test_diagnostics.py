@@ -9,18 +9,10 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
-from kerasrnn.diagnostics import spectra
+from kerasrnn.diagnostics import Measurement, spectra
 from kerasrnn.probes import recurrent_layers
 
 BATCH, TIME, FEATURES, UNITS = 3, 7, 2, 4
-
-
-@pytest.fixture
-def eager():
-    """Graphs are run step by step: for small models sooner than they are traced."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture
@@ -63,13 +55,11 @@ def numpy_rnn(model, x):
     return np.stack(states), W_h, W_o, b_o
 
 
-@pytest.mark.parametrize("in_graph", [True, False], ids=["graph", "eager"])
-def test_norms_are_those_of_products_of_explicit_jacobians(batch, request, in_graph):
-    if not in_graph:
-        request.getfixturevalue("eager")
+@pytest.mark.parametrize("traced", [True, False], ids=["graph", "eager"])
+def test_norms_are_those_of_products_of_explicit_jacobians(batch, traced):
     x, y = batch
     model = compiled(kerasrnn.VanillaRNN(UNITS), keras.layers.Dense(1))
-    layer = kerasrnn.gradient_flow(model, x, y).layers[0]
+    layer = Measurement(model, traced=traced)(x, y).layers[0]
     states, W_h, W_o, b_o = numpy_rnn(model, x)
     delta = 2 / BATCH * (states[-1] @ W_o + b_o - y) @ W_o.T
     product = np.stack([np.eye(UNITS)] * BATCH)
@@ -107,7 +97,6 @@ CELLS = {
 }
 
 
-@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("kind", CELLS)
 def test_norms_and_jacobians_of_any_cell_are_those_of_autodiff_step_by_step(batch, kind):
     x, _ = batch
@@ -133,7 +122,6 @@ def test_norms_and_jacobians_of_any_cell_are_those_of_autodiff_step_by_step(batc
     assert (found.bound is None) is (kind in ("lstm", "gru"))
 
 
-@pytest.mark.usefixtures("eager")
 def test_every_recurrent_layer_is_found_wherever_it_lies(batch):
     x, y = batch
     stack = keras.layers.RNN([keras.layers.GRUCell(3), kerasrnn.VanillaRNNCell(2)], name="two")
@@ -157,7 +145,6 @@ def test_every_recurrent_layer_is_found_wherever_it_lies(batch):
     assert len(recurrent_layers(own)) == 1
 
 
-@pytest.mark.usefixtures("eager")
 def test_models_of_this_package_are_measured(batch):
     classifier = kerasrnn.TextClassifier(["[PAD]", "[UNK]", "a"], embedding_dim=3, units=2)
     classifier.compile("adam", "binary_crossentropy")
@@ -180,7 +167,6 @@ def linear_rnn(scale, **options):
     return model
 
 
-@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize(
     ("scale", "state", "lag"), [(0.5, "vanishing", 7), (1, "healthy", 11), (2, "exploding", 7)]
 )
@@ -195,7 +181,6 @@ def test_the_verdict_names_the_lag_of_a_known_decay(rng, scale, state, lag):
     assert layer.spectra[0][1:] == pytest.approx((scale,) * 3)
 
 
-@pytest.mark.usefixtures("eager")
 def test_no_gradient_is_not_a_healthy_one(batch):
     x, y = batch
     model = linear_rnn(1.0)
@@ -205,7 +190,6 @@ def test_no_gradient_is_not_a_healthy_one(batch):
     assert "no gradient" in report.verdict
 
 
-@pytest.mark.usefixtures("eager")
 def test_truncation_shows_in_training(rng):
     x = rng.normal(size=(2, 12, FEATURES)).astype("float32")
     model = linear_rnn(1.0, truncation=kerasrnn.TruncatedBPTT(5))
@@ -215,7 +199,6 @@ def test_truncation_shows_in_training(rng):
     np.testing.assert_allclose(remaining.layers[0].remaining, np.ones(12), atol=1e-6)
 
 
-@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(
     "options",
@@ -239,7 +222,6 @@ def test_the_bound_holds_under_every_remedy(batch, options, training):
     assert found.remaining[1] > 0
 
 
-@pytest.mark.usefixtures("eager")
 def test_masked_steps_are_left_out(batch, rng):
     x, y = batch
     model = compiled(keras.layers.Masking(), kerasrnn.VanillaRNN(UNITS), keras.layers.Dense(1))
@@ -253,7 +235,6 @@ def test_masked_steps_are_left_out(batch, rng):
     assert np.isfinite(kerasrnn.gradient_flow(model, padded, y).layers[0].remaining).all()
 
 
-@pytest.mark.usefixtures("eager")
 def test_saturated_units_are_counted(batch):
     x, y = batch
     model = compiled(kerasrnn.VanillaRNN(4), keras.layers.Dense(1))
@@ -278,7 +259,6 @@ def test_the_spectrum_of_a_known_kernel():
     assert spectrum[1:] == pytest.approx((2, 4, 1))  # eigenvalues +-2, singular values 4 and 1
 
 
-@pytest.mark.usefixtures("eager")
 def test_the_model_is_as_it_was_afterwards(batch):
     x, y = batch
     layer = keras.layers.LSTM(UNITS, stateful=True)
@@ -321,7 +301,6 @@ def test_what_does_not_fit_is_one_clear_error(batch):
         kerasrnn.state_jacobian(compiled(keras.layers.Dense(1)), x, 1)
 
 
-@pytest.mark.usefixtures("eager")
 def test_figures_go_into_json_and_an_image(batch, tmp_path, monkeypatch):
     x, y = batch
     model = compiled(kerasrnn.VanillaRNN(UNITS), keras.layers.Dense(1))

@@ -1,0 +1,1 @@
+"""Experiments anyone can repeat: `python -m examples.<name>`."""

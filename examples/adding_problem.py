@@ -1,0 +1,235 @@
+"""Which recurrent layers learn to remember: the adding problem, with and without clipping.
+
+    python -m examples.adding_problem
+
+A sequence of T pairs: a value, uniform in [0, 1], and a marker, 1 at one step of the
+first half and at one of the second, else 0. The target is the sum of the two marked
+values; always to say 1 has a mean squared error of 0.167. The first mark lies T/2 to T
+steps before the end, and nothing can be learned from it unless a gradient gets there.
+The figure shows the learning curves beside the gradients' way back before training.
+
+References: S. Hochreiter and J. Schmidhuber, "Long short-term memory", Neural
+Computation 9(8), 1997, doi:10.1162/neco.1997.9.8.1735. Q. Le et al., "A simple way to
+initialize recurrent networks of rectified linear units", 2015, arXiv:1504.00941.
+"""
+
+import dataclasses
+import itertools
+import math
+import sys
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from apps.quiet import quiet_tensorflow
+
+with quiet_tensorflow():
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    import kerasrnn
+
+from examples import experiment
+
+UNITS, BATCH_SIZE, NUM_VALIDATED = 32, 32, 500
+LENGTHS = (50, 100, 200, 400)
+STEPS_BETWEEN = 50
+"""Steps from one validation to the next."""
+CHANCE, SOLVED = 1 / 6, 0.01
+CLIP_NORM = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(experiment.Options):
+    """Trains plain, remedied and gated recurrent layers on the adding problem."""
+
+    steps: int = 2000
+    """The most training steps a run gets."""
+
+
+class Contender(NamedTuple):
+    """A recurrent layer, and the learning rate of Adam that suits it."""
+
+    name: str
+    make: Callable[[], keras.layers.RNN]
+    learning_rate: float
+
+
+def plain(**options):
+    return lambda: kerasrnn.VanillaRNN(UNITS, **options)
+
+
+NORMAL = keras.initializers.RandomNormal(stddev=1.0)
+IRNN = {"activation": "relu", "recurrent_initializer": "identity"}
+CONTENDERS = (
+    Contender("tanh, Glorot", plain(recurrent_initializer="glorot_uniform"), 0.003),
+    Contender("tanh, orthogonal", plain(), 0.003),
+    Contender("tanh, skip over time", plain(alpha=0.1, kernel_initializer=NORMAL), 0.003),
+    Contender("ReLU, identity", plain(**IRNN), 0.001),
+    Contender(
+        "ReLU, identity, skip", plain(alpha=0.02, kernel_initializer=NORMAL, **IRNN), 0.01
+    ),
+    Contender("LSTM", lambda: keras.layers.LSTM(UNITS), 0.01),
+    Contender("GRU", lambda: keras.layers.GRU(UNITS), 0.01),
+)
+
+
+class Run(NamedTuple):
+    """One training."""
+
+    contender: Contender
+    length: int
+    clipped: bool
+    curve: list[tuple[int, float]]
+    """Steps, and the validation error after them."""
+    seconds: float
+    """Of training, without compiling."""
+
+    @property
+    def outcome(self) -> str:
+        steps, error = self.curve[-1]
+        if error < SOLVED:
+            return f"{steps:,} steps, {self.seconds:.1f} s"
+        if not math.isfinite(error):
+            return f"diverged by step {steps:,}"
+        return f"not within {steps:,} ({min(error for _, error in self.curve):.3f})"
+
+
+def draw(length, count, seed):
+    """Sequences `(count, length, 2)` and targets `(count, 1)`."""
+    seeds = tf.random.experimental.stateless_split(seed, 3)
+    values = tf.random.stateless_uniform([count, length], seeds[0])
+    half = length // 2
+    first = tf.random.stateless_uniform([count], seeds[1], 0, half, tf.int32)
+    second = tf.random.stateless_uniform([count], seeds[2], half, length, tf.int32)
+    markers = tf.one_hot(first, length) + tf.one_hot(second, length)
+    targets = tf.reduce_sum(values * markers, axis=1, keepdims=True)
+    return tf.stack([values, markers], axis=-1), targets
+
+
+def make_model(contender, length, seed):
+    keras.utils.set_random_seed(seed)
+    layers = [keras.Input([length, 2]), contender.make(), keras.layers.Dense(1)]
+    model = keras.Sequential(layers)
+    model.compile(keras.optimizers.Adam(contender.learning_rate), "mse")
+    return model
+
+
+def compile_training(model, length, seed):
+    """A function that trains for some steps and validates, compiled as a whole."""
+    optimizer, variables = model.optimizer, model.trainable_variables
+    optimizer.build(variables)
+    held_out = draw(length, NUM_VALIDATED, tf.constant([seed, -1]))
+
+    def step(number, last, clip_norm):
+        inputs, targets = draw(length, BATCH_SIZE, tf.stack([seed, number]))
+        with tf.GradientTape() as tape:
+            error = tf.reduce_mean(tf.square(model(inputs, training=True) - targets))
+        gradients = tape.gradient(error, variables)
+        scale = tf.minimum(1.0, clip_norm / tf.linalg.global_norm(gradients))
+        optimizer.apply([scale * gradient for gradient in gradients], variables)
+        return number + 1, last, clip_norm
+
+    @tf.function(jit_compile=True, autograph=False)
+    def train(first, last, clip_norm):
+        tf.while_loop(lambda number, *_: number < last, step, (first, last, clip_norm))
+        return tf.reduce_mean(tf.square(model(held_out[0]) - held_out[1]))
+
+    return train
+
+
+def run_pair(contender, length, options):
+    """The same training without and with clipping, from the same weights."""
+    model = make_model(contender, length, options.seed)
+    train = compile_training(model, length, options.seed)
+    variables = [*model.variables, *model.optimizer.variables]
+    initial = [variable.numpy() for variable in variables]
+    for clipped in (False, True):
+        for variable, value in zip(variables, initial, strict=True):
+            variable.assign(value)
+        clip_norm = tf.constant(CLIP_NORM if clipped else math.inf)
+        curve = [(0, float(train(0, 0, clip_norm)))]  # compiles
+        start = time.perf_counter()
+        while SOLVED <= curve[-1][1] < math.inf and curve[-1][0] < options.steps:
+            done = curve[-1][0]
+            last = min(done + STEPS_BETWEEN, options.steps)
+            error = train(tf.constant(done), tf.constant(last), clip_norm)
+            curve.append((last, float(error)))
+        yield Run(contender, length, clipped, curve, time.perf_counter() - start)
+
+
+def measure_flow(contender, options):
+    """What is left of the last state's gradient at each lag, before any training."""
+    length = LENGTHS[-1]
+    model = make_model(contender, length, options.seed)
+    report = kerasrnn.gradient_flow(
+        model, *draw(length, BATCH_SIZE, tf.constant([options.seed, 0]))
+    )
+    return report.layers[0]
+
+
+def run(options):
+    lengths = LENGTHS[1:2] if options.quick else LENGTHS
+    pairs = list(itertools.product(CONTENDERS, lengths))
+    runs = [
+        one
+        for contender, length in experiment.each(pairs, lambda p: f"{p[0].name}, T = {p[1]}")
+        for one in run_pair(contender, length, options)
+    ]
+    flows = {
+        contender.name: measure_flow(contender, options)
+        for contender in experiment.each(CONTENDERS, lambda c: f"gradient flow of {c.name}")
+    }
+    report(runs, flows)
+    plot(runs, flows, options.output / "adding_problem.png")
+
+
+def report(runs, flows):
+    lengths = sorted({run.length for run in runs})
+    columns = ["", "clipped", *(f"T = {length}" for length in lengths), "before training"]
+    rows = []
+    for contender in CONTENDERS:
+        for clipped in (False, True):
+            chosen = [r for r in runs if r.contender is contender and r.clipped is clipped]
+            flow = flows[contender.name]
+            name = "" if clipped else contender.name
+            verdict = "" if clipped else flow.verdict.partition(": ")[2]
+            rows.append(
+                [name, "yes" if clipped else "no", *(r.outcome for r in chosen), verdict]
+            )
+    experiment.print_table(columns, rows)
+
+
+def plot(runs, flows, path):
+    lengths = sorted({run.length for run in runs})
+    figure = experiment.new_figure(4.2 + 3.2 * len(lengths), 4)
+    ratios = [1.3] + [1] * len(lengths)
+    left, *others = figure.subplots(1, 1 + len(lengths), width_ratios=ratios)
+    colors = {contender.name: f"C{n}" for n, contender in enumerate(CONTENDERS)}
+    for name, flow in flows.items():
+        remaining = np.maximum(flow.remaining, 1e-12)
+        left.plot(np.arange(len(remaining)), remaining, color=colors[name], label=name)
+    left.set(
+        title="gradient left, before training",
+        xlabel="steps before the last",
+        yscale="log",
+        ylim=(1e-9, 1e3),
+    )
+    left.legend(fontsize="x-small", loc="lower left")
+    for axes, length in zip(others, lengths, strict=True):
+        for one in (run for run in runs if run.length == length):
+            steps, errors = zip(*one.curve, strict=True)
+            style = "-" if one.clipped else ":"
+            axes.plot(steps, errors, style, color=colors[one.contender.name])
+        axes.axhline(CHANCE, color="black", lw=0.8)
+        axes.set(title=f"T = {length}", xlabel="steps", yscale="log", ylim=(SOLVED / 3, 1))
+    others[0].set_ylabel("validation MSE (solid: clipped, dotted: not)")
+    for axes in (left, *others):
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)
+    print(f"figure: {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(experiment.main("adding_problem", __doc__.splitlines()[0], Options, run))
