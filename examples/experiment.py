@@ -63,7 +63,7 @@ def each(runs: Sequence, describe: Callable[..., str]) -> Iterator:
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on standard output; all but its first column to the right."""
+    """A table on standard output, as wide as it needs to be where that is no terminal."""
     table = Table(box=box.SIMPLE_HEAD)
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=True)

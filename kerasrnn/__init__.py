@@ -1,10 +1,9 @@
 """Recurrent networks for Keras: the theory visible, the training fast."""
 
-from kerasrnn.callbacks import GradientFlow
 from kerasrnn.cells import VanillaRNNCell
 from kerasrnn.characters import CharacterVocabulary
 from kerasrnn.conversion import convert
-from kerasrnn.diagnostics import StateJacobian, gradient_flow, state_jacobian
+from kerasrnn.diagnostics import GradientFlow, StateJacobian, gradient_flow, state_jacobian
 from kerasrnn.export import export
 from kerasrnn.exposure_bias import ExposureBias, exposure_bias
 from kerasrnn.flow_report import GradientFlowReport

@@ -3,11 +3,12 @@
 import dataclasses
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kerasrnn.figures import make_figure
+from kerasrnn.spectrum import KernelSpectrum
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,18 +16,6 @@ if TYPE_CHECKING:
 # A gradient that has shrunk to a hundredth has vanished for learning beside one that has
 # not; clipping is of little use for one that has grown to more than a hundred times.
 VANISHED, EXPLODED = 0.01, 100.0
-
-
-class KernelSpectrum(NamedTuple):
-    """What powers of a recurrent kernel do to a state: of each gate's square part."""
-
-    name: str
-    """`"recurrent_kernel"`, or the name of the gate."""
-    spectral_radius: float
-    """The largest absolute eigenvalue."""
-    largest_singular_value: float
-    """The norm ||W_h||."""
-    smallest_singular_value: float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,7 +41,8 @@ class LayerFlow:
 
     @property
     def state(self) -> str:
-        """`"vanishing"`, `"healthy"`, `"exploding"`; `"none"` where no gradient comes in."""
+        """`"vanishing"`, `"healthy"`, `"exploding"`; `"none"` where no gradient comes in,
+        `"not finite"` where it is NaN."""
         return self._verdict()[0]
 
     @property
@@ -65,6 +55,7 @@ class LayerFlow:
         """The same in words."""
         state, lag = self._verdict()
         words = {
+            "not finite": "not finite: the gradient of the last state is NaN or infinite",
             "none": "no gradient reaches the last state",
             "vanishing": f"vanishing: after {lag} steps less than {VANISHED:.0%} is left",
             "exploding": f"exploding: over {EXPLODED:.0f} times as large after {lag} steps",
@@ -73,7 +64,9 @@ class LayerFlow:
         return f"{self.name}: {words[state]}"
 
     def _verdict(self) -> tuple[str, int]:
-        if not self.remaining[0] > 0:
+        if np.isnan(self.remaining[0]):
+            return "not finite", 0
+        if self.remaining[0] == 0:
             return "none", 0
         beyond = ~((self.remaining >= VANISHED) & (self.remaining <= EXPLODED))
         if not beyond.any():

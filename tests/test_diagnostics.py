@@ -9,8 +9,9 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
-from kerasrnn.diagnostics import Measurement, spectra
+from kerasrnn.measurement import Measurement
 from kerasrnn.probes import recurrent_layers
+from kerasrnn.spectrum import spectra
 
 BATCH, TIME, FEATURES, UNITS = 3, 7, 2, 4
 
@@ -188,6 +189,16 @@ def test_no_gradient_is_not_a_healthy_one(batch):
     report = kerasrnn.gradient_flow(model, x, y)
     assert report.layers[0].state == "none"
     assert "no gradient" in report.verdict
+
+
+def test_what_is_not_finite_is_said(batch):
+    x, y = batch
+    report = kerasrnn.gradient_flow(linear_rnn(np.nan), x, y)
+    assert report.layers[0].state == "not finite"
+    assert np.isnan(report.layers[0].spectra[0].spectral_radius)
+    json.dumps(report.to_dict(), allow_nan=False)
+    exploded = kerasrnn.gradient_flow(linear_rnn(1e4), x, y).layers[0]
+    assert (exploded.state, exploded.lag) == ("exploding", 1)
 
 
 def test_truncation_shows_in_training(rng):

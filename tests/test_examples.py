@@ -15,10 +15,10 @@ image = pytest.importorskip("matplotlib.image", reason="experiments end in figur
 def test_the_adding_problem_is_learned_and_drawn(tmp_path, monkeypatch, capsys):
     (contender,) = (c for c in adding_problem.CONTENDERS if c.name == "ReLU, identity, skip")
     monkeypatch.setattr(adding_problem, "CONTENDERS", (contender,))
-    monkeypatch.setattr(adding_problem, "LENGTHS", (12,))
+    monkeypatch.setattr(adding_problem, "LENGTHS", (30,))
     monkeypatch.setattr(adding_problem, "NUM_DRAWS", 1)
     monkeypatch.chdir(tmp_path)
-    adding_problem.run(adding_problem.Options(steps=400))
+    adding_problem.run(adding_problem.Options(steps=1500))
     printed = capsys.readouterr().out
     assert printed.count(" steps, ") == 2  # solved with clipping and without
     assert "healthy" in printed
