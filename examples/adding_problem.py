@@ -30,6 +30,7 @@ with quiet_tensorflow():
 
     import kerasrnn
 
+from apps import cli
 from examples import experiment
 
 UNITS, BATCH_SIZE, NUM_VALIDATED = 32, 32, 500
@@ -89,7 +90,7 @@ class Run(NamedTuple):
     curve: list[tuple[int, float]]
     """Steps, and the validation error after them."""
     seconds: float
-    """Of training, without compiling."""
+    """Of training and validation, without compiling."""
 
     @property
     def outcome(self) -> str:
@@ -176,6 +177,7 @@ def measure_flow(contender, length, seed):
 
 
 def run(options):
+    cli.check_option(options, "steps", options.steps > 0, "must be positive")
     lengths = LENGTHS
     if options.quick:
         lengths, options = LENGTHS[:1], dataclasses.replace(options, steps=options.steps // 2)

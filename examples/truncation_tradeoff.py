@@ -30,6 +30,7 @@ with quiet_tensorflow():
 
     import kerasrnn
 
+from apps import cli
 from apps.chargen import data
 from examples import experiment
 
@@ -98,12 +99,12 @@ class Stopwatch(keras.callbacks.Callback):
         self.end = time.perf_counter()
 
 
-def make_model(vocabulary, seed, run=None, learning_rate=LEARNING_RATE):
+def make_model(vocabulary, seed, run=None):
     keras.utils.set_random_seed(seed)
     model = kerasrnn.CharLanguageModel(vocabulary, units=UNITS)
     window = run.window if run and run.kind == KINDS[0] else STEPS
     model.compile(
-        keras.optimizers.Adam(learning_rate),
+        keras.optimizers.Adam(LEARNING_RATE),
         window=window,
         truncation=run and run.policy,
         clip_norm=1.0,
@@ -137,6 +138,7 @@ def compare_gradients(found, full):
 
 
 def run(options):
+    cli.check_option(options, "epochs", options.epochs > 0, "must be positive")
     text = data.load(options.data, options.data_dir)
     print(f"text: {text.source}")
     training, validation = ("".join(text.part(split)) for split in data.SPLITS[:2])
@@ -147,6 +149,11 @@ def run(options):
     vocabulary = kerasrnn.CharacterVocabulary.from_text(training)
     ids = vocabulary.encode(training)
     whole_windows = (len(ids) - 1) // (BATCH_SIZE * STEPS) * BATCH_SIZE * STEPS
+    if whole_windows < 2 * BATCH_SIZE * STEPS:
+        raise cli.UserError(
+            f"--data: the training text needs {2 * BATCH_SIZE * STEPS + 1:,} characters or "
+            f"more, got {len(ids):,}."
+        )
     ids = ids[: whole_windows + 1]
     stream = kerasrnn.Stream.from_tokens(ids, batch_size=BATCH_SIZE)
     held_out = kerasrnn.Stream.from_tokens(vocabulary.encode(validation), batch_size=8)
@@ -209,8 +216,9 @@ def plot(results, path):
     losses.axhline(full.loss, color="black", lw=1, label=f"full, {STEPS}")
     seconds.axhline(full.seconds, color="black", lw=1, label=f"full, {STEPS}")
     losses.set(ylabel="validation loss, nats a character")
-    seconds.set(ylabel="seconds of training", yscale="log")
-    gradients.set(ylabel="of the full gradient", yscale="log")
+    seconds.set(ylabel="seconds of training", ylim=(0, None))
+    gradients.set(ylabel="of the full gradient")
+    gradients.set_yscale("symlog", linthresh=0.1)
     for axes in (losses, seconds, gradients):
         axes.set(xlabel="window, steps", xscale="log")
         axes.set_xticks([result.run.window for result in chosen], minor=False)

@@ -31,6 +31,7 @@ from kerasrnn.measurement import (
     no_recurrent_layer,
 )
 from kerasrnn.probes import CellRecord, recording
+from kerasrnn.spectrum import spectra
 
 
 def gradient_flow(
@@ -38,7 +39,8 @@ def gradient_flow(
 ) -> GradientFlowReport:
     """Measures how far gradients reach back through time in each recurrent layer.
 
-    Layers may hold any Keras cell, stacks of cells, and lie anywhere in the model.
+    Layers may hold any Keras cell, stacks of cells, and lie anywhere in the model. What
+    a measurement changes meanwhile is restored; the model must not be used beside it.
     Give a batch of sequences as long as those that the model should remember.
 
     Args:
@@ -72,12 +74,13 @@ class StateJacobian(NamedTuple):
 
     matrices: np.ndarray
     """For each sequence the derivative of each unit of h_t (rows) for each unit of
-    h_{t-k} (columns), `(batch, units, units)`."""
+    h_{t-k} (columns), `(batch, units, units)`, on all ways, through other states, too,
+    such as c of an LSTM."""
     singular_values: np.ndarray
-    """`(batch, units)`, the largest, which is the norm, first."""
+    """`(batch, units)`, the largest, which is the norm, first; NaN if it is not finite."""
     bound: float | None
-    """(gamma ||W_h||)^k, with the steepest slope in these k steps; `None` for cells
-    with gates."""
+    """(gamma ||W_h||)^k, with the steepest slope in these k steps and as many of them
+    as are not masked; `None` for cells with gates."""
 
 
 def state_jacobian(
@@ -122,7 +125,7 @@ def state_jacobian(
     ):
         model(inputs)
     record = _find(records, model, layer)
-    length = len(record.states)
+    length = len(record.states[0])
     last = step + length if step < 0 else step
     if not (0 <= last < length and 0 < lag <= last):
         raise ValueError(
@@ -132,32 +135,33 @@ def state_jacobian(
 
     def one_step(x_t, *before):
         joined = tf.concat(before, -1)
-        with tf.GradientTape() as tape:
+        with rnn.without_dropout([cell]), tf.GradientTape() as tape:
             tape.watch(joined)
             states = tf.split(joined, sizes, -1)
-            states = tf.nest.pack_sequence_as(record.structure, states)
             _, after = rnn.call_cell(cell, x_t, states, training=False)
-            after = tf.concat(tf.nest.flatten(after), -1)
+            after = tf.concat(after, -1)
         return tape.batch_jacobian(after, joined)
 
     first = (record.inputs[0], *(state[0] for state in record.before))
     one_step = tf.function(one_step, autograph=False).get_concrete_function(*first)
+    identity = np.eye(sum(sizes))
+    matrices = np.repeat(identity[None], len(record.states[0][0]), axis=0)
+    counted = np.zeros(len(matrices), int)  # steps that are not masked
     steps = range(last, last - lag, -1)
-    identity = tf.eye(sum(sizes), dtype=record.states.dtype)
-    matrices = tf.repeat(identity[None], len(record.states[0]), axis=0)
-    for t in steps:
-        jacobian = one_step(record.inputs[t], *(state[t] for state in record.before))
-        if record.mask is not None:
-            jacobian = tf.where(record.mask[t][..., None], jacobian, identity)
-        matrices = tf.matmul(matrices, jacobian)
-    matrices = tf.cast(matrices[:, : sizes[0], : sizes[0]], tf.float32).numpy()
-    between = slice(steps[-1], last + 1)
-    growth = growth_of(cell, measure_slopes(record, between).get("gamma"))
-    return StateJacobian(
-        matrices,
-        np.linalg.svd(matrices, compute_uv=False),
-        None if growth is None else float(growth**lag),
-    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        for t in steps:
+            jacobian = one_step(record.inputs[t], *(state[t] for state in record.before))
+            mask = np.ones([1, 1]) if record.mask is None else record.mask[t].numpy()
+            counted += mask[:, 0].astype(int)
+            matrices = matrices @ np.where(mask[..., None], np.asarray(jacobian), identity)
+        matrices = matrices[:, : sizes[0], : sizes[0]]
+        slopes = measure_slopes(record, slice(steps[-1], last + 1))
+        growth = growth_of(cell, spectra(cell), slopes.get("gamma"))
+        bound = None if growth is None else float(np.max(growth**counted))
+    singular_values = np.full(matrices.shape[:2], np.nan)
+    finite = np.isfinite(matrices).all((1, 2))
+    singular_values[finite] = np.linalg.svd(matrices[finite], compute_uv=False)
+    return StateJacobian(matrices, singular_values, bound)
 
 
 def _find(records: list[CellRecord], model, layer: int | str) -> CellRecord:
@@ -216,7 +220,7 @@ class GradientFlow(keras.callbacks.Callback):
         super().__init__()
         check_positive_integer("every", every)
         if log_dir is not None:
-            make_figure(1, 1)
+            make_figure(1, 1)  # or says that matplotlib is missing
             _check_tensorboard()
         self.every = every
         self.log_dir = log_dir
@@ -228,13 +232,16 @@ class GradientFlow(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self._measurement = Measurement(self.model, traced=True)
+        report = self._measure()
         if self.log_dir is not None:
             self._writer = tf.summary.create_file_writer(str(self.log_dir))
-        self._measure()
+            self._write(report)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         if self._step() // self.every > self._measured_at // self.every:
-            self._measure()
+            report = self._measure()
+            if self._writer is not None:
+                self._write(report)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if logs is not None:
@@ -246,9 +253,9 @@ class GradientFlow(keras.callbacks.Callback):
         self._measurement = self._writer = None
 
     def _step(self) -> int:
-        return int(self.model.optimizer.iterations)
+        return int(tf.convert_to_tensor(self.model.optimizer.iterations))
 
-    def _measure(self) -> None:
+    def _measure(self) -> GradientFlowReport:
         assert self._measurement is not None
         report = self._measurement(*self._batch)
         self._measured_at = self._step()
@@ -258,11 +265,10 @@ class GradientFlow(keras.callbacks.Callback):
             if layer.spectra:
                 found["spectral_radius"] = max(s.spectral_radius for s in layer.spectra)
             if layer.saturated is not None:
-                found["saturated"] = np.mean(layer.saturated)
+                found["saturated"] = np.nanmean(layer.saturated)
             for name, value in found.items():
                 self._scalars[f"{layer.name}/{name}"] = float(value)
-        if self._writer is not None:
-            self._write(report)
+        return report
 
     def _write(self, report: GradientFlowReport) -> None:
         with self._writer.as_default(step=self._measured_at):

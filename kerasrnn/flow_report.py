@@ -26,8 +26,10 @@ class LayerFlow:
     norms: np.ndarray
     """||dL/dh_t|| over batch and units, `(time,)`, in the order the layer goes."""
     remaining: np.ndarray
-    """What is left, of the gradient that reaches the last state, k steps before it:
-    `(time,)`, 1 at k = 0. Masked steps are left out."""
+    """What is left, of the gradient that reaches the last h_t, k steps before it, over
+    all states of the cell: `(lags,)`, 1 at k = 0. Masked steps are left out."""
+    norms_by_lag: np.ndarray
+    """`norms`, k steps before the last; masked steps are left out, `(lags,)`."""
     bound: np.ndarray | None
     """(gamma ||W_h||)^k, `(time,)`, with what the remedies of `VanillaRNN` make of
     it; `None` for cells with gates."""
@@ -37,7 +39,8 @@ class LayerFlow:
     """Of the recurrent kernel."""
     saturated: np.ndarray | None
     """The share of saturated units at each step, `(time,)`; of a cell with gates, of
-    the units of all its gates. `None` for cells that do not say their activation."""
+    the units of all its gates; NaN where all is masked. `None` for cells that do not
+    say their activation."""
 
     @property
     def state(self) -> str:
@@ -119,16 +122,11 @@ class GradientFlowReport:
         for unused in grid[len(self.layers) :]:
             unused.set_axis_off()
         for axes, layer in zip(grid, self.layers, strict=False):
-            lags = np.arange(len(layer.norms))
-            scale = layer.norms.max() or 1.0
+            lags = np.arange(len(layer.remaining))
+            norms = layer.norms_by_lag / (layer.norms_by_lag.max() or 1.0)
+            axes.set_yscale("log")
             _draw(axes, lags, layer.remaining, label="left of the last state's gradient")
-            _draw(
-                axes,
-                lags,
-                layer.norms[::-1] / scale,
-                "--",
-                label=r"$||dL/dh_t||$ / its maximum",
-            )
+            _draw(axes, lags, norms, "--", label=r"$||dL/dh_t||$ / its maximum")
             low, high = axes.get_ylim()
             if layer.bound is not None:
                 _draw(axes, lags, layer.bound, ":", label=r"bound $(\gamma\,||W_h||)^k$")
@@ -136,7 +134,6 @@ class GradientFlowReport:
             axes.set(
                 title=layer.verdict,
                 xlabel="steps before the last",
-                yscale="log",
                 ylim=(max(min(low, VANISHED / 2), 1e-12), min(max(high, 2 * EXPLODED), 1e12)),
             )
             axes.title.set_fontsize("small")
@@ -150,9 +147,10 @@ class GradientFlowReport:
         Raises:
             ImportError: if matplotlib is not installed.
         """
+        figure = self.figure()
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-        canvas = FigureCanvasAgg(self.figure())
+        canvas = FigureCanvasAgg(figure)
         canvas.draw()
         return np.asarray(canvas.buffer_rgba())
 

@@ -266,8 +266,11 @@ class VanillaRNN(RNN):
     def _skip_layer(self, last_state, states, inputs, mask):
         """x + h, where masked steps repeat the x of the step before."""
         if mask is not None:
-            count = tf.transpose(tf.cumsum(tf.cast(mask[..., 0], tf.int32)))
-            latest = tf.searchsorted(count, count)  # for each step, the last that counts
+            used = tf.transpose(mask[..., 0])
+            length = tf.shape(used)[1]
+            used_first = tf.argsort(tf.where(used, 0, length) + tf.range(length))
+            count = tf.cumsum(tf.cast(used, tf.int32), axis=1)
+            latest = tf.gather(used_first, tf.maximum(count - 1, 0), batch_dims=1)
             inputs = tf.gather(tf.transpose(inputs, [1, 0, 2]), latest, batch_dims=1)
             inputs = tf.transpose(inputs, [1, 0, 2])
         return last_state + inputs[-1], states + inputs if self.return_sequences else None

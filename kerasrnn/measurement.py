@@ -1,17 +1,19 @@
 """The flow of gradients through the recurrent layers of a model, measured."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasrnn import rnn
 from kerasrnn.cells import VanillaRNNCell
 from kerasrnn.flow_report import GradientFlowReport, LayerFlow
-from kerasrnn.probes import CellRecord, recording
-from kerasrnn.spectrum import spectra
+from kerasrnn.probes import CellRecord, recording, recurrent_layers
+from kerasrnn.spectrum import KernelSpectrum, spectra
 
 SATURATED = 0.1
 """A unit is saturated at a step if it passes less than this share of the steepest slope."""
@@ -53,50 +55,68 @@ class Measurement:
         with naming(inputs=inputs, targets=targets):
             if not self.model.built:
                 self.model(inputs)
+                for layer in recurrent_layers(self.model):
+                    layer.reset_state()
             loss, flows = self._run(inputs, targets)
         if not flows:
             raise ValueError(no_recurrent_layer(self.model))
+        flows = tf.nest.map_structure(np.asarray, flows)
         layers = zip(self._names, self._cells, flows, strict=True)
         return GradientFlowReport(
-            tuple(
-                _layer_flow(
-                    name, cell, {k: np.asarray(v) for k, v in flow.items()}, self.training
-                )
-                for name, cell, flow in layers
-            ),
+            tuple(_layer_flow(name, cell, flow, self.training) for name, cell, flow in layers),
             float(loss),
         )
 
     def _differentiate(self, inputs, targets):
-        with (
-            tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape,
-            recording(self.model, tape) as records,
-        ):
-            outputs = self.model(inputs, training=self.training)
-            loss = self.model.compute_loss(x=inputs, y=targets, y_pred=outputs)
-        self._cells = [record.cell for record in records]
-        self._names = [record.name for record in records]
-        gradients = tape.gradient(
-            loss, [r.probes for r in records], unconnected_gradients="zero"
-        )
-        flows = []
-        for record, gradient in zip(records, gradients, strict=True):
-            last = _last_counted(record)
-            flow = {
-                "norms": tf.sqrt(
-                    tf.reduce_sum(tf.square(tf.cast(gradient, tf.float32)), [1, 2])
-                ),
-                "from_last": tape.gradient(
-                    record.states, record.probes, gradient * tf.cast(last, gradient.dtype)
-                ),
-                **measure_slopes(record),
-            }
-            if record.mask is not None:
-                flow["mask"] = record.mask[..., 0]
-            if record.gates is not None:
-                flow["largest_gate"] = tf.reduce_max(record.gates)
-            flows.append(flow)
+        tape = tf.GradientTape(persistent=True, watch_accessed_variables=False)
+        with recording(self.model, tape, self.training) as records:
+            with tape:
+                outputs = self.model(inputs, training=self.training)
+                loss = self.model.compute_loss(x=inputs, y=targets, y_pred=outputs)
+            self._cells = [record.cell for record in records]
+            self._names = [record.name for record in records]
+            all_probes = [
+                (r.probes, [] if r.output_probes is None else [r.output_probes])
+                for r in records
+            ]
+            gradients = tape.gradient(loss, all_probes, unconnected_gradients="zero")
+            flows = [
+                self._flow(tape, record, of_states, of_outputs)
+                for record, (of_states, of_outputs) in zip(records, gradients, strict=True)
+            ]
         return loss, flows
+
+    def _flow(self, tape, record, of_states, of_outputs):
+        gradient = of_states[0]
+        for of_output in of_outputs:
+            gradient += _through_output(record, of_output)
+        last = tf.where(_last_counted(record), gradient, tf.zeros_like(gradient))
+        last = tf.math.divide_no_nan(last, tf.reduce_max(tf.abs(last)))  # nothing underflows
+        flow = {
+            "gradient": gradient,
+            "from_last": tape.gradient(record.states[0], record.probes, last),
+            **measure_slopes(record),
+        }
+        if record.mask is not None:
+            flow["mask"] = record.mask[..., 0]
+        if record.gates is not None:
+            flow["largest_gate"] = tf.reduce_max(record.gates)
+        return flow
+
+
+def _through_output(record: CellRecord, of_output: tf.Tensor) -> tf.Tensor:
+    """What reaches h_t through an output of the same step that is another tensor than it."""
+    shape = tf.shape(record.states[0])
+
+    def rows(tensor):  # all steps at once
+        return tf.reshape(tensor, tf.concat([[-1], tf.shape(tensor)[2:]], 0))
+
+    with tf.GradientTape() as tape:
+        inputs, before = rows(record.inputs), [rows(state) for state in record.before]
+        tape.watch([inputs, before])
+        output, after = rnn.call_cell(record.cell, inputs, before, training=False)
+    found = tape.gradient(output, after[0], rows(of_output), unconnected_gradients="zero")
+    return tf.reshape(found, shape)
 
 
 def no_recurrent_layer(model: keras.layers.Layer) -> str:
@@ -108,7 +128,9 @@ def no_recurrent_layer(model: keras.layers.Layer) -> str:
 
 
 def as_tensors(tensors: Any) -> Any:
-    """The arrays of a batch as tensors, in the same structure."""
+    """The arrays of a batch as tensors, in the same structure; lists of numbers are one."""
+    if not any(hasattr(part, "shape") for part in tf.nest.flatten(tensors)):
+        return tf.convert_to_tensor(tensors)
     return tf.nest.map_structure(tf.convert_to_tensor, tensors)
 
 
@@ -122,22 +144,26 @@ def naming(**batch: Any) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
-        reason = next(filter(None, (line.strip() for line in str(error).splitlines())), "")
+        lines = re.sub(r"\x1b\[[0-9;]*m|{{.*?}}", "", str(error)).splitlines()
+        said = [line.strip() for line in lines if line.strip()]
+        if said and said[0].startswith("Exception encountered when calling"):
+            del said[0]  # Keras goes on with what it was
+        reason = said[0] if said else type(error).__name__
         shapes = " and ".join(f"{name} {_shapes(tensors)}" for name, tensors in batch.items())
         raise ValueError(f"The model cannot take {shapes}: {reason}") from error
 
 
 def _last_counted(record: CellRecord) -> tf.Tensor:
-    """1 at the last step of each sequence that counts, else 0: `(time, batch, 1)`."""
+    """Whether a step is the last of its sequence that counts, `(time, batch, 1)`."""
     mask = record.mask
     if mask is None:
-        mask = tf.ones_like(record.states[..., :1], tf.bool)
+        mask = tf.ones_like(record.states[0][..., :1], tf.bool)
     counted = tf.cast(mask, tf.int32)
-    return tf.where(mask & (tf.cumsum(counted, reverse=True) == 1), 1.0, 0.0)
+    return mask & (tf.cumsum(counted, reverse=True) == 1)
 
 
 def measure_slopes(record: CellRecord, steps: slice = slice(None)) -> dict[str, tf.Tensor]:
-    """The share of saturated units at each step, and the steepest slope of all."""
+    """The share of saturated units at each step, NaN if all is masked; the steepest slope."""
     if not record.pre_activations:
         return {}
     grid = tf.linspace(-8.0, 8.0, 1601)
@@ -152,9 +178,7 @@ def measure_slopes(record: CellRecord, steps: slice = slice(None)) -> dict[str, 
     used = mask * tf.ones_like(all_saturated)
     return {
         "gamma": tf.reduce_max(tf.cast(slope, tf.float32) * used),
-        "saturated": tf.math.divide_no_nan(
-            tf.reduce_sum(all_saturated * used, [1, 2]), tf.reduce_sum(used, [1, 2])
-        ),
+        "saturated": tf.reduce_sum(all_saturated * used, [1, 2]) / tf.reduce_sum(used, [1, 2]),
     }
 
 
@@ -166,28 +190,38 @@ def _slope(function, arguments: tf.Tensor) -> tf.Tensor:
     return tf.abs(tape.gradient(values, arguments))
 
 
-def _layer_flow(name: str, cell, flow: dict[str, np.ndarray], training: bool) -> LayerFlow:
-    remaining = _by_lag(flow["from_last"], flow.get("mask"))
-    growth = growth_of(cell, flow.get("gamma"), training)
+def _layer_flow(name: str, cell, flow: dict[str, Any], training: bool) -> LayerFlow:
+    mask = flow.get("mask")
+    norms = _squares([flow["gradient"]])
+    left, reference = _by_lag(_squares(flow["from_last"]), mask)
+    remaining = np.zeros(len(left))
+    with np.errstate(invalid="ignore"):  # what has exploded may be infinite, or NaN
+        np.divide(left, reference, where=reference != 0, out=remaining)
+    spectrum = spectra(cell)
+    growth = growth_of(cell, spectrum, flow.get("gamma"), training)
     bound = None
     if growth is not None:
         with np.errstate(over="ignore"):
             bound = (growth * flow.get("largest_gate", 1.0)) ** np.arange(len(remaining))
-    plain = growth is not None
     return LayerFlow(
         name=name,
-        norms=flow["norms"].astype("float64"),
+        norms=np.sqrt(norms.sum(1)),
+        norms_by_lag=_by_lag(norms, mask)[0],
         remaining=remaining,
         bound=bound,
-        gamma=float(flow["gamma"]) if plain else None,
-        spectra=spectra(cell),
+        gamma=None if growth is None else float(flow["gamma"]),
+        spectra=spectrum,
         saturated=flow.get("saturated"),
     )
 
 
-def _by_lag(from_last: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """Norms over batch and units at each lag, beside lag 0 of the sequences as long."""
-    squares = np.sum(np.square(from_last.astype("float64")), -1)
+def _squares(tensors: list[np.ndarray]) -> np.ndarray:
+    """Squared norms over units, `(time, batch)`, of all tensors together."""
+    return sum(np.sum(np.square(tensor.astype("float64")), -1) for tensor in tensors)
+
+
+def _by_lag(squares: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Norms over the batch at each lag; and at lag 0, of the sequences that are as long."""
     if mask is None:
         mask = np.ones(squares.shape, bool)
     by_lag, present = np.zeros_like(squares), np.zeros_like(mask)
@@ -196,18 +230,18 @@ def _by_lag(from_last: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
         by_lag[: len(steps), sequence] = squares[steps, sequence]
         present[: len(steps), sequence] = True
     longest = max(int(present.any(1).sum()), 1)
-    at_lag_0 = (present * by_lag[0]).sum(1)[:longest]
-    total = by_lag.sum(1)[:longest]
-    with np.errstate(invalid="ignore"):  # what has exploded may be infinite, or NaN
-        return np.sqrt(np.divide(total, at_lag_0, where=at_lag_0 != 0, out=np.zeros(longest)))
+    at_lag_0 = np.where(present, by_lag[0], 0).sum(1)
+    return np.sqrt(by_lag.sum(1)[:longest]), np.sqrt(at_lag_0[:longest])
 
 
-def growth_of(cell, gamma: Any, training: bool = False) -> float | None:
+def growth_of(
+    cell, spectrum: Sequence[KernelSpectrum], gamma: Any, training: bool = False
+) -> np.float64 | None:
     """The most that one step of a plain cell can make of a gradient; `None` for others."""
     plain = (keras.layers.SimpleRNNCell.call, VanillaRNNCell.call)
     if type(cell).call not in plain or gamma is None:
         return None
-    through_kernel = float(gamma) * spectra(cell)[0].largest_singular_value
+    through_kernel = np.float64(gamma) * spectrum[0].largest_singular_value
     if training:
         through_kernel /= 1 - cell.recurrent_dropout
     update = cell.draw_update([cell.units], False) if isinstance(cell, VanillaRNNCell) else None

@@ -1,8 +1,8 @@
 """What happens inside recurrent layers, recorded while a model runs: any Keras cell.
 
 While `recording`, each recurrent layer runs step by step, and a probe of zeros is
-added to each h_t: the gradient of a loss for the probe is dL/dh_t, through all that
-reads h_t, at the same step and later.
+added to each state after each step: the gradient of a loss for a probe is that for the
+state, through all that reads it later. What a cell puts out gets a probe, too.
 """
 
 import contextlib
@@ -29,12 +29,12 @@ class CellRecord:
     """x_t, `(time, batch, features)`."""
     before: list[tf.Tensor]
     """The states that each step began with, each `(time, batch, units)`."""
-    structure: Any
-    """How the cell takes these states: a tensor, or a list."""
-    states: tf.Tensor
-    """h_t, the first state after each step, `(time, batch, units)`."""
-    probes: tf.Tensor
-    """The zeros in h_t, `(time, batch, units)`."""
+    states: list[tf.Tensor]
+    """The states after each step, h_t first, each `(time, batch, units)`."""
+    probes: list[tf.Tensor]
+    """The zeros in these states."""
+    output_probes: tf.Tensor | None
+    """The zeros in the outputs; `None` where the output is h_t, with its probe."""
     pre_activations: list[tuple[Callable, tf.Tensor]]
     """Each activation function of a step and its arguments, `(time, batch, units)`."""
     mask: tf.Tensor | None
@@ -49,51 +49,54 @@ def recurrent_layers(model: keras.layers.Layer) -> list[keras.layers.RNN]:
     seen: set[int] = set()
 
     def visit(thing):
-        if isinstance(thing, dict):
-            thing = list(thing.values())
-        if id(thing) in seen or not isinstance(thing, (list, tuple, keras.layers.Layer)):
+        if id(thing) in seen or not isinstance(thing, (dict, list, tuple, keras.layers.Layer)):
             return
         seen.add(id(thing))
         if isinstance(thing, keras.layers.RNN):
             found.setdefault(id(thing), thing)
-        elif isinstance(thing, (list, tuple)):
-            for part in thing:
-                visit(part)
-        else:
-            for part in vars(thing).values():
-                visit(part)
+            return
+        if isinstance(thing, keras.layers.Layer):
+            thing = vars(thing)
+        for part in thing.values() if isinstance(thing, dict) else thing:
+            visit(part)
 
     visit(model)
     return list(found.values())
 
 
 @contextlib.contextmanager
-def recording(model: keras.layers.Layer, tape: tf.GradientTape) -> Iterator[list[CellRecord]]:
+def recording(
+    model: keras.layers.Layer, tape: tf.GradientTape, training: bool = False
+) -> Iterator[list[CellRecord]]:
     """Inside, calls of the model note what its recurrent cells do.
+
+    What such calls change, states and metrics and random generators, is restored.
 
     Args:
         model: its layers are changed meanwhile: for one thread at a time.
         tape: watches the probes.
+        training: whether cells may draw dropout masks. Default: `False`.
 
     Yields:
         The records, filled as layers are called, in the order of the calls.
     """
     records: list[CellRecord] = []
     layers = recurrent_layers(model)
-    carried = [layer.states for layer in layers]
-    carried = [
-        s if s is None else [tf.identity(v) for v in tf.nest.flatten(s)] for s in carried
-    ]
+    cells = [cell for layer in layers for cell in getattr(layer.cell, "cells", [layer.cell])]
+    changing = [*model.non_trainable_variables]
+    for layer in layers:
+        changing += tf.nest.flatten(layer.states) if layer.stateful and layer.states else []
+    kept = [(variable, tf.identity(variable)) for variable in changing]
     try:
         for layer in layers:
             layer.inner_loop = _recorded_loop(layer, tape, records)
-        yield records
+        with contextlib.nullcontext() if training else rnn.without_dropout(cells):
+            yield records
     finally:
-        for layer, states in zip(layers, carried, strict=True):
+        for layer in layers:
             del layer.inner_loop
-            if layer.stateful and states is not None:
-                for variable, state in zip(tf.nest.flatten(layer.states), states, strict=True):
-                    variable.assign(state)
+        for variable, value in kept:
+            variable.assign(value)
 
 
 def _recorded_loop(layer, tape, records):
@@ -102,50 +105,75 @@ def _recorded_loop(layer, tape, records):
 
     def inner_loop(sequences, initial_state, mask, training=False):
         gates = layer.gates(sequences, training) if isinstance(layer, rnn.RNN) else None
-        entries = list(initial_state) if stacked else [list(initial_state)]
+        entries = initial_state if stacked else [initial_state]
+        if any(len(state.shape) != 2 for state in tf.nest.flatten(initial_state)):
+            raise ValueError(f"{layer.name} has states that are no vectors, (batch, units).")
         time = tf.shape(sequences)[1]
-        probes = []
-        for entry in entries:
-            h_0 = tf.nest.flatten(entry)[0]
-            probes.append(tf.zeros(tf.concat([time[None], tf.shape(h_0)], 0), h_0.dtype))
-            probes[-1] = tf.ensure_shape(probes[-1], [None, *h_0.shape])
-        tape.watch(probes)
-        functions: list[list[Callable]] = []  # of each cell, as its step calls them
 
-        def step(x_t, states, *probes_t):
-            new_states, recorded = [], []
+        def zeros_like(tensor):
+            zeros = tf.zeros(tf.concat([time[None], tf.shape(tensor)], 0), tensor.dtype)
+            return tf.ensure_shape(zeros, [None, *tensor.shape])
+
+        probes = [[zeros_like(state) for state in tf.nest.flatten(entry)] for entry in entries]
+        functions: list[list[Callable]] = []  # of each cell, as its step calls them
+        own_outputs: list[bool] = []  # of each cell, whether its output is not its state
+
+        def run_cells(x_t, states, probes_t):
             functions.clear()
-            for cell, before, probe in zip(
+            own_outputs.clear()
+            new_states, recorded = [], []
+            for cell, entry, added in zip(
                 cells, states if stacked else [states], probes_t, strict=True
             ):
+                before = tf.nest.flatten(entry)
                 with _watched_activations(cell) as seen:
                     output, after = rnn.call_cell(cell, x_t, before, training)
-                flat = tf.nest.flatten(after)
-                shows_state = output is flat[0] or getattr(cell, "residual", False)
-                flat[0] = flat[0] + probe
-                arguments = [tf.identity(argument) for _, argument in seen]
                 functions.append([function for function, _ in seen])
-                recorded.append([x_t, flat[0], tf.nest.flatten(before), arguments])
-                x_t = output + probe if shows_state else output
-                new_states.append(tf.nest.pack_sequence_as(before, flat))
+                own_outputs.append(output is not after[0])
+                probed = [s + p for s, p in zip(after, added[: len(after)], strict=True)]
+                arguments = [tf.identity(argument) for _, argument in seen]
+                recorded.append([x_t, before, probed, arguments])
+                x_t = probed[0]
+                if own_outputs[-1]:
+                    x_t = output + added[-1] if len(added) > len(after) else output
+                new_states.append(tf.nest.pack_sequence_as(entry, probed))
             return x_t, new_states if stacked else new_states[0], recorded
 
-        first = step(sequences[:, 0], initial_state, *(p[0] for p in probes))[2]
-        templates = tf.nest.map_structure(tf.zeros_like, first)
+        first = tf.nest.map_structure(lambda p: p[0], probes)
+        output, _, recorded = run_cells(sequences[:, 0], initial_state, first)
+        templates = tf.nest.map_structure(tf.zeros_like, recorded)
+        outputs = [parts[2][0] for parts in recorded]
+        for number, own in enumerate(own_outputs):
+            if own:  # what the cell puts out is what the next one reads
+                last = number == len(cells) - 1
+                outputs[number] = output if last else recorded[number + 1][0]
+                probes[number].append(zeros_like(outputs[number]))
+        tape.watch(probes)
+
+        def step(x_t, states, *probes_t):
+            return run_cells(x_t, states, tf.nest.pack_sequence_as(probes, probes_t))
+
         *results, recorded = rnn.run_step_by_step(
-            layer, step, sequences, initial_state, mask, gates, probes, templates
+            layer,
+            step,
+            sequences,
+            initial_state,
+            mask,
+            gates,
+            tf.nest.flatten(probes),
+            templates,
         )
         counted = None if mask is None else rnn.by_time(layer, sequences, mask)[1]
-        for number, (inputs, states, before, arguments) in enumerate(recorded):
+        for number, (inputs, before, states, arguments) in enumerate(recorded):
             records.append(
                 CellRecord(
                     f"{layer.name}/{number}" if stacked else layer.name,
                     cells[number],
                     inputs,
                     before,
-                    entries[number],
                     states,
-                    probes[number],
+                    probes[number][: len(states)],
+                    probes[number][-1] if own_outputs[number] else None,
                     list(zip(functions[number], arguments, strict=True)),
                     counted,
                     gates,

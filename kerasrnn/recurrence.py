@@ -79,7 +79,7 @@ def step(
     """
     read = h if dropout_mask is None else h * dropout_mask
     n_t = phi(p_t + tf.matmul(read, W_h))
-    return n_t if update is None else h + update * (n_t - h)
+    return n_t if update is None else (1 - update) * h + update * n_t
 
 
 def _at(t: tf.Tensor, update: tf.Tensor | None) -> tf.Tensor | None:

@@ -139,11 +139,38 @@ def test_every_recurrent_layer_is_found_wherever_it_lies(batch):
     assert [s.name for s in report.layers[3].spectra] == ["update", "reset", "candidate"]
     assert report.verdict.count("\n") == 4
 
-    own = compiled(keras.layers.RNN(ProjectedCell()), keras.layers.Dense(1))
-    layer = kerasrnn.gradient_flow(own, x, y).layers[0]
+    assert len(recurrent_layers(model)) == 4
+
+
+def test_cells_of_a_users_own_are_measured(batch):
+    x, y = batch
+    cell, dense = ProjectedCell(), keras.layers.Dense(1)
+    layer = kerasrnn.gradient_flow(compiled(keras.layers.RNN(cell), dense), x, y).layers[0]
+    plain = keras.Sequential([keras.layers.RNN(cell.inner), keras.layers.Rescaling(2.0), dense])
+    plain.compile("sgd", "mse")
+    expected = kerasrnn.gradient_flow(plain, x, y).layers[0]
+    np.testing.assert_allclose(layer.norms, expected.norms, rtol=1e-5)
+    np.testing.assert_allclose(layer.remaining, expected.remaining, rtol=1e-5)
     assert layer.spectra == ()
     assert layer.saturated is None
-    assert len(recurrent_layers(own)) == 1
+    stack = keras.layers.RNN([ProjectedCell(), keras.layers.GRUCell(3)])
+    layers = kerasrnn.gradient_flow(compiled(stack, keras.layers.Dense(1)), x, y).layers
+    assert [layer.norms.shape for layer in layers] == [(TIME,)] * 2
+    assert all((layer.norms > 0).all() for layer in layers)
+
+
+def test_what_an_lstm_carries_in_its_cell_state_is_not_lost(batch):
+    x, y = batch
+    model = compiled(keras.layers.LSTM(UNITS), keras.layers.Dense(1))
+    model.build(x.shape)
+    cell = model.layers[0].cell
+    cell.recurrent_kernel.assign(np.zeros((UNITS, 4 * UNITS)))
+    cell.bias.assign(np.repeat([0.0, 30.0, 0.0, 30.0], UNITS))  # forgets nothing
+    layer = kerasrnn.gradient_flow(model, x, y).layers[0]
+    assert layer.norms[:-1].max() == 0  # h_t itself is not read
+    assert layer.remaining[1] > 0.1
+    np.testing.assert_allclose(layer.remaining[1:], layer.remaining[1], rtol=1e-5)
+    assert layer.state == "healthy"
 
 
 def test_models_of_this_package_are_measured(batch):
@@ -197,6 +224,8 @@ def test_what_is_not_finite_is_said(batch):
     assert report.layers[0].state == "not finite"
     assert np.isnan(report.layers[0].spectra[0].spectral_radius)
     json.dumps(report.to_dict(), allow_nan=False)
+    found = kerasrnn.state_jacobian(linear_rnn(np.nan), x, 2)
+    assert np.isnan(found.singular_values).all()
     exploded = kerasrnn.gradient_flow(linear_rnn(1e4), x, y).layers[0]
     assert (exploded.state, exploded.lag) == ("exploding", 1)
 
@@ -241,9 +270,18 @@ def test_masked_steps_are_left_out(batch, rng):
     padded[0, :TIME], padded[1, 3:], padded[2, 1 : TIME + 1] = x
     found = kerasrnn.gradient_flow(model, padded, y).layers[0]
     np.testing.assert_allclose(found.remaining, whole.remaining, rtol=1e-4)
+    np.testing.assert_allclose(found.norms_by_lag, whole.norms_by_lag, rtol=1e-4)
+    np.testing.assert_allclose(whole.norms_by_lag, whole.norms[::-1], rtol=1e-4)
+    jacobian = kerasrnn.state_jacobian(model, padded, 4)
+    np.testing.assert_allclose(
+        jacobian.matrices[0], kerasrnn.state_jacobian(model, x, 1).matrices[0], rtol=1e-4
+    )  # three of these four steps are padding
+    assert (jacobian.singular_values <= jacobian.bound * 1.0001).all()
     assert found.gamma == pytest.approx(whole.gamma, rel=1e-5)
     padded[1] = 0  # nothing but padding
     assert np.isfinite(kerasrnn.gradient_flow(model, padded, y).layers[0].remaining).all()
+    padded[:, 0] = 0
+    assert np.isnan(kerasrnn.gradient_flow(model, padded, y).layers[0].saturated[0])
 
 
 def test_saturated_units_are_counted(batch):
@@ -272,18 +310,32 @@ def test_the_spectrum_of_a_known_kernel():
 
 def test_the_model_is_as_it_was_afterwards(batch):
     x, y = batch
-    layer = keras.layers.LSTM(UNITS, stateful=True)
-    model = compiled(layer, keras.layers.Dense(1))
-    model(x)
-    before = [s.numpy() for s in layer.states]
-    activation = layer.cell.activation
+    layer = keras.layers.LSTM(UNITS, stateful=True, dropout=0.2, recurrent_dropout=0.2)
+    simple = keras.layers.RNN(keras.layers.SimpleRNNCell(3, recurrent_dropout=0.5))
+    model = compiled(
+        layer,
+        keras.layers.Reshape((2, 2)),
+        keras.layers.BatchNormalization(),
+        simple,
+        keras.layers.Dense(1),
+    )
     kerasrnn.gradient_flow(model, x, y)
+    for state in layer.states:  # the model was not built
+        np.testing.assert_array_equal(state, 0)
+    model.train_on_batch(x, y)
+    before = [variable.numpy() for variable in model.variables]
+    activation = layer.cell.activation
+    for training in (False, True):
+        kerasrnn.gradient_flow(model, x, y, training=training)
+    kerasrnn.state_jacobian(model, x, 1, layer=simple.name)
     with pytest.raises(ValueError, match="cannot take"):
         kerasrnn.gradient_flow(model, x, np.ones((BATCH, 5, 2)))
-    for state, value in zip(layer.states, before, strict=True):
-        np.testing.assert_array_equal(state, value)
+    for variable, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value, err_msg=variable.path)
     assert layer.cell.activation is activation
+    assert layer.cell.dropout == 0.2
     assert "inner_loop" not in vars(layer)
+    model.train_on_batch(x, y)
 
 
 def test_what_does_not_fit_is_one_clear_error(batch):
@@ -299,7 +351,8 @@ def test_what_does_not_fit_is_one_clear_error(batch):
         kerasrnn.gradient_flow(model, x, y[:2])
     model.build(x.shape)
     with pytest.raises(
-        ValueError, match=r"cannot take inputs \(3, 7, 1\) and targets \(3, 1\)"
+        ValueError,
+        match=r"take inputs \(3, 7, 1\) and targets \(3, 1\): Matrix size-incompatible",
     ):
         kerasrnn.gradient_flow(model, x[..., :1], y)
     with pytest.raises(ValueError, match="cannot take"):
@@ -310,6 +363,28 @@ def test_what_does_not_fit_is_one_clear_error(batch):
         kerasrnn.state_jacobian(model, x, 1, layer=1)
     with pytest.raises(ValueError, match="has no recurrent layer"):
         kerasrnn.state_jacobian(compiled(keras.layers.Dense(1)), x, 1)
+
+
+def test_lists_of_numbers_are_a_batch(batch):
+    x, y = batch
+    model = compiled(kerasrnn.VanillaRNN(UNITS), keras.layers.Dense(1))
+    found = kerasrnn.gradient_flow(model, x.tolist(), y.tolist()).layers[0]
+    expected = kerasrnn.gradient_flow(model, x, y).layers[0]
+    np.testing.assert_allclose(found.norms, expected.norms, rtol=1e-5)
+
+
+def test_small_gradients_do_not_vanish_in_half_precision(rng):
+    x = rng.normal(size=(2, 8, FEATURES)).astype("float32")
+    layer = kerasrnn.VanillaRNN(
+        UNITS, activation=None, recurrent_initializer="identity", dtype="mixed_float16"
+    )
+    model = compiled(layer, keras.layers.Dense(1, dtype="mixed_float16"))
+    model(x)
+    model.layers[1].kernel.assign(np.full((UNITS, 1), 1e-5))
+    found = kerasrnn.gradient_flow(model, x, np.ones((2, 1))).layers[0]
+    np.testing.assert_allclose(found.remaining, np.ones(8), rtol=1e-3)
+    jacobian = kerasrnn.state_jacobian(model, x, 5)
+    np.testing.assert_allclose(jacobian.matrices[0], np.eye(UNITS), atol=1e-3)
 
 
 def test_figures_go_into_json_and_an_image(batch, tmp_path, monkeypatch):
@@ -324,5 +399,8 @@ def test_figures_go_into_json_and_an_image(batch, tmp_path, monkeypatch):
         report.plot(tmp_path / "flow.png")
     monkeypatch.undo()
     pytest.importorskip("matplotlib")
+    low, high = report.figure().axes[0].get_ylim()
+    assert low == pytest.approx(min(report.layers[0].remaining.min(), 0.005), rel=0.9)
+    assert high >= 200
     report.plot(tmp_path / "flow.png")
     assert (tmp_path / "flow.png").stat().st_size > 10_000

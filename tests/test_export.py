@@ -126,7 +126,14 @@ def test_any_sequence_model_is_exported_with_its_states(tmp_path, rng):
     model = kerasrnn.SequenceModel(
         [
             keras.layers.LSTM(4, return_sequences=True),
-            kerasrnn.VanillaRNN(3, return_sequences=True, recurrent_dropout=0.2),
+            kerasrnn.VanillaRNN(
+                3,
+                return_sequences=True,
+                recurrent_dropout=0.2,
+                zoneout=0.1,
+                alpha=0.5,
+                learn_alpha=True,
+            ),
             keras.layers.Dense(2),
         ]
     )

@@ -40,6 +40,21 @@ def test_the_training_snippets_run(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "runs" / "hamlet" / "checkpoints").is_dir()
 
 
+def test_the_snippets_on_forgetting_run(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib", reason="gradient_flow.png is drawn")
+    pytest.importorskip("tensorboard", reason="the callback writes for it")
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    first, second = snippets_of("See why a plain RNN forgets")
+    exec(first, names)
+    shown = section_of("See why a plain RNN forgets").split("```\n")
+    verdict = capsys.readouterr().out.splitlines()[0]
+    assert any(block.startswith(f"{verdict}\n") for block in shown)
+    assert (tmp_path / "gradient_flow.png").exists()
+    exec(second, names)
+    assert list((tmp_path / "runs" / "tensorboard").iterdir())
+
+
 def section_of(title):
     return README.read_text(encoding="utf-8").split(f"\n## {title}\n")[1].split("\n## ")[0]
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import kerasrnn
 from kerasrnn import recurrence
+from tests.plain_ops import PLAIN_OPS
 
 BATCH, TIME, UNITS = 3, 7, 4
 MASK = [[1, 1, 0, 1, 1, 0, 0], [0, 1, 0, 0, 1, 0, 1], [0, 0, 0, 0, 0, 0, 0]]
@@ -93,8 +94,10 @@ def test_zoneout_keeps_units_at_random_steps_and_their_expectation_in_inference(
     candidates = np.tanh(x.numpy() @ W_x + before @ W_h + b)
     np.testing.assert_allclose(states[~kept], candidates[~kept], atol=1e-5)
 
+    seeds = [v.numpy() for v in layer.non_trainable_variables]
     expected = layer(x).numpy()
-    np.testing.assert_array_equal(layer(x), expected)  # nothing is drawn
+    for variable, value in zip(layer.non_trainable_variables, seeds, strict=True):
+        np.testing.assert_array_equal(variable, value)  # nothing is drawn
     first = (1 - rate) * np.tanh(x[:, 0].numpy() @ W_x + b)
     np.testing.assert_allclose(expected[:, 0], first, atol=1e-5)
 
@@ -163,6 +166,62 @@ def test_the_spectral_radius_is_the_one_asked_for():
     np.testing.assert_array_equal(
         kerasrnn.SpectralRadius(seed=1)((4, 4)), kerasrnn.SpectralRadius(seed=1)((4, 4))
     )
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_zoneout_draws_anew_in_graphs_of_unknown_shape(x, jit_compile):
+    layer = kerasrnn.VanillaRNN(UNITS, zoneout=0.5, return_sequences=True)
+    layer.build(x.shape)
+    signature = [tf.TensorSpec([None, None, UNITS])]
+    run = tf.function(lambda x: layer(x, training=True), signature, jit_compile=jit_compile)
+    first, second = run(x).numpy(), run(x).numpy()
+    assert first.shape == x.shape
+    assert not np.array_equal(first, second)
+    for states in (first, second):
+        kept = states[:, 1:] == states[:, :-1]
+        assert 0.2 < kept.mean() < 0.8
+
+
+@pytest.mark.parametrize(
+    "options", [{"teacher_forcing": 0.5, "window": 4}, {"recompute": True}]
+)
+def test_models_learn_with_remedies_in_every_loop(x, options):
+    model = kerasrnn.SequenceModel(
+        [
+            kerasrnn.VanillaRNN(
+                UNITS, return_sequences=True, zoneout=0.1, alpha=0.5, residual=True
+            ),
+            keras.layers.Dense(UNITS),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(0.01), "mse", **options)
+    losses = model.fit(x.numpy(), np.zeros_like(x), epochs=5, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+
+
+def test_masked_skips_over_layers_are_plain_ops(x):
+    layer = kerasrnn.VanillaRNN(UNITS, residual=True)
+    layer.build(x.shape)
+
+    @tf.function(autograph=False)
+    def infer(x, mask):
+        return layer(x, mask=mask)
+
+    graph = infer.get_concrete_function(
+        tf.TensorSpec([None, None, UNITS]), tf.TensorSpec([None, None], tf.bool)
+    ).graph.as_graph_def()
+    nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
+    assert {node.op for node in nodes} <= PLAIN_OPS | {"Placeholder"}
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_remedies_work_in_half_precision(x, policy):
+    layer = kerasrnn.VanillaRNN(UNITS, **REMEDIES["all"], dtype=policy)
+    with tf.GradientTape() as tape:
+        outputs = layer(x, training=True)
+    gradients = tape.gradient(outputs, [v.value for v in layer.trainable_variables])
+    assert outputs.dtype == policy.removeprefix("mixed_")
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 
 def test_remedies_are_saved_and_loaded(tmp_path, x):
