@@ -187,10 +187,10 @@ class GradientFlow(keras.callbacks.Callback):
     - `<layer>/saturated`: the share of saturated units.
 
     TensorBoard receives the same, and the curves as an image, at each measurement.
-    A measurement takes as long as three to six training steps with this batch, the
-    image a third of a second more, and the first one some seconds to trace a graph:
-    with `every=500` one to three per cent of the time. Works with `fit` and
-    `kerasrnn.train`.
+    A measurement takes as long as three to five training steps with this batch (of
+    `VanillaRNN`), the image a quarter of a second more, and the first one some seconds
+    to trace a graph: with `every=500` about one per cent of the time, three with images;
+    more for kernels of a thousand units. Works with `fit` and `kerasrnn.train`.
 
     Args:
         inputs, targets: one batch, the same for all measurements, out of the

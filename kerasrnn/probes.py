@@ -84,6 +84,8 @@ def recording(
     layers = recurrent_layers(model)
     cells = [cell for layer in layers for cell in getattr(layer.cell, "cells", [layer.cell])]
     changing = [*model.non_trainable_variables]
+    if isinstance(model, keras.Model):
+        changing += model.metrics_variables
     for layer in layers:
         changing += tf.nest.flatten(layer.states) if layer.stateful and layer.states else []
     kept = [(variable, tf.identity(variable)) for variable in changing]
@@ -142,11 +144,9 @@ def _recorded_loop(layer, tape, records):
         first = tf.nest.map_structure(lambda p: p[0], probes)
         output, _, recorded = run_cells(sequences[:, 0], initial_state, first)
         templates = tf.nest.map_structure(tf.zeros_like, recorded)
-        outputs = [parts[2][0] for parts in recorded]
+        outputs = [*(inputs for inputs, *_ in recorded[1:]), output]  # the next cell reads them
         for number, own in enumerate(own_outputs):
-            if own:  # what the cell puts out is what the next one reads
-                last = number == len(cells) - 1
-                outputs[number] = output if last else recorded[number + 1][0]
+            if own:
                 probes[number].append(zeros_like(outputs[number]))
         tape.watch(probes)
 
