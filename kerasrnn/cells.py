@@ -118,7 +118,7 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
             activation=activation,
             use_bias=use_bias,
             kernel_initializer=kernel_initializer,
-            recurrent_initializer=initializers.get(recurrent_initializer),
+            recurrent_initializer=initializers.named(recurrent_initializer),
             bias_initializer=bias_initializer,
             kernel_regularizer=kernel_regularizer,
             recurrent_regularizer=recurrent_regularizer,

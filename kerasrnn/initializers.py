@@ -4,7 +4,6 @@ Keras' own `"orthogonal"` and `"identity"` are two: all singular values are 1.
 Identity, with ReLU units, makes an IRNN (Le et al. 2015, arXiv:1504.00941).
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -56,10 +55,6 @@ class SpectralRadius(keras.initializers.Initializer):
         return {"radius": self.radius, "seed": self.seed}
 
 
-def get(identifier: str | dict | Callable | None) -> Callable | None:
-    """`keras.initializers.get`, which also knows `"spectral_radius"`."""
-    return (
-        SpectralRadius()
-        if identifier == "spectral_radius"
-        else keras.initializers.get(identifier)
-    )
+def named(identifier: Any) -> Any:
+    """`SpectralRadius()` for `"spectral_radius"`; what Keras knows stays as it is."""
+    return SpectralRadius() if identifier == "spectral_radius" else identifier

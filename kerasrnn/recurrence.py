@@ -269,7 +269,8 @@ def recur(
 
     @tf.custom_gradient
     def recurrence(projected, W_h, h_0, *update):
-        padded, (u,) = pad_time(projected), map(pad_time, update or (None,))
+        padded = pad_time(projected)
+        u = pad_time(update[0]) if update else None
         states, last_state = run(scan_forward, padded, W_h, h_0, mask, dropout_mask, u)
         states.set_shape([None, *shape[1:]])
 
@@ -296,7 +297,7 @@ def recur(
             )
             gradients = [delta_a, dW_h, tf.ensure_shape(delta_h_0, shape[1:])]
             for share in update:
-                delta_u = (delta_h * (activations - h_before))[:length]
+                delta_u = tf.math.multiply_no_nan(activations - h_before, delta_h)[:length]
                 same = len(share.shape) == 1
                 gradients.append(tf.reduce_sum(delta_u, [0, 1]) if same else delta_u)
             return gradients

@@ -47,9 +47,9 @@ def test_the_snippets_on_forgetting_run(tmp_path, monkeypatch, capsys):
     names: dict = {}
     first, second = snippets_of("See why a plain RNN forgets")
     exec(first, names)
-    shown = section_of("See why a plain RNN forgets").split("```\n")
-    verdict = capsys.readouterr().out.splitlines()[0]
-    assert any(block.startswith(f"{verdict}\n") for block in shown)
+    name, verdict = capsys.readouterr().out.splitlines()[0].split(": ", 1)
+    assert name.startswith("simple_rnn")
+    assert f"\nsimple_rnn: {verdict}\n" in section_of("See why a plain RNN forgets")
     assert (tmp_path / "gradient_flow.png").exists()
     exec(second, names)
     assert list((tmp_path / "runs" / "tensorboard").iterdir())
