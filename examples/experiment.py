@@ -33,6 +33,7 @@ def main(name: str, description: str, options: type, run: Callable) -> int:
     """Runs `python -m examples.<name>`; a figure that cannot be drawn is told at once."""
 
     def checked_run(options: Options) -> None:
+        cli.check_option(options, "seed", 0 <= options.seed < 2**31, "must be from 0 to 2^31")
         if not options.output.is_dir():
             raise cli.UserError(f"--output: there is no folder {options.output}.")
         new_figure(1, 1)

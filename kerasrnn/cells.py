@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kerasrnn import initializers, recurrence
@@ -106,7 +107,7 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         check_rate("dropout", dropout)
         check_rate("recurrent_dropout", recurrent_dropout)
         check_rate("zoneout", zoneout)
-        if not 0 < alpha <= 1:
+        if not isinstance(alpha, (int, float, np.number)) or not 0 < alpha <= 1:
             raise ValueError(f"alpha must lie in (0, 1], got alpha={alpha!r}.")
         if learn_alpha and alpha == 1:
             raise ValueError(

@@ -5,7 +5,7 @@ import numpy as np
 
 def check_rate(name: str, value: float) -> None:
     """Raises a `ValueError` that names a rate outside [0, 1)."""
-    if not 0 <= value < 1:
+    if not isinstance(value, (int, float, np.number)) or not 0 <= value < 1:
         raise ValueError(f"{name} must lie in [0, 1), got {name}={value!r}.")
 
 

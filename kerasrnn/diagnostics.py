@@ -80,7 +80,7 @@ class StateJacobian(NamedTuple):
     """`(batch, units)`, the largest, which is the norm, first; NaN if it is not finite."""
     bound: float | None
     """(gamma ||W_h||)^k, with the steepest slope in these k steps and as many of them
-    as are not masked; `None` for cells with gates."""
+    as are not masked; other for remedies, as in `LayerFlow`; `None` for cells with gates."""
 
 
 def state_jacobian(
@@ -127,10 +127,10 @@ def state_jacobian(
     record = _find(records, model, layer)
     length = len(record.states[0])
     last = step + length if step < 0 else step
-    if not (0 <= last < length and 0 < lag <= last):
-        raise ValueError(
-            f"There are {length} steps: step={step} and lag={lag} must name two of them."
-        )
+    if not 0 < last < length:
+        raise ValueError(f"step must name one of {length} steps, not the first, got {step}.")
+    if not (isinstance(lag, int) and 0 < lag <= last):
+        raise ValueError(f"lag must be an integer from 1 to {last}, got lag={lag!r}.")
     cell, sizes = record.cell, [state.shape[-1] for state in record.before]
 
     def one_step(x_t, *before):
@@ -234,6 +234,7 @@ class GradientFlow(keras.callbacks.Callback):
         self._measurement = Measurement(self.model, traced=True)
         report = self._measure()
         if self.log_dir is not None:
+            Path(self.log_dir).mkdir(parents=True, exist_ok=True)
             self._writer = tf.summary.create_file_writer(str(self.log_dir))
             self._write(report)
 

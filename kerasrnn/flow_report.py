@@ -31,8 +31,8 @@ class LayerFlow:
     norms_by_lag: np.ndarray
     """`norms`, k steps before the last; masked steps are left out, `(lags,)`."""
     bound: np.ndarray | None
-    """(gamma ||W_h||)^k, `(time,)`, with what the remedies of `VanillaRNN` make of
-    it; `None` for cells with gates."""
+    """(gamma ||W_h||)^k, `(lags,)`; with `alpha` ((1 - alpha) + alpha gamma ||W_h||)^k,
+    and alike for the other remedies of `VanillaRNN`; `None` for cells with gates."""
     gamma: float | None
     """The steepest slope of phi that any unit had at any step."""
     spectra: tuple[KernelSpectrum, ...]
@@ -129,7 +129,7 @@ class GradientFlowReport:
             _draw(axes, lags, norms, "--", label=r"$||dL/dh_t||$ / its maximum")
             low, high = axes.get_ylim()
             if layer.bound is not None:
-                _draw(axes, lags, layer.bound, ":", label=r"bound $(\gamma\,||W_h||)^k$")
+                _draw(axes, lags, layer.bound, ":", label="bound")
             axes.axhspan(VANISHED, EXPLODED, color="tab:green", alpha=0.07)
             axes.set(
                 title=layer.verdict,

@@ -32,7 +32,7 @@ class Measurement:
     """
 
     def __init__(self, model: keras.Model, training: bool = False, traced: bool = False):
-        if not model.compiled:
+        if not getattr(model, "compiled", False):
             raise ValueError(
                 f"{model.name} is not compiled, and so has no loss. Call model.compile first."
             )
@@ -47,6 +47,8 @@ class Measurement:
     def __call__(self, inputs: Any, targets: Any) -> GradientFlowReport:
         inputs, targets = as_tensors(inputs), as_tensors(targets)
         sizes = {tuple(tensor.shape[:1]) for tensor in tf.nest.flatten([inputs, targets])}
+        if sizes == {(0,)}:
+            raise ValueError("inputs and targets hold no sequences. Give a batch of them.")
         if len(sizes) != 1:
             raise ValueError(
                 "inputs and targets must hold equally many sequences, got "
@@ -129,9 +131,14 @@ def no_recurrent_layer(model: keras.layers.Layer) -> str:
 
 def as_tensors(tensors: Any) -> Any:
     """The arrays of a batch as tensors, in the same structure; lists of numbers are one."""
-    if not any(hasattr(part, "shape") for part in tf.nest.flatten(tensors)):
-        return tf.convert_to_tensor(tensors)
-    return tf.nest.map_structure(tf.convert_to_tensor, tensors)
+    try:
+        if not any(hasattr(part, "shape") for part in tf.nest.flatten(tensors)):
+            return tf.convert_to_tensor(tensors)
+        return tf.nest.map_structure(tf.convert_to_tensor, tensors)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"A batch is an array, or a structure of arrays, got a {type(tensors).__name__}."
+        ) from error
 
 
 def _shapes(tensors: Any) -> str:

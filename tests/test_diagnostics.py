@@ -357,10 +357,16 @@ def test_what_does_not_fit_is_one_clear_error(batch):
         kerasrnn.gradient_flow(model, x[..., :1], y)
     with pytest.raises(ValueError, match="cannot take"):
         kerasrnn.gradient_flow(model, x[:, 0], y)
-    with pytest.raises(ValueError, match="7 steps"):
+    with pytest.raises(ValueError, match="from 1 to 6, got lag=7"):
         kerasrnn.state_jacobian(model, x, 7)
     with pytest.raises(ValueError, match=r"one of vanilla_rnn.* got 1"):
         kerasrnn.state_jacobian(model, x, 1, layer=1)
+    with pytest.raises(ValueError, match="one of 7 steps"):
+        kerasrnn.state_jacobian(model, x, 1, step=7)
+    with pytest.raises(ValueError, match="hold no sequences"):
+        kerasrnn.gradient_flow(model, x[:0], y[:0])
+    with pytest.raises(ValueError, match="got a NoneType"):
+        kerasrnn.gradient_flow(model, x, None)
     with pytest.raises(ValueError, match="has no recurrent layer"):
         kerasrnn.state_jacobian(compiled(keras.layers.Dense(1)), x, 1)
 

@@ -65,6 +65,15 @@ def test_truncations_are_compared_and_drawn(tmp_path, monkeypatch, capsys):
     assert image.imread(tmp_path / "truncation_tradeoff.png").std() > 0.01
 
 
+def test_a_seed_decides_the_initial_weights():
+    for contender in adding_problem.CONTENDERS:
+        first, again, other = (
+            adding_problem.make_model(contender, 5, seed).get_weights() for seed in (1, 1, 2)
+        )
+        assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+        assert not np.array_equal(first[0], other[0]), contender.name
+
+
 def test_a_figure_that_cannot_be_drawn_is_told_before_the_work(tmp_path, monkeypatch, capsys):
     def run(options):
         raise AssertionError("began to work")

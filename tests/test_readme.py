@@ -51,7 +51,7 @@ def test_the_snippets_on_forgetting_run(tmp_path, monkeypatch, capsys):
     assert name.startswith("simple_rnn")
     assert f"\nsimple_rnn: {verdict}\n" in section_of("See why a plain RNN forgets")
     assert (tmp_path / "gradient_flow.png").exists()
-    exec(second, names)
+    exec(second.replace("simple_rnn", name), names)
     assert list((tmp_path / "runs" / "tensorboard").iterdir())
 
 

@@ -192,7 +192,7 @@ def test_an_unknown_length_gives_the_same_numbers(rng):
         ],
         autograph=False,
     )
-    for length in (1, 7, 8, 9, 65, 130):
+    for length in (1, 8, 9, 65):
         projected, upstream = map(tf.constant, rng.normal(size=(2, length, 2, UNITS)))
         update = tf.constant(rng.uniform(size=(length, 2, UNITS)))
         h_0 = tf.constant(rng.normal(size=(2, UNITS)))

@@ -42,8 +42,11 @@ def differentiate(layer, x, mask):
     return [*tf.nest.flatten(outputs), *tape.gradient(loss, sources)]
 
 
-@pytest.mark.parametrize("options", [{"return_sequences": True, "go_backwards": True}, {}])
-@pytest.mark.parametrize("mask", [None, MASK], ids=["unmasked", "masked"])
+@pytest.mark.parametrize(
+    ("mask", "options"),
+    [(None, {}), (MASK, {}), (MASK, {"return_sequences": True, "go_backwards": True})],
+    ids=["unmasked", "masked", "sequences"],
+)
 @pytest.mark.parametrize("remedy", REMEDIES)
 def test_the_layer_gives_the_numbers_and_gradients_of_its_cell(x, remedy, mask, options):
     options = {"return_state": True, **options}
@@ -246,6 +249,8 @@ def test_remedies_are_saved_and_loaded(tmp_path, x):
         ({"alpha": 1.5}, r"alpha must lie in \(0, 1\]"),
         ({"learn_alpha": True}, "alpha below 1"),
         ({"zoneout": float("nan")}, "zoneout"),
+        ({"alpha": None}, "alpha must lie"),
+        ({"zoneout": "0.1"}, "zoneout must lie"),
     ],
 )
 def test_rates_out_of_range_are_refused(options, message):

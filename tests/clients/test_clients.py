@@ -65,6 +65,7 @@ def run_saved_model_cli(ask, folder, inputs, tmp_path):
     return lambda name: np.load(tmp_path / f"{name}.npy", allow_pickle=True)
 
 
+@pytest.mark.parametrize("texts", [100], indirect=True)
 def test_saved_model_cli_classifies(ask, sentiment, texts, probabilities, tmp_path):
     given = {"text": np.array([text.encode() for text in texts])}
     read = run_saved_model_cli(ask, sentiment, given, tmp_path)
@@ -72,6 +73,7 @@ def test_saved_model_cli_classifies(ask, sentiment, texts, probabilities, tmp_pa
     assert (read("label") == b"positive").tolist() == (probabilities >= 0.5).tolist()
 
 
+@pytest.mark.parametrize("texts", [100], indirect=True)
 def test_saved_model_cli_writes(ask, chargen, prompts, continuations, tmp_path):
     given = {
         "text": np.array([text.encode() for text in prompts]),
