@@ -175,7 +175,9 @@ def run(options):
         loss = model.evaluate(held_out, verbose=0, return_dict=True)["loss"]
         bias, variance = None, None
         if one.kind != KINDS[0]:
-            gradients = measure_gradients(fresh, batches, one.policy)
+            gradients = full_gradients
+            if one.policy is not None:
+                gradients = measure_gradients(fresh, batches, one.policy)
             bias, variance = compare_gradients(gradients, full_gradients)
         results.append(Result(one, loss, stopwatch.seconds, bias, variance))
     report(results)

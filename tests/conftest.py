@@ -9,6 +9,8 @@ with quiet_tensorflow():
     import numpy as np
     import pytest
 
+    from kerasrnn import recurrence
+
 
 @pytest.fixture(autouse=True)
 def _seed():
@@ -27,3 +29,18 @@ def user_environment():
     Without it a process started by a test inherits the level that was set here.
     """
     return {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+
+
+@pytest.fixture
+def scan_calls(monkeypatch):
+    """The names of the hand-written scans, in the order in which they are called."""
+    calls = []
+    for name in ("scan_forward", "scan_backward"):
+        original = getattr(recurrence, name)
+
+        def spy(*arguments, _original=original, _name=name, **options):
+            calls.append(_name)
+            return _original(*arguments, **options)
+
+        monkeypatch.setattr(recurrence, name, spy)
+    return calls
