@@ -1,4 +1,10 @@
-"""What a training run leaves behind: options, figures, checkpoints."""
+"""What a training run leaves behind: options, figures, checkpoints.
+
+A run may be killed at any moment, and goes on when the same command is given again.
+Therefore `config.json` is written before anything else and is never missing while
+there is something; `metrics.json` is written last, and is taken away last when a run is
+replaced. Every file is whole or absent.
+"""
 
 import contextlib
 import csv
@@ -7,94 +13,116 @@ import datetime
 import importlib.metadata
 import io
 import json
-import os
+import math
 import platform
 import shlex
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from apps.cli import UserError
+from apps.quiet import quiet_tensorflow
 
+with quiet_tensorflow():
+    from kerasrnn import files
+
+CONFIG, METRICS, EXPORTED, IDS = "config.json", "metrics.json", "exported.json", "ids.npy"
 _PLACES = ("data_dir", "run_dir", "output", "keep_versions")
-_CONTENTS = (
-    "config.json",
-    "history.csv",
-    "history.png",
-    "metrics.json",
-    "samples.txt",
-    "ids.npy",
-    "text.sha256",
-    "checkpoints",
-)
+_RESULTS = ("checkpoints", IDS, "history.csv", "history.png", "samples.txt", EXPORTED)
+_CONTENTS = (CONFIG, METRICS, *_RESULTS)
+_DATA = "data_sha256"
 
 
-def prepare(run_dir: Path | None, app: str, options) -> Path:
-    """Makes the folder of a run and writes its options; or finds a run there to go on with.
+@contextlib.contextmanager
+def prepared(run_dir: Path | None, app: str, options: Any, data: str) -> Iterator[Path]:
+    """Makes the folder of a run, or finds a run there to go on with; no one else gets in.
 
-    An unfinished run of the same options stays as it is, if `options.resume`;
-    any other earlier run is taken out of the folder.
+    A run of the same options on the same data stays as it is, if `options.resume`.
+    Any other earlier run is taken out of the folder.
 
     Args:
         run_dir: the folder; default `runs/<app>/<date and time>`.
         app: the name of the app.
         options: the dataclass that becomes `config.json`.
+        data: the SHA-256 of the data.
 
     Raises:
-        UserError: if the folder holds something else, or an unfinished run of
-            other options while `options.resume`.
+        UserError: if the folder holds something else, an unfinished run of
+            other options or data while `options.resume`, or another process trains there.
     """
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = Path(run_dir).expanduser() if run_dir else Path("runs", app, now)
     folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as locks:
+        try:
+            locks.enter_context(files.locked(folder, wait=False))
+        except BlockingIOError:
+            raise UserError(
+                f"{folder}: another process is training in this folder. "
+                "Wait for its end, or use another --run-dir."
+            ) from None
+        _make_ready(folder, app, options, {**as_config(options), _DATA: data})
+        yield folder
+
+
+def _make_ready(folder: Path, app: str, options: Any, config: dict) -> None:
     found = [name for name in _CONTENTS if (folder / name).exists()]
-    if found and not _is_run(folder, options):
+    before = _read_config(folder)
+    if found and not set(as_config(options)) <= set(before):
         raise UserError(
             f"{folder / found[0]}: this is no run of {app}, and would be replaced. "
             "Use another --run-dir."
         )
+    files.remove_unfinished(folder)
+    differing = _find_differing(before, config)
+    if found and options.resume and not differing:
+        return
     if options.resume and is_unfinished(folder):
-        differing = _find_differing(folder, options)
-        if not differing:
-            return folder
         raise UserError(
             f"{folder}: an unfinished run with other options is there (it differs in "
             f"{', '.join(differing)}). Use its options, another --run-dir, or --no-resume to "
             "replace it."
         )
-    for name in found:
-        if (folder / name).is_dir():
-            shutil.rmtree(folder / name)
-        else:
-            (folder / name).unlink()
-    (folder / "checkpoints").mkdir()
-    write_json(folder / "config.json", as_config(options))
-    return folder
+    for name in (*_RESULTS, METRICS):  # until nothing can be gone on with, it is finished
+        files.remove(folder / name)
+    write_json(folder / CONFIG, config)
 
 
 def is_unfinished(folder: Path) -> bool:
     """Whether a run in this folder has come to a checkpoint, but not to its end."""
-    finished = (folder / "metrics.json").exists()
+    finished = (folder / METRICS).exists()
     return not finished and any((folder / "checkpoints").glob("step-*.npz"))
 
 
-def _find_differing(folder, options):
+def _find_differing(before: dict, config: dict) -> list[str]:
     """The flags whose values are not those of the run in the folder."""
-    before = json.loads((folder / "config.json").read_text("utf-8"))
-    ignored = (*_PLACES, "resume")
-    return [
+    ignored = (*_PLACES, "resume", _DATA)
+    differing = [
         f"--{name.replace('_', '-')}"
-        for name, value in as_config(options).items()
-        if name not in ignored and before[name] != value
+        for name, value in config.items()
+        if name not in ignored and before.get(name) != value
     ]
+    same_data = before.get(_DATA, config[_DATA]) == config[_DATA]
+    return differing if same_data else [*differing, "the data themselves"]
 
 
-def _is_run(folder: Path, options) -> bool:
+def _read_config(folder: Path) -> dict:
+    """The options of the run in a folder; empty where there are none."""
     try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(config, dict) and set(config) == set(as_config(options))
+        config = json.loads((folder / CONFIG).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def begun_with(options: Any) -> Path:
+    """The version that `--init-from` names: for a run that goes on, the one it began with."""
+    asked = options.init_from.expanduser()
+    if options.resume and options.run_dir is not None:
+        before = _read_config(options.run_dir.expanduser()).get("init_from")
+        if isinstance(before, str) and Path(before).parent == asked and Path(before).is_dir():
+            return Path(before)
+    return asked
 
 
 def as_config(options) -> dict:
@@ -128,34 +156,29 @@ def without_places(config: dict) -> dict:
 
 def write_json(path: Path, content: dict) -> None:
     """Writes a JSON file; a reader sees the old content or the new one."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    files.write_text(path, to_json(content, indent=2) + "\n")
 
 
-def add_to_history(path: Path, epoch: int, logs: dict[str, float]) -> None:
-    """Writes the figures of an epoch, counted from 0, into a CSV file.
+def to_json(content: Any, indent: int | None = None) -> str:
+    """JSON, in which numbers that are not finite are `null`."""
+    return json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False)
 
-    Rows of this and of later epochs, which a run that was cut off has left
-    behind, are replaced.
-    """
-    rows = []
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < epoch]
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def write_history(path: Path, rows: Sequence[dict[str, float]]) -> None:
+    """Writes the figures of the epochs, the first of which is 0, into a CSV file."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, ["epoch", *sorted(logs)], lineterminator="\n")
+    writer = csv.DictWriter(text, ["epoch", *sorted(rows[0])], lineterminator="\n")
     writer.writeheader()
-    writer.writerows([*rows, {"epoch": epoch, **logs}])
-    write_text(path, text.getvalue())
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file; a reader sees the old content or the new one."""
-    temporary = path.with_name(path.name + ".writing")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    writer.writerows({"epoch": epoch, **row} for epoch, row in enumerate(rows))
+    files.write_text(path, text.getvalue())
 
 
 def versions() -> dict[str, str]:
@@ -190,5 +213,6 @@ def plot_history(
         ax.set(xlabel="epoch", ylabel=name, xticks=list(epochs)[:: 1 + len(epochs) // 12])
         ax.grid(alpha=0.3)
         ax.legend()
-    figure.savefig(path, dpi=120)
+    with files.writing(path) as hidden:
+        figure.savefig(hidden, dpi=120)
     pyplot.close(figure)

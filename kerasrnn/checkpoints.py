@@ -1,19 +1,43 @@
 """Checkpoints of a training run: whole or absent, and enough to go on bit for bit."""
 
+import contextlib
+import io
 import json
-import os
 import random
-import zipfile
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasrnn import files
+
 _PREFIX, _SUFFIX = "step-", ".npz"
 _NUM_KEPT = 2
+_PIECE = 2**20  # bytes written at a time
 _NEW = object()
+_NOTES = {
+    "configuration": dict,
+    "variables": list,
+    "epoch": int,
+    "step": int,
+    "stopped": bool,
+    "ended": bool,
+    "callbacks": list,
+    "python_random": list,
+    "numpy_random": list,
+}
+"""What the notes of a run hold, and its type."""
+
+
+class RunError(ValueError):
+    """A run that cannot go on from what lies in its folder."""
+
+
+class DamagedCheckpointError(RunError):
+    """A checkpoint that is not what a training has written."""
 
 
 def save(folder: Path, step: int, arrays: dict[str, np.ndarray], notes: dict) -> Path:
@@ -32,18 +56,22 @@ def save(folder: Path, step: int, arrays: dict[str, np.ndarray], notes: dict) ->
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{_PREFIX}{step:010}{_SUFFIX}"
-    temporary = path.with_name(f".writing-{path.name}")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, allow_pickle=False, notes=np.array(json.dumps(notes)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.writing(path) as hidden, open(hidden, "wb", _PIECE) as file:
+        notes_array = np.array(json.dumps(notes))
+        np.savez(_Forwards(file), allow_pickle=False, notes=notes_array, **arrays)
     for old in list_checkpoints(folder)[:-_NUM_KEPT]:
         old.unlink(missing_ok=True)
     return path
+
+
+class _Forwards(io.BufferedIOBase):
+    """A file to write from its beginning to its end: so it is written in large pieces."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+
+    def write(self, data: Any) -> int:
+        return self._file.write(data)
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
@@ -55,17 +83,14 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     """The arrays and the notes of a checkpoint.
 
     Raises:
-        ValueError: if the file is damaged, for example cut short.
+        DamagedCheckpointError: if the file is damaged, for example cut short.
     """
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         notes = json.loads(str(arrays.pop("notes")))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} is damaged and cannot be read. Remove it to go on from the checkpoint "
-            "before, or use resume=False to begin anew."
-        ) from error
+    except Exception as error:  # what a damaged file makes of zipfile, zlib, NumPy and JSON
+        raise DamagedCheckpointError(f"{path} is damaged and cannot be read.") from error
     return arrays, notes
 
 
@@ -79,12 +104,14 @@ class TrainingRun:
         steps_per_epoch: training steps in an epoch.
         checkpoint_every: training steps between two checkpoints; there is one
             after every epoch, too.
-        resume: whether to go on from the newest checkpoint, if there is one.
-            If not, checkpoints of an earlier run there are removed.
+        resume: whether to go on from the newest checkpoint, if there is one, or
+            from the one before where the newest is damaged. If not, checkpoints of
+            an earlier run there are removed.
 
     Raises:
-        ValueError: if there is a checkpoint of another configuration, or a
-            damaged one; it stays as it is.
+        RunError: if there is a checkpoint of another configuration, or all are
+            damaged; they stay as they are.
+        BlockingIOError: if another process trains in this folder.
     """
 
     def __init__(
@@ -105,14 +132,22 @@ class TrainingRun:
         self.configuration = plain({**describe(model), "steps_per_epoch": steps_per_epoch})
         self._loaded: dict[str, Any] | None = None
         self.folder.mkdir(parents=True, exist_ok=True)
-        for unfinished in self.folder.glob(".writing-*"):
-            unfinished.unlink()
-        found = list_checkpoints(self.folder)
-        if resume and found:
-            self._restore(found[-1])
-        else:
-            for path in found:
-                path.unlink()
+        with contextlib.ExitStack() as locks:
+            locks.enter_context(files.locked(self.folder, wait=False))
+            files.remove_unfinished(self.folder)
+            found = list_checkpoints(self.folder)
+            if resume and found:
+                self._restore(found)
+            else:
+                for path in found:
+                    path.unlink()
+            self._locks = locks.pop_all()
+
+    def __enter__(self) -> "TrainingRun":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._locks.close()
 
     @property
     def finished(self) -> bool:
@@ -124,21 +159,52 @@ class TrainingRun:
         """Whether a checkpoint was found."""
         return self._loaded is not None
 
-    def _restore(self, path):
+    def _restore(self, found):
+        damage: DamagedCheckpointError | None = None
+        for number, path in reversed(list(enumerate(found))):
+            try:
+                arrays, notes = self._load(path)
+            except DamagedCheckpointError as error:
+                damage = damage or error
+                continue
+            if damage is not None:
+                print(f"{damage} Going on from {path.name}.", file=sys.stderr, flush=True)
+                for damaged in found[number + 1 :]:
+                    files.remove(damaged)
+            self.epoch, self.step = notes["epoch"], notes["step"]
+            self.stopped, self.ended = notes["stopped"], notes["ended"]
+            self._loaded = {"arrays": arrays, "notes": notes}
+            self.assign_variables()
+            return
+        raise RunError(f"{damage} Use resume=False to begin anew.")
+
+    def _load(self, path):
         arrays, notes = load(path)
-        difference = find_difference(notes.get("configuration"), self.configuration)
+        damaged = DamagedCheckpointError(
+            f"{path} is damaged: it is not what a training has written."
+        )
+        if not isinstance(notes, dict) or any(
+            not isinstance(notes.get(name), kind) for name, kind in _NOTES.items()
+        ):
+            raise damaged
+        difference = find_difference(notes["configuration"], self.configuration)
         shapes = [[list(v.shape), v.dtype.name] for v in self.variables]
         if difference is None and notes["variables"] != shapes:
             difference = "the shapes of its variables"
         if difference is not None:
-            raise ValueError(
+            raise RunError(
                 f"{path} belongs to another run: it differs in {difference}. "
                 "Use another run_dir, or resume=False to begin anew."
             )
-        self.epoch, self.step = notes["epoch"], notes["step"]
-        self.stopped, self.ended = notes["stopped"], notes["ended"]
-        self._loaded = {"arrays": arrays, "notes": notes}
-        self.assign_variables()
+        values = [arrays.get(f"variable/{n}") for n in range(len(self.variables))]
+        if not all(
+            value is not None
+            and value.dtype.itemsize == variable.dtype.size
+            and variable.shape.is_compatible_with(value.shape)
+            for value, variable in zip(values, self.variables, strict=True)
+        ):
+            raise damaged
+        return arrays, notes
 
     def assign_variables(self) -> None:
         """Gives the variables of the model the values of the checkpoint that was found."""
@@ -153,12 +219,27 @@ class TrainingRun:
         """Gives callbacks, and the global generators, the state they had at the checkpoint.
 
         Raises:
-            ValueError: if a callback is missing that had come to a state of its own.
+            RunError: if a callback is missing that had come to a state of its own, or
+                what is said of one cannot be read.
         """
         if self._loaded is None:
             return
         arrays, notes = self._loaded["arrays"], self._loaded["notes"]
-        remaining = list(callbacks)
+        try:
+            self._assign_callbacks(list(callbacks), arrays, notes)
+            version, internal, gauss = notes["python_random"]
+            random.setstate((version, tuple(internal), gauss))
+            name, position, has_gauss, cached = notes["numpy_random"]
+            np.random.set_state((name, arrays["numpy_random"], position, has_gauss, cached))
+        except RunError:
+            raise
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise DamagedCheckpointError(
+                f"The checkpoint in {self.folder} is damaged: what it says of callbacks and "
+                f"random generators cannot be read ({error}). Use resume=False to begin anew."
+            ) from error
+
+    def _assign_callbacks(self, remaining, arrays, notes):
         for kind, state in notes["callbacks"]:
             same = (c for c in remaining if type(c).__name__ == kind)
             callback = next(same, None)
@@ -166,14 +247,10 @@ class TrainingRun:
                 remaining.remove(callback)
                 vars(callback).update(_decode(state, arrays))
             elif state:
-                raise ValueError(
+                raise RunError(
                     f"The run in {self.folder.parent} had a callback {kind}, which is missing "
                     "now. Give the same callbacks, or use resume=False to begin anew."
                 )
-        version, internal, gauss = notes["python_random"]
-        random.setstate((version, tuple(internal), gauss))
-        name, position, has_gauss, cached = notes["numpy_random"]
-        np.random.set_state((name, arrays["numpy_random"], position, has_gauss, cached))
 
     def forget(self) -> None:
         """Lets go of what was loaded, when all of it is in place."""

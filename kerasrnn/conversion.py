@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from kerasrnn.files import writing
+
 SIGNATURES = ("ids", "step")
 """Those without texts, which few runtimes can read."""
 ONNX_OPSET = 17
@@ -63,10 +65,8 @@ def convert(exported: str | Path, output: str | Path, format: str = "onnx") -> t
     output = Path(output)
     if output.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(output))
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".writing-") as folder:
-        written = Path(folder) / output.name
-        written.write_bytes(content)
-        os.replace(written, output)
+    with writing(output) as hidden:
+        hidden.write_bytes(content)
     return output, name
 
 

@@ -7,19 +7,19 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from kerasrnn import files
 from kerasrnn.checks import check_positive_integer
 from kerasrnn.signatures import make_signatures
 from kerasrnn.warm_up import write_warm_up
 
 VOCABULARY = "vocabulary.txt"
-CHECKSUMS = "SHA256SUMS"
-_HIDDEN = ".writing-"  # no server takes such a folder for a version
+EXTRA, CHECKSUMS = "assets.extra", "SHA256SUMS"
 
 
 def list_versions(directory: str | Path) -> list[int]:
@@ -41,6 +41,7 @@ def export(
     config: dict | None = None,
     model_card: str | None = None,
     keep: int | None = None,
+    receipt: str | Path | None = None,
 ) -> Path:
     """Writes `model` as a SavedModel into the next version of `directory`.
 
@@ -81,8 +82,11 @@ def export(
     Beside the graph lie `assets/vocabulary.txt` (of models with a vocabulary)
     and, in `assets.extra`, `config.json`, `model_card.md`, a request for each
     signature that TensorFlow Serving warms up with
-    (`tf_serving_warmup_requests`), and `SHA256SUMS` of what serves, which
+    (`tf_serving_warmup_requests`), and `SHA256SUMS` of all these files, which
     `sha256sum --check assets.extra/SHA256SUMS` compares.
+
+    One process at a time writes into a folder; others wait. What a killed one has
+    left unfinished there is removed.
 
     Args:
         model: a built model.
@@ -92,6 +96,10 @@ def export(
         model_card: Markdown, written to `assets.extra/model_card.md`.
         keep: how many versions stay, the newest ones; the others are removed
             afterwards, as far as the system lets go of them. Default: `None`: all.
+        receipt: a file that notes which weights are published as what, written just
+            before. Where the same weights are exported with the same receipt again,
+            and that version is still there, it is returned, and no second one is made:
+            a program that was killed can do it all once more. Default: `None`, none.
 
     Returns:
         The folder written, `directory/<version>`.
@@ -108,31 +116,49 @@ def export(
         check_positive_integer("keep", keep)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    with _hidden_folder(directory) as hidden:
+    with files.locked(directory, wait=True):
+        files.remove_unfinished(directory)
+        weights = _digest_weights(model)
+        published = None if receipt is None else _find_published(directory, receipt, weights)
+        hidden = Path(tempfile.mkdtemp(prefix=files.HIDDEN, dir=directory))
         try:
-            _write(model, hidden / "model", config, model_card)
-            written = _publish(hidden / "model", directory)
+            if published is None:
+                _write(model, hidden / "model", config, model_card)
+                if receipt is not None:
+                    checksums = _digest(hidden / "model" / EXTRA / CHECKSUMS)
+                    noted = {"weights": weights, "checksums": checksums}
+                    files.write_text(Path(receipt), json.dumps(noted, indent=2) + "\n")
+                published = _publish(hidden / "model", directory)
+            for path in _find_versions(directory)[: -keep if keep else 0]:
+                with contextlib.suppress(OSError):  # gone, or in use; the new version stands
+                    os.rename(path, hidden / path.name)
         except tf.errors.OpError as error:  # TensorFlow's file system reports in its own way
             reason = re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]", "", error.message)
             message = f"{directory}: the model could not be written: {reason}"
             raise OSError(message) from error
-        for path in _find_versions(directory)[: -keep if keep else 0]:
-            with contextlib.suppress(OSError):  # gone, or in use; the new version stands
-                os.rename(path, hidden / path.name)
-    return written
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+    return published
 
 
-@contextlib.contextmanager
-def _hidden_folder(directory: Path) -> Iterator[Path]:
-    """A folder beside the versions, on the same disk; it ends with the context."""
-    hidden = Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=directory))
+def _find_published(directory: Path, receipt: str | Path, weights: str) -> Path | None:
+    """The version that a receipt speaks of, if it is of these weights."""
     try:
-        yield hidden
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
+        noted = json.loads(Path(receipt).read_text("utf-8"))
+        if noted["weights"] != weights:
+            return None
+        for version in _find_versions(directory):
+            checksums = version / EXTRA / CHECKSUMS
+            if checksums.is_file() and _digest(checksums) == noted["checksums"]:
+                return version
+    except (OSError, ValueError, LookupError, TypeError):
+        return None  # there is none, or it is damaged
+    return None
 
 
 def _publish(path: Path, directory: Path) -> Path:
+    for file in path.rglob("*"):
+        files.sync(file)
     version = max(list_versions(directory), default=0) + 1
     while True:
         try:
@@ -142,7 +168,16 @@ def _publish(path: Path, directory: Path) -> Path:
                 raise
             version += 1  # something else took this number
         else:
+            files.sync(directory)
             return directory / str(version)
+
+
+def _digest_weights(model: keras.Model) -> str:
+    digest = hashlib.sha256()
+    for variable in model.weights:
+        value = np.asarray(variable)
+        digest.update(f"{value.shape}{value.dtype}".encode() + value.tobytes())
+    return digest.hexdigest()
 
 
 def _write(model, path, config, model_card):
@@ -167,16 +202,16 @@ def _write(model, path, config, model_card):
             f"{model.name} holds state beside its weights, which a SavedModel of kerasrnn "
             "cannot. Use stateful=False."
         ) from error
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    lines = (f"{_digest(file)}  {file.relative_to(path).as_posix()}\n" for file in files)
-    extra = path / "assets.extra"
+    extra = path / EXTRA
     extra.mkdir()
-    (extra / CHECKSUMS).write_text("".join(lines), "utf-8", newline="\n")
     if config is not None:
         (extra / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
     if model_card is not None:
         (extra / "model_card.md").write_text(model_card, "utf-8")
     write_warm_up(extra / "tf_serving_warmup_requests", signatures)
+    written = sorted(file for file in path.rglob("*") if file.is_file())
+    lines = (f"{_digest(file)}  {file.relative_to(path).as_posix()}\n" for file in written)
+    (extra / CHECKSUMS).write_text("".join(lines), "utf-8", newline="\n")
 
 
 def _digest(file: Path) -> str:

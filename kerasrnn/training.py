@@ -1,5 +1,6 @@
 """The explicit training loop, around the same step that `fit` runs."""
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,9 @@ def train(
     Raises:
         FloatingPointError: if a step is not finite.
         ValueError: if the checkpoint in `run_dir` belongs to another
-            configuration or is damaged; for batches that do not go together
+            configuration, or all are damaged; for batches that do not go together
             with what `compile` was given.
+        BlockingIOError: if another process trains in `run_dir`.
     """
     batches = model.batches(data, for_training=True)
     if validation_data is not None:
@@ -67,7 +69,8 @@ def train(
     if run_dir is not None:
         run = start_run(model, batches, run_dir, epochs, None, checkpoint_every, resume)
         if run.ended and run.finished:
-            return finished_history(run, callbacks, verbose)
+            with run:
+                return finished_history(run, callbacks, verbose)
         listeners: Any = RunCallbacks(run, callbacks, verbose)
     else:
         model.prepare(batches)
@@ -90,7 +93,7 @@ def train(
     model.stop_training = False
     listeners.on_train_begin()
     logs: dict = {}
-    with clear_errors():
+    with clear_errors(), run or contextlib.nullcontext():
         for epoch in range(first_epoch, first_epoch if run and run.finished else epochs):
             model.reset_metrics()
             listeners.on_epoch_begin(epoch)
@@ -115,9 +118,9 @@ def train(
             listeners.on_epoch_end(epoch, epoch_logs)
             if model.stop_training:
                 break
-    if epochs > 0:  # the averages of use_ema=True, for example
-        model.optimizer.finalize_variable_values(model.trainable_weights)
-    listeners.on_train_end(logs)
+        if epochs > 0:  # the averages of use_ema=True, for example
+            model.optimizer.finalize_variable_values(model.trainable_weights)
+        listeners.on_train_end(logs)
     return model.history
 
 

@@ -1,5 +1,7 @@
 """A run that is killed and started again ends as if nothing had happened."""
 
+import functools
+import json
 import os
 import shutil
 import signal
@@ -289,26 +291,96 @@ def test_another_vocabulary_is_refused(tmp_path):
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("keep", [0, 0.99])
-def test_a_checkpoint_cut_short_is_named_and_left_alone(run_dir, keep):
+def cut(path, part):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def become_a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def rewritten(change):
+    """A file that NumPy reads, with other contents."""
+
+    def rewrite(path):
+        arrays, notes = checkpoints.load(path)
+        arrays, notes = change(arrays, notes)
+        np.savez(path, notes=np.array(json.dumps(notes)), **arrays)
+
+    return rewrite
+
+
+DAMAGE = {
+    "empty": functools.partial(cut, part=0),
+    "half": functools.partial(cut, part=0.5),
+    "its end missing": functools.partial(cut, part=0.99),
+    "a bit flipped": flip,
+    "another file": lambda path: path.write_text("hello"),
+    "a folder": become_a_folder,
+    "no notes of a run": rewritten(lambda arrays, notes: (arrays, [1, 2])),
+    "a note missing": rewritten(lambda arrays, notes: (arrays, {**notes, "epoch": None})),
+    "no arrays": rewritten(lambda arrays, notes: ({}, notes)),
+    "arrays of other sizes": rewritten(
+        lambda arrays, notes: ({name: a[..., None] for name, a in arrays.items()}, notes)
+    ),
+    "a pickle": lambda path: np.savez(path, notes=np.array([{}], object)),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_checkpoint_is_said_and_the_one_before_it_taken(
+    finished, run_dir, capsys, kind
+):
     newest = checkpoints.list_checkpoints(run_dir / "checkpoints")[-1]
-    content = newest.read_bytes()
-    newest.write_bytes(content[: keep if keep > 1 else int(keep * len(content))])
+    DAMAGE[kind](newest)
+    model, history = fit(run_dir)
+    said = capsys.readouterr().err
+    assert f"{newest} is damaged" in said
+    assert said.endswith(" Going on from step-0000000008.npz.\n")
+    assert history.history == finished[2].history
+    for a, b in zip(model.get_weights(), finished[1].get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_where_all_checkpoints_are_damaged_they_are_named_and_left_alone(run_dir):
+    for path in checkpoints.list_checkpoints(run_dir / "checkpoints"):
+        cut(path, 0.5)
     before = contents(run_dir)
-    with pytest.raises(ValueError, match=rf"{newest.name} is damaged and cannot be read"):
+    with pytest.raises(ValueError, match=r"0009.npz is damaged.* Use resume=False"):
         fit(run_dir)
     assert contents(run_dir) == before
-    newest.unlink()  # as the message says
-    fit(run_dir)
+    fit(run_dir, resume=False)  # as the message says
 
 
-def test_a_flipped_bit_is_noticed(run_dir):
-    newest = checkpoints.list_checkpoints(run_dir / "checkpoints")[-1]
-    content = bytearray(newest.read_bytes())
-    content[len(content) // 2] ^= 1
-    newest.write_bytes(bytes(content))
-    with pytest.raises(ValueError, match="is damaged"):
+@pytest.mark.parametrize("name", ["callbacks", "python_random", "numpy_random"])
+def test_notes_that_say_nothing_are_damage(run_dir, name):
+    for path in checkpoints.list_checkpoints(run_dir / "checkpoints"):
+        rewritten(lambda arrays, notes: (arrays, {**notes, name: [1, 2]}))(path)
+    with pytest.raises(ValueError, match=r"is damaged.* Use resume=False"):
         fit(run_dir)
+
+
+@pytest.mark.parametrize("way", ["fit", "train"])
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path, way):
+    class TrainAgain(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            with pytest.raises(BlockingIOError, match="another process") as caught:
+                fit(tmp_path)
+            assert caught.value.filename == str(tmp_path / "checkpoints")
+
+    model = small_model()
+    stream = kerasrnn.Stream.from_tokens(np.arange(80) % 9, batch_size=4)
+    train = model.fit if way == "fit" else functools.partial(kerasrnn.train, model)
+    train(stream, run_dir=tmp_path, verbose=0, callbacks=[TrainAgain()])
+    train(stream, run_dir=tmp_path, verbose=0, epochs=2)  # the lock has gone with its end
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):

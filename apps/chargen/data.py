@@ -5,6 +5,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.progress import Progress
@@ -177,20 +178,36 @@ def encode(text: Text, vocabulary, path: Path) -> Splits:
         path: the file to write, as large as the text has characters, or two or four
             times as large where the vocabulary does not fit a byte.
     """
+    from kerasrnn.files import writing  # imports TensorFlow, which takes seconds
+
     length = sum(text.sizes)
     dtype = np.min_scalar_type(len(vocabulary) - 1)
-    ids = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(length,))
-    position = 0
-    for piece in _watched(text.pieces(), length, "encoding"):
-        ids[position : position + len(piece)] = vocabulary.encode(piece)
-        position += len(piece)
-    ids.flush()
+    header = {"descr": dtype.str, "fortran_order": False, "shape": (length,)}
+    with writing(path) as hidden, hidden.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for piece in _watched(text.pieces(), length, "encoding"):
+            file.write(vocabulary.encode(piece).astype(dtype).tobytes())
     return Splits(np.load(path, mmap_mode="r"), text.sizes)
 
 
-def read_training(text: Text) -> Iterator[str]:
-    """The training split, piece by piece, with progress."""
-    return _watched(text.part("train"), text.sizes[0], "reading")
+def read_training(text: Text, digest: Any) -> Iterator[str]:
+    """The training split, piece by piece, with progress.
+
+    Args:
+        text: it is read whole.
+        digest: of `hashlib`; at the end it knows the whole text and its splits.
+    """
+    digest.update(repr(text.sizes).encode())
+
+    def pieces():
+        for piece in _watched(text.pieces(), sum(text.sizes), "reading"):
+            digest.update(piece.encode("utf-8", "surrogatepass"))
+            yield piece
+
+    rest = pieces()
+    yield from _select(rest, [_bounds(text.sizes, "train", None)])
+    for _ in rest:
+        pass
 
 
 def _watched(pieces: Iterable[str], length: int | None, what: str) -> Iterator[str]:

@@ -12,6 +12,8 @@ from apps.quiet import quiet_tensorflow
 with quiet_tensorflow():
     import keras
 
+    from kerasrnn import files
+
 SAMPLE_LENGTH, SAMPLE_TEMPERATURE = 200, 0.8
 
 
@@ -19,12 +21,16 @@ class EpochReport(keras.callbacks.Callback):
     """After each epoch: perplexity, bits per character, and a sample of text.
 
     Args:
-        path: the file that samples are appended to.
+        path: the file of all samples.
+
+    As every attribute of a callback, `samples` are part of a checkpoint: the file is
+    never read, and whatever has become of it, it is written whole.
     """
 
     def __init__(self, path: Path):
         super().__init__()
         self.path = path
+        self.samples: list[str] = []
 
     def on_epoch_end(self, epoch, logs=None):
         loss = logs["val_loss"]
@@ -36,11 +42,13 @@ class EpochReport(keras.callbacks.Callback):
             f"{logs['val_bits_per_character']:.4f} bits/character, "
             f"perplexity {logs['val_perplexity']:.3f}"
         )
-        before = self.path.read_text("utf-8") if self.path.exists() else ""
-        # Of an epoch that was cut off after its sample, this is the second time.
-        before = before.partition(f"epoch {epoch + 1}: validation")[0]
-        run_dir.write_text(self.path, f"{before}{title}\n{sample}\n\n")
+        self.samples.append(f"{title}\n{sample}\n\n")
+        self.write()
         print(f"\n{title}\n  | " + sample.replace("\n", "\n  | "), flush=True)
+
+    def write(self) -> None:
+        """Writes the samples of all epochs."""
+        files.write_text(self.path, "".join(self.samples))
 
 
 def write_model_card(options: Train, metrics: dict, sample: str) -> str:

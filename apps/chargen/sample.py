@@ -42,7 +42,9 @@ def run(options: Sample) -> None:
     if options.output is None:
         sys.stdout.write(joined)
     else:
-        options.output.expanduser().write_text(joined, encoding="utf-8")
+        from kerasrnn.files import write_text  # imports TensorFlow, as loading a model does
+
+        write_text(options.output.expanduser(), joined)
 
 
 class Writer:

@@ -24,13 +24,12 @@ with quiet_tensorflow():
     import tensorflow as tf
 
     import kerasrnn
-    from apps.clock import TrainingClock
+    from apps.training import fit
 
 MOST_EPOCHS = 50
 """As long as `--epochs` does not ask for more."""
 EVALUATION_WINDOW = 512
 """Characters read at a time in evaluation; what comes out does not depend on it."""
-CHECKPOINT_EVERY = 100  # training steps: a few seconds
 LAYERS = ("cell", "units", "num_layers", "embedding_dim", "residual", "tie_weights")
 """The options that `--init-from` takes from the model."""
 
@@ -46,10 +45,12 @@ def run(options: Train, text: data.Text) -> dict:
     _check_sizes(options, text)
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
-    vocabulary = kerasrnn.CharacterVocabulary.from_text(data.read_training(text))
+    digest = hashlib.sha256()
+    vocabulary = kerasrnn.CharacterVocabulary.from_text(data.read_training(text, digest))
     weights = None
     if options.init_from is not None:
-        options, vocabulary, weights = load_initial(options, options.init_from, vocabulary)
+        beginning = run_dir.begun_with(options)
+        options, vocabulary, weights = load_initial(options, beginning, vocabulary)
     if len(vocabulary) < 3:
         raise UserError(
             f"{text.source}: the text has a single character, "
@@ -57,26 +58,36 @@ def run(options: Train, text: data.Text) -> dict:
         )
     print(f"vocabulary: {len(vocabulary) - 1:,} characters", flush=True)
     options.output.expanduser().mkdir(parents=True, exist_ok=True)  # fail before training
-    folder = run_dir.prepare(options.run_dir, "chargen", options)
-    ids_file = folder / "ids.npy"
-    print(f"run: {folder}", flush=True)
-    try:
-        return _run(options, text, vocabulary, weights, folder, ids_file)
-    finally:
-        ids_file.unlink(missing_ok=True)
+    with run_dir.prepared(options.run_dir, "chargen", options, digest.hexdigest()) as folder:
+        print(f"run: {folder}", flush=True)
+        ids_file = folder / run_dir.IDS
+        try:
+            return _run(options, text, vocabulary, weights, folder, ids_file)
+        finally:
+            ids_file.unlink(missing_ok=True)
 
 
 def _run(options, text, vocabulary, weights, folder, ids_file) -> dict:
     splits = data.encode(text, vocabulary, ids_file)
-    _check_same_text(folder, ids_file)
     stream = kerasrnn.Stream.from_tokens(splits.part("train"), options.batch_size)
     num_steps = int(stream.windows(options.window).cardinality())
     epochs = options.epochs or min(max(round(options.steps / num_steps), 1), MOST_EPOCHS)
     model = make_model(vocabulary, options, num_steps * epochs)
     if weights is not None:
         model.set_weights(weights)
-    clock = TrainingClock()
-    history = fit(model, stream, splits.part("validation"), epochs, options, folder, clock)
+    report = EpochReport(folder / "samples.txt")
+    history, train_seconds = fit(
+        model,
+        stream,
+        evaluation_windows(splits.part("validation")),
+        folder=folder,
+        epochs=epochs,
+        chosen_by="val_loss",
+        mode="min",
+        patience=options.patience,
+        callbacks=(report,),
+    )
+    report.write()  # it may have been damaged
     best = min(range(len(history["val_loss"])), key=history["val_loss"].__getitem__)
     loss = history["val_loss"][best]
     metrics = {
@@ -87,7 +98,7 @@ def _run(options, text, vocabulary, weights, folder, ids_file) -> dict:
         "nanogpt_split_loss": evaluate(model, splits.part("validation", "test")),
         "best_epoch": best + 1,
         "epochs": len(history["val_loss"]),
-        "train_seconds": round(clock.seconds, 1),
+        "train_seconds": round(train_seconds, 1),
         "num_parameters": model.count_params(),
         "vocabulary_size": len(vocabulary) - 1,
         "data_source": text.source,
@@ -105,9 +116,10 @@ def _run(options, text, vocabulary, weights, folder, ids_file) -> dict:
         },
         model_card=write_model_card(options, metrics, sample),
         keep=options.keep_versions,
+        receipt=folder / run_dir.EXPORTED,
     )
-    run_dir.write_json(folder / "metrics.json", metrics)
     run_dir.plot_history(history, folder / "history.png", ["loss"])
+    run_dir.write_json(folder / run_dir.METRICS, metrics)
     rich.print(
         make_table(
             "nats per character",
@@ -116,26 +128,13 @@ def _run(options, text, vocabulary, weights, folder, ids_file) -> dict:
                 "test": f"{metrics['test_loss']:.4f}",
                 "last tenth": f"{metrics['nanogpt_split_loss']:.4f}",
                 "validation, bits": f"{metrics['bits_per_character']:.4f}",
-                "training": f"{clock.seconds:.0f} s",
+                "training": f"{train_seconds:.0f} s",
                 "parameters": f"{metrics['num_parameters']:,}",
             },
         )
     )
     print(f"model: {exported}")
     return metrics
-
-
-def _check_same_text(folder: Path, ids_file: Path) -> None:
-    """A run goes on only with the text that it began with."""
-    with ids_file.open("rb") as ids:
-        digest = hashlib.file_digest(ids, "sha256").hexdigest()
-    noted = folder / "text.sha256"
-    if run_dir.is_unfinished(folder) and noted.exists() and noted.read_text() != digest:
-        raise UserError(
-            f"{folder}: the unfinished run there began with another text. Use that text, "
-            "another --run-dir, or --no-resume to replace it."
-        )
-    run_dir.write_text(noted, digest)
 
 
 def _check_sizes(options: Train, text: data.Text) -> None:
@@ -225,44 +224,6 @@ def make_model(
     )
     model(tf.zeros([1, 1], tf.int32))
     return model
-
-
-def fit(
-    model, stream, validation_ids, epochs: int, options: Train, folder: Path, clock
-) -> dict:
-    """Trains with `model.fit`; the best weights are in the model afterwards.
-
-    Goes on from the newest checkpoint in `folder`, if there is one.
-    """
-    history_file = folder / "history.csv"
-    callbacks = [
-        EpochReport(folder / "samples.txt"),
-        keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: run_dir.add_to_history(history_file, epoch, logs)
-        ),
-        keras.callbacks.ModelCheckpoint(
-            str(folder / "checkpoints" / "best.keras"), "val_loss", save_best_only=True
-        ),
-        keras.callbacks.EarlyStopping(
-            "val_loss", patience=options.patience, restore_best_weights=True
-        ),
-        clock,
-    ]
-    try:
-        history = model.fit(
-            stream,
-            validation_data=evaluation_windows(validation_ids),
-            epochs=epochs,
-            callbacks=callbacks,
-            run_dir=folder,
-            checkpoint_every=CHECKPOINT_EVERY,
-        )
-    except FloatingPointError as error:
-        reason = str(error).partition(" The weights")[0]
-        raise UserError(
-            f"the training has diverged: {reason} Use a lower --learning-rate or --clip-norm."
-        ) from error
-    return history.history
 
 
 def evaluation_windows(ids) -> tf.data.Dataset:

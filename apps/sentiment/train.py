@@ -1,7 +1,7 @@
 """Training: labelled reviews in, an exported model and its figures out."""
 
 import dataclasses
-from pathlib import Path
+import hashlib
 
 import rich
 
@@ -17,12 +17,11 @@ with quiet_tensorflow():
     import tensorflow as tf
 
     import kerasrnn
-    from apps.clock import TrainingClock
+    from apps.training import fit
     from kerasrnn.text import bucket_by_length
 
 EVALUATION_BATCH_SIZE = 256
 CHOSEN_BY = "val_accuracy"  # what the best epoch is the best in
-CHECKPOINT_EVERY = 100  # training steps: a few seconds
 
 
 def run(options: Train, loaded: reviews.Data) -> dict:
@@ -46,48 +45,50 @@ def run(options: Train, loaded: reviews.Data) -> dict:
             "reviews of similar length. Use a smaller --batch-size or more reviews."
         )
     options.output.expanduser().mkdir(parents=True, exist_ok=True)  # fail before training
-    folder = run_dir.prepare(options.run_dir, "sentiment", options)
-    model = make_model(vocabulary, options, num_steps * options.epochs)
-    clock = TrainingClock()
-    history = fit(
-        model,
-        training_batches,
-        make_batches(validation, vocabulary, options),
-        options,
-        folder,
-        clock,
-    )
-    train_seconds = clock.seconds
-
-    best = max(range(len(history[CHOSEN_BY])), key=history[CHOSEN_BY].__getitem__)
-    test_batches = make_batches(test, vocabulary, options)
-    scores = model.evaluate(test_batches, verbose=0, return_dict=True)
-    metrics = {
-        "test_accuracy": scores["accuracy"],
-        "test_loss": scores["loss"],
-        "validation_accuracy": history["val_accuracy"][best],
-        "validation_loss": history["val_loss"][best],
-        "best_epoch": best + 1,
-        "epochs": len(history["val_loss"]),
-        "train_seconds": round(train_seconds, 1),
-        "num_parameters": model.count_params(),
-        "data_source": loaded.source,
-        "split_sizes": sizes,
-        "seed": options.seed,
-        "versions": run_dir.versions(),
-    }
-    exported = kerasrnn.export(
-        model,
-        options.output.expanduser(),
-        config={
-            **run_dir.without_places(run_dir.as_config(options)),
+    data = digest(training, validation, test)
+    with run_dir.prepared(options.run_dir, "sentiment", options, data) as folder:
+        print(f"run: {folder}", flush=True)
+        model = make_model(vocabulary, options, num_steps * options.epochs)
+        history, train_seconds = fit(
+            model,
+            training_batches,
+            validation_data=make_batches(validation, vocabulary, options),
+            folder=folder,
+            epochs=options.epochs,
+            chosen_by=CHOSEN_BY,
+            mode="max",
+            patience=options.patience,
+        )
+        best = max(range(len(history[CHOSEN_BY])), key=history[CHOSEN_BY].__getitem__)
+        test_batches = make_batches(test, vocabulary, options)
+        scores = model.evaluate(test_batches, verbose=0, return_dict=True)
+        metrics = {
+            "test_accuracy": scores["accuracy"],
+            "test_loss": scores["loss"],
+            "validation_accuracy": history["val_accuracy"][best],
+            "validation_loss": history["val_loss"][best],
+            "best_epoch": best + 1,
+            "epochs": len(history["val_loss"]),
+            "train_seconds": round(train_seconds, 1),
+            "num_parameters": model.count_params(),
             "data_source": loaded.source,
-        },
-        model_card=write_model_card(options, metrics),
-        keep=options.keep_versions,
-    )
-    run_dir.write_json(folder / "metrics.json", metrics)
-    run_dir.plot_history(history, folder / "history.png")
+            "split_sizes": sizes,
+            "seed": options.seed,
+            "versions": run_dir.versions(),
+        }
+        exported = kerasrnn.export(
+            model,
+            options.output.expanduser(),
+            config={
+                **run_dir.without_places(run_dir.as_config(options)),
+                "data_source": loaded.source,
+            },
+            model_card=write_model_card(options, metrics),
+            keep=options.keep_versions,
+            receipt=folder / run_dir.EXPORTED,
+        )
+        run_dir.plot_history(history, folder / "history.png")
+        run_dir.write_json(folder / run_dir.METRICS, metrics)
     rich.print(
         make_table(
             "test split",
@@ -100,8 +101,17 @@ def run(options: Train, loaded: reviews.Data) -> dict:
             },
         )
     )
-    print(f"model: {exported}\nrun: {folder}")
+    print(f"model: {exported}")
     return metrics
+
+
+def digest(*parts: reviews.Reviews) -> str:
+    """The SHA-256 of reviews and their labels."""
+    found = hashlib.sha256()
+    for part in parts:
+        for text, label in zip(part.texts, part.labels, strict=True):
+            found.update(f"{label} {len(text)} {text}".encode())
+    return found.hexdigest()
 
 
 def make_batches(
@@ -142,43 +152,6 @@ def make_model(
         metrics=["accuracy"],
     )
     return model
-
-
-def fit(
-    model, training_batches, validation_batches, options: Train, folder: Path, clock
-) -> dict:
-    """Trains with `model.fit`; the best weights are in the model afterwards.
-
-    Goes on from the newest checkpoint in `folder`, if there is one.
-    """
-    history_file = folder / "history.csv"
-    callbacks = [
-        keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: run_dir.add_to_history(history_file, epoch, logs)
-        ),
-        keras.callbacks.ModelCheckpoint(
-            str(folder / "checkpoints" / "best.keras"),
-            CHOSEN_BY,
-            mode="max",
-            save_best_only=True,
-        ),
-        keras.callbacks.EarlyStopping(
-            CHOSEN_BY,
-            mode="max",
-            patience=options.patience,
-            restore_best_weights=True,
-        ),
-        clock,
-    ]
-    history = model.fit(
-        training_batches,
-        validation_data=validation_batches,
-        epochs=options.epochs,
-        callbacks=callbacks,
-        run_dir=folder,
-        checkpoint_every=CHECKPOINT_EVERY,
-    )
-    return history.history
 
 
 def write_model_card(options: Train, metrics: dict) -> str:

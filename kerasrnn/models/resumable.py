@@ -31,6 +31,7 @@ class ResumableModel(keras.Model):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._num_to_skip = 0
+        self._without_skipping: Any = None
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         super().compile(*args, **kwargs)
@@ -75,7 +76,7 @@ class ResumableModel(keras.Model):
         super().make_train_function(force)
         if not self._num_to_skip:
             return
-        train = self.train_function
+        train = self._without_skipping = self.train_function
 
         def skip_or_train(iterator):
             if self._num_to_skip > 0:  # done before; the data begins after it
@@ -116,8 +117,9 @@ class ResumableModel(keras.Model):
             A `History` of the whole run, what came before included.
 
         Raises:
-            ValueError: if the checkpoint belongs to another configuration or
-                is damaged.
+            ValueError: if the checkpoint belongs to another configuration, or
+                all checkpoints are damaged.
+            BlockingIOError: if another process trains in `run_dir`.
         """
         if isinstance(x, tf.data.Dataset):
             options.setdefault("shuffle", False)  # a dataset shuffles itself
@@ -132,25 +134,28 @@ class ResumableModel(keras.Model):
                 steps_per_epoch=steps_per_epoch,
                 **options,
             )
-        run = start_run(self, x, run_dir, epochs, steps_per_epoch, checkpoint_every, resume)
         if "initial_epoch" in options:
             raise ValueError("initial_epoch does not go with run_dir, which knows it.")
-        if run.ended and run.finished:
-            return finished_history(run, callbacks, verbose)
-        self._num_to_skip = run.step
-        try:
-            return super().fit(
-                x.repeat().skip(run.epoch * run.steps_per_epoch + run.step),
-                epochs=run.epoch if run.finished else epochs,
-                initial_epoch=run.epoch,
-                verbose=verbose,
-                callbacks=RunCallbacks(run, callbacks, verbose),
-                steps_per_epoch=run.steps_per_epoch,
-                **options,
-            )
-        finally:
-            self._num_to_skip = 0
-            self.train_function = None  # it may be the one that skips
+        with start_run(
+            self, x, run_dir, epochs, steps_per_epoch, checkpoint_every, resume
+        ) as run:
+            if run.ended and run.finished:
+                return finished_history(run, callbacks, verbose)
+            self._num_to_skip = run.step
+            try:
+                return super().fit(
+                    x.repeat().skip(run.epoch * run.steps_per_epoch + run.step),
+                    epochs=run.epoch if run.finished else epochs,
+                    initial_epoch=run.epoch,
+                    verbose=verbose,
+                    callbacks=RunCallbacks(run, callbacks, verbose),
+                    steps_per_epoch=run.steps_per_epoch,
+                    **options,
+                )
+            finally:
+                self._num_to_skip = 0
+                if self._without_skipping is not None:
+                    self.train_function, self._without_skipping = self._without_skipping, None
 
 
 def start_run(

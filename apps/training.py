@@ -1,0 +1,91 @@
+"""What the trainings of the apps share: the fit, what it leaves behind, why it ends."""
+
+from pathlib import Path
+from typing import Any
+
+from apps import run_dir
+from apps.cli import UserError
+from apps.quiet import quiet_tensorflow
+
+with quiet_tensorflow():
+    import keras
+
+    from apps.clock import TrainingClock
+    from kerasrnn import checkpoints, files
+
+CHECKPOINT_EVERY = 100  # training steps: a few seconds
+
+
+class HistoryFile(keras.callbacks.Callback):
+    """Writes the figures of all epochs into a CSV file after each of them.
+
+    As every attribute of a callback, `rows` are part of a checkpoint: the file is never
+    read, and whatever has become of it, it is written whole.
+    """
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.rows.append({name: float(value) for name, value in logs.items()})
+        run_dir.write_history(self.path, self.rows)
+
+
+def fit(
+    model: Any,
+    data: Any,
+    validation_data: Any,
+    *,
+    folder: Path,
+    epochs: int,
+    chosen_by: str,
+    mode: str,
+    patience: int,
+    callbacks: tuple[keras.callbacks.Callback, ...] = (),
+) -> tuple[dict[str, list[float]], float]:
+    """Trains with `model.fit`; the best weights are in the model afterwards.
+
+    Goes on from the newest checkpoint in `folder`, if there is one.
+
+    Args:
+        model: compiled.
+        data, validation_data: as `fit` takes them.
+        folder: of the run.
+        epochs, patience: how long to train, as the options have it.
+        chosen_by, mode: the figure that the best epoch is best in, and which way.
+        callbacks: those of the app, before the shared ones.
+
+    Returns:
+        The history, and the seconds it took.
+
+    Raises:
+        UserError: if the training diverges, or the run in `folder` cannot go on.
+    """
+    clock = TrainingClock()
+    best = keras.callbacks.EarlyStopping(
+        chosen_by, mode=mode, patience=patience, restore_best_weights=True
+    )
+    history_file = HistoryFile(folder / "history.csv")
+    try:
+        history = model.fit(
+            data,
+            validation_data=validation_data,
+            epochs=epochs,
+            callbacks=[*callbacks, history_file, best, clock],
+            run_dir=folder,
+            checkpoint_every=CHECKPOINT_EVERY,
+        ).history
+    except FloatingPointError as error:
+        reason = str(error).partition(" The weights")[0]
+        raise UserError(
+            f"the training has diverged: {reason} Use a lower --learning-rate or --clip-norm."
+        ) from error
+    except checkpoints.RunError as error:
+        reason = str(error).replace("resume=False", "--no-resume")
+        raise UserError(reason.replace("another run_dir", "another --run-dir")) from error
+    run_dir.write_history(history_file.path, history_file.rows)  # it may have been damaged
+    with files.writing(folder / "checkpoints" / "best.keras") as hidden:
+        model.save(hidden)
+    return history, clock.seconds

@@ -1,0 +1,118 @@
+"""Files that are whole or absent, and folders that one process writes at a time."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks: nothing guards a folder there
+    fcntl = None  # type: ignore[assignment]
+
+HIDDEN = ".writing-"
+"""What the names of unfinished files and folders begin with; no server reads such a folder."""
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Gives a hidden path to write to; what was written then appears at `path`.
+
+    A reader, or a process that is killed at any moment, finds the old file or the
+    new one, whole and on the disk. A hidden file that a killed process has left
+    is replaced by the next try.
+
+    Args:
+        path: the file; of a link, what it leads to. What is no ordinary file, such
+            as `/dev/stdout`, is written directly.
+
+    Raises:
+        OSError: if it cannot be written; `filename` is `path` then.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    hidden = path.with_name(f"{HIDDEN}{path.name}")
+    try:
+        yield hidden
+        sync(hidden)
+        os.replace(hidden, path)
+        sync(path.parent)
+    except OSError as error:
+        if error.filename not in (None, str(hidden), hidden):
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            hidden.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file in UTF-8 with line feeds; a reader sees the old content or the new one."""
+    with writing(path) as hidden:
+        hidden.write_text(text, encoding="utf-8", newline="\n")
+
+
+def sync(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk.
+
+    Raises:
+        OSError: if they cannot be written.
+    """
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what killed processes have left unfinished; call it inside `locked`."""
+    for path in folder.glob(f"{HIDDEN}*"):
+        remove(path)
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path, *, wait: bool) -> Iterator[None]:
+    """Keeps other processes out of a folder; a killed process leaves no lock behind.
+
+    Args:
+        folder: it exists; the lock is on the folder itself, not on a file in it.
+        wait: whether to wait for another process that holds the lock.
+
+    Raises:
+        BlockingIOError: if another process holds it and `wait` is false.
+    """
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor, folder, wait)
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # children may hold the descriptor, too
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path, wait: bool) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError as error:
+        message = "another process is writing there"
+        raise BlockingIOError(error.errno, message, str(folder)) from None
+    except OSError:  # a file system without locks
+        return
