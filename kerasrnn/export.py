@@ -202,6 +202,8 @@ def _write(model, path, config, model_card):
             f"{model.name} holds state beside its weights, which a SavedModel of kerasrnn "
             "cannot. Use stateful=False."
         ) from error
+    # Where removing one of its temporary files fails, TensorFlow says nothing and goes on.
+    shutil.rmtree(path / "variables" / "variables_temp", ignore_errors=True)
     extra = path / EXTRA
     extra.mkdir()
     if config is not None:
