@@ -140,7 +140,7 @@ def state_jacobian(
             states = tf.split(joined, sizes, -1)
             _, after = rnn.call_cell(cell, x_t, states, training=False)
             after = tf.concat(after, -1)
-        return tape.batch_jacobian(after, joined)
+        return tape.batch_jacobian(after, joined, unconnected_gradients="zero")
 
     first = (record.inputs[0], *(state[0] for state in record.before))
     one_step = tf.function(one_step, autograph=False).get_concrete_function(*first)

@@ -96,7 +96,9 @@ class Measurement:
         last = tf.math.divide_no_nan(last, tf.reduce_max(tf.abs(last)))  # nothing underflows
         flow = {
             "gradient": gradient,
-            "from_last": tape.gradient(record.states[0], record.probes, last),
+            "from_last": tape.gradient(
+                record.states[0], record.probes, last, unconnected_gradients="zero"
+            ),
             **measure_slopes(record),
         }
         if record.mask is not None:
@@ -194,7 +196,7 @@ def _slope(function, arguments: tf.Tensor) -> tf.Tensor:
     with tf.GradientTape() as tape:
         tape.watch(arguments)
         values = function(arguments)
-    return tf.abs(tape.gradient(values, arguments))
+    return tf.abs(tape.gradient(values, arguments, unconnected_gradients="zero"))
 
 
 def _layer_flow(name: str, cell, flow: dict[str, Any], training: bool) -> LayerFlow:
