@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasrnn import compilation, recurrence
+from kerasrnn import call_shapes, compilation, recurrence
 from kerasrnn.activations import closed_derivative
 from kerasrnn.cells import VanillaRNNCell
 from kerasrnn.rnn import RNN, by_time
@@ -107,7 +107,8 @@ class VanillaRNN(RNN):
         ValueError: if `units` is not positive; if a rate is not in [0, 1), or
             `alpha` not in (0, 1]; if `unroll` meets sequences of unknown
             length; if `stateful` meets another batch size; without a kernel or
-            with `residual`, if inputs do not have `units` features.
+            with `residual`, if inputs do not have `units` features; if inputs, mask and
+            initial state do not fit one another.
 
     Reference: J. Elman, "Finding structure in time", Cognitive Science 14(2),
     1990, doi:10.1207/s15516709cog1402_1.
@@ -216,6 +217,10 @@ class VanillaRNN(RNN):
         if phi is None or self.unroll:
             return super().inner_loop(sequences, initial_state, mask, training)
 
+        compiled = compilation.compiles(bool(training))
+        if compiled:
+            with call_shapes.required_steps(sequences, mask):
+                sequences = tf.identity(sequences)
         gates = self.gates(sequences, training)
         dtype = cell.compute_dtype
         h_0 = initial_state[0]
@@ -238,7 +243,7 @@ class VanillaRNN(RNN):
             dropout_mask=recurrent_dropout_mask,
             update=cell.draw_update(shape, training),
             every_state=self.return_sequences,
-            compiled=compilation.compiles(bool(training)),
+            compiled=compiled,
         )
         last_state = states[-1] if self.return_sequences else states
         last_output, outputs = last_state, states
