@@ -31,8 +31,9 @@ class VanillaRNN(RNN):
     `layer.set_weights(simple_rnn.get_weights())` and its reverse give the same
     numbers. Inputs are projected for all time steps at once, and gradients
     come from a backward scan written by hand (`kerasrnn.recurrence`). XLA
-    compiles both scans in training and in eager calls; a graph traced for
-    inference holds plain TensorFlow ops, so that it can be served anywhere.
+    compiles both scans in training. An eager call of inference runs a graph that
+    is traced once for all shapes; a graph traced for inference holds plain
+    TensorFlow ops, so that it can be served anywhere.
 
     Different on purpose: `seed` is part of the configuration, `reset_state`
     restores what `get_initial_state` gives, and `activity_regularizer` has an
@@ -244,6 +245,7 @@ class VanillaRNN(RNN):
             update=cell.draw_update(shape, training),
             every_state=self.return_sequences,
             compiled=compiled,
+            traced=tf.executing_eagerly(),
         )
         last_state = states[-1] if self.return_sequences else states
         last_output, outputs = last_state, states
