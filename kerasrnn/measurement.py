@@ -32,7 +32,9 @@ class Measurement:
     """
 
     def __init__(self, model: keras.Model, training: bool = False, traced: bool = False):
-        if not getattr(model, "compiled", False):
+        if not isinstance(model, keras.Model):
+            raise ValueError(f"model must be a keras.Model, got {model!r}.")
+        if not model.compiled:
             raise ValueError(
                 f"{model.name} is not compiled, and so has no loss. Call model.compile first."
             )
@@ -152,7 +154,7 @@ def naming(**batch: Any) -> Iterator[None]:
     """Errors from inside say which batch did not fit, in one line."""
     try:
         yield
-    except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
+    except (ValueError, TypeError, tf.errors.OpError) as error:
         lines = re.sub(r"\x1b\[[0-9;]*m|{{.*?}}", "", str(error)).splitlines()
         said = [line.strip() for line in lines if line.strip()]
         if said and said[0].startswith("Exception encountered when calling"):

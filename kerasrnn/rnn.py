@@ -55,6 +55,8 @@ class RNN(keras.layers.RNN):
         truncation: Truncation | str | dict | None = None,
         **kwargs: Any,
     ):
+        if isinstance(cell, (list, tuple)) and not cell:
+            raise ValueError(f"cell must be a cell or a list of cells, got cell={cell!r}.")
         super().__init__(cell, **kwargs)
         self._truncation = truncations.get(truncation)
         self._gate_seed_generator = None
