@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from kerasrnn.checks import check_positive_integer
+from kerasrnn.exportable import check_finite, names_of_layers_with_state, resources
 from kerasrnn.signatures import make_signatures
 from kerasrnn.warm_up import write_warm_up
 
@@ -98,7 +99,7 @@ def export(
 
     Raises:
         ValueError: if the model has not been built, if it is not known what it
-            takes, if it is stateful, or if `keep` is not above 0.
+            takes, if it is stateful, if a weight is not finite, or if `keep` is not above 0.
         OSError: if the folder cannot be written, for example on a full disk;
             nothing of it is left then.
     """
@@ -146,12 +147,14 @@ def _publish(path: Path, directory: Path) -> Path:
 
 
 def _write(model, path, config, model_card):
+    check_finite(model)
     signatures = make_signatures(model)
     module = tf.Module()  # holds just what serving needs: no optimizer, no Keras objects
     module.weights = [variable.value for variable in model.weights]
     known = {id(variable) for variable in model.weights}
     # Keras' own recurrent layers draw dropout masks in inference, too, and use none of them.
     module.random_states = [v.value for v in model.variables if id(v) not in known]
+    module.resources = resources(model)
     vocabulary = getattr(model, "vocabulary", None)
     if vocabulary is not None:
         vocabulary.save(path.parent / VOCABULARY)
@@ -164,8 +167,8 @@ def _write(model, path, config, model_card):
         if "untracked" not in str(error):
             raise
         raise ValueError(
-            f"{model.name} holds state beside its weights, which a SavedModel of kerasrnn "
-            "cannot. Use stateful=False."
+            f"{names_of_layers_with_state(model)} holds state beside the weights of "
+            f"{model.name}, which a SavedModel of kerasrnn cannot. Use stateful=False."
         ) from error
     files = sorted(file for file in path.rglob("*") if file.is_file())
     lines = (f"{_digest(file)}  {file.relative_to(path).as_posix()}\n" for file in files)
