@@ -64,8 +64,11 @@ class CharacterVocabulary:
         Raises:
             ValueError: if one is no `str`, or holds half of a surrogate pair.
         """
+        if isinstance(text, (str, bytes, dict)) or not np.iterable(text):
+            text = as_texts("text", text)
         found: set[str] = set()
-        for piece in as_texts("text", text):
+        for piece in text:  # one at a time: together they may be more than memory holds
+            check_text("text", piece)
             found.update(piece)
         return cls(sorted(found - {UNKNOWN_CHARACTER}))
 
