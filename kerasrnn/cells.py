@@ -4,11 +4,10 @@ import math
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kerasrnn import initializers, recurrence
-from kerasrnn.checks import check_rate
+from kerasrnn.checks import check_positive_integer, check_rate, is_number, plain
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -66,7 +65,7 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         as the new state, in a list where `states` was one.
 
     Raises:
-        ValueError: if `units` is not positive; if a rate is not in [0, 1), or
+        ValueError: if `units` is not a positive integer; if a rate is not in [0, 1), or
             `alpha` not in (0, 1]; without a kernel or with `residual`, if
             inputs do not have `units` features.
 
@@ -104,10 +103,11 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         residual: bool = False,
         **kwargs: Any,
     ):
+        check_positive_integer("units", units)
         check_rate("dropout", dropout)
         check_rate("recurrent_dropout", recurrent_dropout)
         check_rate("zoneout", zoneout)
-        if not isinstance(alpha, (int, float, np.number)) or not 0 < alpha <= 1:
+        if not is_number(alpha) or not 0 < alpha <= 1:
             raise ValueError(f"alpha must lie in (0, 1], got alpha={alpha!r}.")
         if learn_alpha and alpha == 1:
             raise ValueError(
@@ -115,7 +115,7 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
                 "got alpha=1. Use alpha=0.5, for example."
             )
         super().__init__(
-            units,
+            plain(units),
             activation=activation,
             use_bias=use_bias,
             kernel_initializer=kernel_initializer,
@@ -127,14 +127,14 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
             kernel_constraint=kernel_constraint,
             recurrent_constraint=recurrent_constraint,
             bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
+            dropout=plain(dropout),
+            recurrent_dropout=plain(recurrent_dropout),
+            seed=plain(seed),
             **kwargs,
         )
         self.use_kernel = use_kernel
-        self.zoneout = zoneout
-        self.alpha = alpha
+        self.zoneout = plain(zoneout)
+        self.alpha = plain(alpha)
         self.learn_alpha = learn_alpha
         self.residual = residual
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from kerasrnn.checks import as_texts, check_text
+
 UNKNOWN_CHARACTER = "\ufffd"
 UNKNOWN_ID = 0
 
@@ -38,7 +40,10 @@ class CharacterVocabulary:
     """
 
     def __init__(self, characters: Iterable[str]):
-        listed = list(characters)
+        if isinstance(characters, str):
+            listed = list(characters)
+        else:
+            listed = as_texts("characters", characters)
         if listed[:1] != [UNKNOWN_CHARACTER]:
             listed = [UNKNOWN_CHARACTER, *listed]
         for character in listed:
@@ -54,9 +59,16 @@ class CharacterVocabulary:
 
     @classmethod
     def from_text(cls, text: str | Iterable[str]) -> "CharacterVocabulary":
-        """The characters of a text, or of its pieces, by code point."""
+        """The characters of a text, or of its pieces, by code point.
+
+        Raises:
+            ValueError: if one is no `str`, or holds half of a surrogate pair.
+        """
+        if isinstance(text, (str, bytes, dict)) or not np.iterable(text):
+            text = as_texts("text", text)
         found: set[str] = set()
-        for piece in [text] if isinstance(text, str) else text:
+        for piece in text:  # one at a time: together they may be more than memory holds
+            check_text("text", piece)
             found.update(piece)
         return cls(sorted(found - {UNKNOWN_CHARACTER}))
 
@@ -91,12 +103,29 @@ class CharacterVocabulary:
 
     def encode(self, text: str) -> np.ndarray:
         """The ids of the characters of a text, int32 `(length,)`; 0 where unknown."""
+        check_text("text", text)
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
         return self._ids[np.minimum(codes, len(self._ids) - 1)]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids, `(length,)`."""
-        codes = self.code_points[np.asarray(list(ids), np.int64)]
+        """The text of ids, `(length,)`.
+
+        Raises:
+            ValueError: if one is no id of this vocabulary.
+        """
+        try:
+            listed = np.asarray(ids if hasattr(ids, "shape") else list(ids))
+        except TypeError:
+            listed = np.asarray(ids)
+        numbers = listed.size == 0 or listed.dtype.kind in "iu"
+        if listed.ndim != 1 or not numbers:
+            raise ValueError(f"ids must be a list of integers, got ids={ids!r}.")
+        if listed.size and not 0 <= listed.min() <= listed.max() < len(self):
+            raise ValueError(
+                f"ids must lie from 0 to {len(self) - 1}, the characters of the vocabulary, "
+                f"got ids from {listed.min()} to {listed.max()}."
+            )
+        codes = self.code_points[listed.astype(np.int64)]
         return codes.astype("<u4").tobytes().decode("utf-32-le")
 
     def ids_of(self, texts: tf.Tensor) -> tf.RaggedTensor:

@@ -1,7 +1,9 @@
-"""How scans over time run: compiled by XLA, or as plain TensorFlow ops.
+"""How scans over time run: compiled by XLA, as a graph traced once, or as plain ops.
 
-XLA compiles them in training and in eager calls. Graphs of inference hold plain
-ops, so that an exported model runs anywhere.
+XLA compiles them in training. It does so for every shape, which takes a tenth of a second
+and memory that is never given back; so an eager call of inference, which may meet ever other
+shapes, runs one graph of plain ops instead. Graphs of inference hold the plain ops
+themselves, so that an exported model runs anywhere.
 """
 
 import contextlib
@@ -37,8 +39,8 @@ def _switched_on(switch: contextvars.ContextVar[bool]) -> Iterator[None]:
 
 
 def compiles(training: bool) -> bool:
-    """Whether XLA compiles a scan: in training, in eager calls, in `compiled_inference`."""
-    return training or tf.executing_eagerly() or _compiles_inference.get()
+    """Whether XLA compiles scans forward: in training, and in `compiled_inference`."""
+    return training or _compiles_inference.get()
 
 
 def is_inference_only() -> bool:
@@ -46,20 +48,22 @@ def is_inference_only() -> bool:
     return _inference_only.get()
 
 
-def run(scan: Callable, phi: Activation, compiled: bool, *tensors: tf.Tensor | None):
-    """Calls `scan`: compiled by XLA, or as plain TensorFlow ops.
+def run(
+    scan: Callable, phi: Activation, compiled: bool, traced: bool, *tensors: tf.Tensor | None
+):
+    """Calls `scan`: compiled by XLA, as a graph of its own, or else as plain TensorFlow ops.
 
-    No tape sees what is compiled, since XLA cannot differentiate its loop.
+    No tape sees inside the first two, since XLA cannot differentiate its loop.
     """
-    if not compiled:
+    if not (compiled or traced):
         return scan(*tensors, phi=phi)
     tensors = tuple(None if x is None else tf.stop_gradient(x) for x in tensors)
     kinds = tuple(None if x is None else (x.dtype, len(x.shape)) for x in tensors)
-    return _compile(scan, phi, kinds)(*(x for x in tensors if x is not None))
+    return _trace(scan, phi, kinds, compiled)(*(x for x in tensors if x is not None))
 
 
 @functools.cache
-def _compile(scan: Callable, phi: Activation, kinds: tuple) -> Callable:
+def _trace(scan: Callable, phi: Activation, kinds: tuple, compiled: bool) -> Callable:
     """`scan` for tensors of these (dtype, rank): traced once, for all shapes."""
 
     def run_present(*present):
@@ -68,7 +72,7 @@ def _compile(scan: Callable, phi: Activation, kinds: tuple) -> Callable:
 
     signature = [tf.TensorSpec([None] * kind[1], kind[0]) for kind in kinds if kind]
     with tf.init_scope():  # not a part of whatever graph is being traced
-        function = tf.function(run_present, signature, autograph=False, jit_compile=True)
+        function = tf.function(run_present, signature, autograph=False, jit_compile=compiled)
         return function.get_concrete_function()
 
 

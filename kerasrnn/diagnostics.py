@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn import rnn
-from kerasrnn.checks import check_positive_integer
+from kerasrnn.checks import check_positive_integer, is_integer
 from kerasrnn.figures import make_figure
 from kerasrnn.flow_report import GradientFlowReport
 from kerasrnn.measurement import (
@@ -117,6 +117,8 @@ def state_jacobian(
     >>> bool(np.allclose(jacobian.matrices[0], by_hand, atol=1e-5))
     True
     """
+    if not isinstance(model, keras.layers.Layer):
+        raise ValueError(f"model must be a Keras model or layer, got {model!r}.")
     inputs = as_tensors(inputs)
     with (
         naming(inputs=inputs),
@@ -126,10 +128,12 @@ def state_jacobian(
         model(inputs)
     record = _find(records, model, layer)
     length = len(record.states[0])
-    last = step + length if step < 0 else step
-    if not 0 < last < length:
-        raise ValueError(f"step must name one of {length} steps, not the first, got {step}.")
-    if not (isinstance(lag, int) and 0 < lag <= last):
+    last = step + length if is_integer(step) and step < 0 else step
+    if not is_integer(step) or not 0 < last < length:
+        raise ValueError(
+            f"step must name one of {length} steps, not the first, got step={step!r}."
+        )
+    if not (is_integer(lag) and 0 < lag <= last):
         raise ValueError(f"lag must be an integer from 1 to {last}, got lag={lag!r}.")
     cell, sizes = record.cell, [state.shape[-1] for state in record.before]
 
@@ -140,7 +144,7 @@ def state_jacobian(
             states = tf.split(joined, sizes, -1)
             _, after = rnn.call_cell(cell, x_t, states, training=False)
             after = tf.concat(after, -1)
-        return tape.batch_jacobian(after, joined)
+        return tape.batch_jacobian(after, joined, unconnected_gradients="zero")
 
     first = (record.inputs[0], *(state[0] for state in record.before))
     one_step = tf.function(one_step, autograph=False).get_concrete_function(*first)
@@ -170,9 +174,11 @@ def _find(records: list[CellRecord], model, layer: int | str) -> CellRecord:
         raise ValueError(no_recurrent_layer(model))
     if isinstance(layer, str) and layer in names:
         return records[names.index(layer)]
-    if isinstance(layer, int) and -len(names) <= layer < len(names):
+    if is_integer(layer) and -len(names) <= layer < len(names):
         return records[layer]
-    raise ValueError(f"layer must name one of {', '.join(names)} or its number, got {layer!r}.")
+    raise ValueError(
+        f"layer must name one of {', '.join(names)} or its number, got layer={layer!r}."
+    )
 
 
 class GradientFlow(keras.callbacks.Callback):

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from kerasrnn import files
 from kerasrnn.checks import check_positive_integer
+from kerasrnn.exportable import check_finite, names_of_layers_with_state, resources
 from kerasrnn.signatures import make_signatures
 from kerasrnn.warm_up import write_warm_up
 
@@ -106,7 +107,7 @@ def export(
 
     Raises:
         ValueError: if the model has not been built, if it is not known what it
-            takes, if it is stateful, or if `keep` is not above 0.
+            takes, if it is stateful, if a weight is not finite, or if `keep` is not above 0.
         OSError: if the folder cannot be written, for example on a full disk;
             nothing of it is left then.
     """
@@ -181,12 +182,14 @@ def _digest_weights(model: keras.Model) -> str:
 
 
 def _write(model, path, config, model_card):
+    check_finite(model)
     signatures = make_signatures(model)
     module = tf.Module()  # holds just what serving needs: no optimizer, no Keras objects
     module.weights = [variable.value for variable in model.weights]
     known = {id(variable) for variable in model.weights}
     # Keras' own recurrent layers draw dropout masks in inference, too, and use none of them.
     module.random_states = [v.value for v in model.variables if id(v) not in known]
+    module.resources = resources(model)
     vocabulary = getattr(model, "vocabulary", None)
     if vocabulary is not None:
         vocabulary.save(path.parent / VOCABULARY)
@@ -199,8 +202,8 @@ def _write(model, path, config, model_card):
         if "untracked" not in str(error):
             raise
         raise ValueError(
-            f"{model.name} holds state beside its weights, which a SavedModel of kerasrnn "
-            "cannot. Use stateful=False."
+            f"{names_of_layers_with_state(model)} holds state beside the weights of "
+            f"{model.name}, which a SavedModel of kerasrnn cannot. Use stateful=False."
         ) from error
     # Where removing one of its temporary files fails, TensorFlow says nothing and goes on.
     shutil.rmtree(path / "variables" / "variables_temp", ignore_errors=True)

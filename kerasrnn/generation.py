@@ -4,10 +4,10 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from kerasrnn.characters import to_utf8
+from kerasrnn.checks import as_texts, is_integer
 from kerasrnn.sampling import BLOCK, SPLIT_FROM, Choice
 
 PIECE = 8 * BLOCK
@@ -100,23 +100,27 @@ class Generator:
             yield [text.decode("utf-8") for text in written.numpy()]
 
 
-def check_length(length: int) -> None:
-    """Checks how many characters are asked for.
+def check_length(length: int) -> int:
+    """How many characters are asked for, as an `int`.
 
     Raises:
-        ValueError: for anything but an integer of 0 or more.
+        ValueError: for anything but an integer of 0 or more, and of 32 bits.
     """
-    if not isinstance(length, (int, np.integer)) or length < 0:
-        raise ValueError(f"length must be an integer of 0 or more, got length={length!r}.")
+    if not is_integer(length) or not 0 <= length < 2**31:
+        raise ValueError(
+            f"length must be an integer of 0 or more, got length={length!r}. The largest is "
+            f"{2**31 - 1}."
+        )
+    return int(length)
 
 
 def check_stops(stop: str | Sequence[str]) -> tuple[str, ...]:
     """One stop or several as a tuple.
 
     Raises:
-        ValueError: if one is empty.
+        ValueError: if one is empty, or is no text.
     """
-    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    stops = tuple(as_texts("stop", stop))
     if not all(stops):
         raise ValueError("stop must be texts that are not empty.")
     return stops

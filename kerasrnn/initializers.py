@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerasrnn.checks import is_number
+
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class SpectralRadius(keras.initializers.Initializer):
@@ -36,7 +38,7 @@ class SpectralRadius(keras.initializers.Initializer):
     """
 
     def __init__(self, radius: float = 1.0, seed: int | None = None):
-        if not radius > 0:
+        if not (is_number(radius) and 0 < radius < float("inf")):
             raise ValueError(f"radius must be positive, got radius={radius!r}.")
         self.radius = radius
         self.seed = seed

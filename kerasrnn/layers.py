@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasrnn import compilation, recurrence
+from kerasrnn import call_shapes, compilation, recurrence
 from kerasrnn.activations import closed_derivative
 from kerasrnn.cells import VanillaRNNCell
 from kerasrnn.rnn import RNN, by_time
@@ -31,8 +31,9 @@ class VanillaRNN(RNN):
     `layer.set_weights(simple_rnn.get_weights())` and its reverse give the same
     numbers. Inputs are projected for all time steps at once, and gradients
     come from a backward scan written by hand (`kerasrnn.recurrence`). XLA
-    compiles both scans in training and in eager calls; a graph traced for
-    inference holds plain TensorFlow ops, so that it can be served anywhere.
+    compiles both scans in training. An eager call of inference runs a graph that
+    is traced once for all shapes; a graph traced for inference holds plain
+    TensorFlow ops, so that it can be served anywhere.
 
     Different on purpose: `seed` is part of the configuration, `reset_state`
     restores what `get_initial_state` gives, and `activity_regularizer` has an
@@ -107,7 +108,8 @@ class VanillaRNN(RNN):
         ValueError: if `units` is not positive; if a rate is not in [0, 1), or
             `alpha` not in (0, 1]; if `unroll` meets sequences of unknown
             length; if `stateful` meets another batch size; without a kernel or
-            with `residual`, if inputs do not have `units` features.
+            with `residual`, if inputs do not have `units` features; if inputs, mask and
+            initial state do not fit one another.
 
     Reference: J. Elman, "Finding structure in time", Cognitive Science 14(2),
     1990, doi:10.1207/s15516709cog1402_1.
@@ -216,6 +218,10 @@ class VanillaRNN(RNN):
         if phi is None or self.unroll:
             return super().inner_loop(sequences, initial_state, mask, training)
 
+        compiled = compilation.compiles(bool(training))
+        if compiled:
+            with call_shapes.required_steps(sequences, mask):
+                sequences = tf.identity(sequences)
         gates = self.gates(sequences, training)
         dtype = cell.compute_dtype
         h_0 = initial_state[0]
@@ -238,7 +244,8 @@ class VanillaRNN(RNN):
             dropout_mask=recurrent_dropout_mask,
             update=cell.draw_update(shape, training),
             every_state=self.return_sequences,
-            compiled=compilation.compiles(bool(training)),
+            compiled=compiled,
+            traced=tf.executing_eagerly(),
         )
         last_state = states[-1] if self.return_sequences else states
         last_output, outputs = last_state, states

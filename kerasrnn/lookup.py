@@ -3,9 +3,39 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kerasrnn.characters import UNKNOWN_ID
+from kerasrnn.checks import check_positive_integer, plain
+
+
+def check_ids(name: str, ids: Any, num_ids: int) -> None:
+    """Checks the ids of an eager call; a look-up in a graph checks them itself.
+
+    Args:
+        name: of what is called, for the message.
+        ids: what it is called with.
+        num_ids: the size of the vocabulary.
+
+    Raises:
+        ValueError: for what is no tensor of integers, or an id out of range.
+    """
+    if isinstance(ids, (list, tuple)):
+        ids = np.asarray(ids)
+    if not isinstance(ids, (np.ndarray, np.generic, tf.Tensor)) or not tf.executing_eagerly():
+        return
+    dtype = tf.as_dtype(ids.dtype)
+    if not (dtype.is_integer or dtype.is_floating):
+        raise ValueError(f"{name} takes integers as ids, got {dtype.name}.")
+    if tf.size(ids) == 0:
+        return
+    smallest, largest = np.min(ids).item(), np.max(ids).item()
+    if not (smallest >= 0 and largest < num_ids):
+        raise ValueError(
+            f"{name} takes ids from 0 to {num_ids - 1}, the {num_ids} entries of its "
+            f"vocabulary, got ids from {smallest} to {largest}."
+        )
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -34,6 +64,10 @@ class InputTable(keras.layers.Layer):
     Returns:
         `(batch, time, units)` or `(batch, units)`.
 
+    Raises:
+        ValueError: if a size is not a positive integer; in eager calls, for ids out of
+            range.
+
     Example:
 
     >>> InputTable(5, units=3)(keras.ops.array([[1, 2, 1]])).shape
@@ -43,9 +77,18 @@ class InputTable(keras.layers.Layer):
     def __init__(
         self, num_ids: int, units: int, embedding_dim: int | None = None, **kwargs: Any
     ):
+        check_positive_integer("num_ids", num_ids)
+        check_positive_integer("units", units)
+        if embedding_dim is not None:
+            check_positive_integer("embedding_dim", embedding_dim)
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.num_ids, self.units, self.embedding_dim = num_ids, units, embedding_dim
+        self.num_ids, self.units = plain(num_ids), plain(units)
+        self.embedding_dim = plain(embedding_dim)
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        check_ids(self.name, next(iter(arguments), options.get("ids")), self.num_ids)
+        return super().__call__(*arguments, **options)
 
     def build(self, _: Any) -> None:
         size = self.embedding_dim or self.units
@@ -90,6 +133,8 @@ class TiedDense(keras.layers.Layer):
     """
 
     def __init__(self, input_table: InputTable, **kwargs: Any):
+        if not isinstance(input_table, InputTable):
+            raise ValueError(f"input_table must be an InputTable, got {input_table!r}.")
         super().__init__(**kwargs)
         self.supports_masking = True
         self.input_table = input_table

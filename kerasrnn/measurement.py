@@ -32,7 +32,9 @@ class Measurement:
     """
 
     def __init__(self, model: keras.Model, training: bool = False, traced: bool = False):
-        if not getattr(model, "compiled", False):
+        if not isinstance(model, keras.Model):
+            raise ValueError(f"model must be a keras.Model, got {model!r}.")
+        if not model.compiled:
             raise ValueError(
                 f"{model.name} is not compiled, and so has no loss. Call model.compile first."
             )
@@ -96,7 +98,9 @@ class Measurement:
         last = tf.math.divide_no_nan(last, tf.reduce_max(tf.abs(last)))  # nothing underflows
         flow = {
             "gradient": gradient,
-            "from_last": tape.gradient(record.states[0], record.probes, last),
+            "from_last": tape.gradient(
+                record.states[0], record.probes, last, unconnected_gradients="zero"
+            ),
             **measure_slopes(record),
         }
         if record.mask is not None:
@@ -150,7 +154,7 @@ def naming(**batch: Any) -> Iterator[None]:
     """Errors from inside say which batch did not fit, in one line."""
     try:
         yield
-    except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
+    except (ValueError, TypeError, tf.errors.OpError) as error:
         lines = re.sub(r"\x1b\[[0-9;]*m|{{.*?}}", "", str(error)).splitlines()
         said = [line.strip() for line in lines if line.strip()]
         if said and said[0].startswith("Exception encountered when calling"):
@@ -194,7 +198,7 @@ def _slope(function, arguments: tf.Tensor) -> tf.Tensor:
     with tf.GradientTape() as tape:
         tape.watch(arguments)
         values = function(arguments)
-    return tf.abs(tape.gradient(values, arguments))
+    return tf.abs(tape.gradient(values, arguments, unconnected_gradients="zero"))
 
 
 def _layer_flow(name: str, cell, flow: dict[str, Any], training: bool) -> LayerFlow:

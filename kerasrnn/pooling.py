@@ -42,7 +42,7 @@ class MeanMaxPooling1D(keras.layers.Layer):
         # Not -inf: some runtimes choose by a product with 0 or 1, and 0 * inf is no number.
         lowest = tf.as_dtype(sequences.dtype).min
         shut_out = ops.where(mask, ops.zeros_like(counts), lowest)
-        maximum = ops.max(sequences + ops.expand_dims(shut_out, -1), axis=1)
+        maximum = tf.reduce_max(sequences + ops.expand_dims(shut_out, -1), axis=1)
         maximum = ops.where(num_steps > 0, maximum, ops.zeros_like(maximum))
         return ops.concatenate([mean, maximum], axis=-1)
 

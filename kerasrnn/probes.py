@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from kerasrnn import rnn
+from kerasrnn.nested_layers import nested_layers
 
 ACTIVATIONS = ("activation", "recurrent_activation")
 
@@ -45,23 +46,7 @@ class CellRecord:
 
 def recurrent_layers(model: keras.layers.Layer) -> list[keras.layers.RNN]:
     """All recurrent layers of a model, however deep they lie in it."""
-    found: dict[int, keras.layers.RNN] = {}
-    seen: set[int] = set()
-
-    def visit(thing):
-        if id(thing) in seen or not isinstance(thing, (dict, list, tuple, keras.layers.Layer)):
-            return
-        seen.add(id(thing))
-        if isinstance(thing, keras.layers.RNN):
-            found.setdefault(id(thing), thing)
-            return
-        if isinstance(thing, keras.layers.Layer):
-            thing = vars(thing)
-        for part in thing.values() if isinstance(thing, dict) else thing:
-            visit(part)
-
-    visit(model)
-    return list(found.values())
+    return [layer for layer in nested_layers(model) if isinstance(layer, keras.layers.RNN)]
 
 
 @contextlib.contextmanager

@@ -213,6 +213,7 @@ def recur(
     update: tf.Tensor | None = None,
     every_state: bool = True,
     compiled: bool = True,
+    traced: bool = False,
 ) -> tf.Tensor:
     """Runs h_t = phi(p_t + h_{t-1} W_h) over time; exact gradients, by hand.
 
@@ -238,6 +239,8 @@ def recur(
             backward pass of the latter is cheaper.
         compiled: whether XLA compiles the scans. It does so once for every
             shape; where `time` is unknown, for a few rounded lengths.
+        traced: whether scans that XLA does not compile are graphs of their own, traced
+            once for all shapes, as eager calls need them. Default: `False`.
 
     Returns:
         The states h_1 to h_T, `(time, batch, units)`, or h_T, `(batch, units)`.
@@ -265,7 +268,7 @@ def recur(
     mask = pad_time(mask)
 
     def run(scan, *tensors):
-        return compilation.run(scan, phi, compiled, *tensors, length)
+        return compilation.run(scan, phi, compiled, traced, *tensors, length)
 
     @tf.custom_gradient
     def recurrence(projected, W_h, h_0, *update):
@@ -308,7 +311,8 @@ def recur(
 
         outputs = states[:length] if every_state else last_state
         outputs = tf.ensure_shape(outputs, shape if every_state else shape[1:])
-        return outputs, twice_differentiable_gradient if compiled else gradient
+        opaque = compiled or traced
+        return outputs, twice_differentiable_gradient if opaque else gradient
 
     return recurrence(projected, W_h, h_0, *([] if update is None else [update]))
 
@@ -320,7 +324,7 @@ def _matmul(sequences: tf.Tensor, W_h: tf.Tensor) -> tf.Tensor:
 
 
 def _with_second_order(gradient, sources, phi, constants):
-    """Gives the results of a compiled gradient a gradient: that of the plain ops."""
+    """Gives the results of an opaque gradient a gradient: that of the plain ops."""
 
     @tf.custom_gradient
     def gradients(*sources):

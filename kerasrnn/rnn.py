@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerasrnn import call_shapes
 from kerasrnn import truncation as truncations
 from kerasrnn.truncation import FullBPTT, Truncation, gate_gradient
 
@@ -38,7 +39,8 @@ class RNN(keras.layers.RNN):
     Call arguments, returns: those of `keras.layers.RNN`.
 
     Raises:
-        ValueError: if `truncation` is none of the above.
+        ValueError: if `truncation` is none of the above; in calls, if inputs, mask and
+            initial state do not fit one another.
 
     Example:
 
@@ -53,6 +55,8 @@ class RNN(keras.layers.RNN):
         truncation: Truncation | str | dict | None = None,
         **kwargs: Any,
     ):
+        if isinstance(cell, (list, tuple)) and not cell:
+            raise ValueError(f"cell must be a cell or a list of cells, got cell={cell!r}.")
         super().__init__(cell, **kwargs)
         self._truncation = truncations.get(truncation)
         self._gate_seed_generator = None
@@ -87,6 +91,11 @@ class RNN(keras.layers.RNN):
         mask: tf.Tensor | None = None,
         training: bool = False,
     ):
+        call_shapes.check_sequences(self, sequences)
+        if initial_state is not None:
+            initial_state = call_shapes.fit_states(self, initial_state, sequences)
+        if mask is not None:
+            mask = call_shapes.fit_mask(self, mask, sequences)
         cells = getattr(self.cell, "cells", [self.cell])
         with contextlib.nullcontext() if training else without_dropout(cells):
             return super().call(
@@ -119,12 +128,14 @@ class RNN(keras.layers.RNN):
 def by_time(
     layer: keras.layers.RNN, sequences: tf.Tensor, mask: tf.Tensor | None
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """Sequences `(time, batch, ...)` and mask `(time, batch, 1)`, in the order to go."""
+    """Sequences, and mask with a last axis of 1 or units, time first, in the order to go."""
     inputs = tf.transpose(sequences, [1, 0, *range(2, len(sequences.shape))])
     if mask is not None:
         mask = tf.cast(mask, tf.bool)
-        mask = tf.transpose(mask if len(mask.shape) == 2 else mask[..., 0])
-        mask = tf.expand_dims(mask, -1)
+        if len(mask.shape) == 3:
+            mask = tf.transpose(mask, [1, 0, 2])
+        else:
+            mask = tf.expand_dims(tf.transpose(mask), -1)
     if layer.go_backwards:
         inputs = tf.reverse(inputs, [0])
         mask = None if mask is None else tf.reverse(mask, [0])

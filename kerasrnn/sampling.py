@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn.characters import UNKNOWN_ID
+from kerasrnn.checks import is_integer, is_number
 
 BLOCK = 8
 """Steps in one turn of the loop, which makes up for the price of a turn."""
@@ -64,26 +65,25 @@ def make_choice(
     Raises:
         ValueError: for an argument out of its range.
     """
-    if not 0 <= temperature <= HIGHEST_TEMPERATURE:
+    if not is_number(temperature) or not 0 <= temperature <= HIGHEST_TEMPERATURE:
         raise ValueError(
             f"temperature must lie in [0, {HIGHEST_TEMPERATURE:g}], "
             f"got temperature={temperature!r}. Use 0 for the most probable character always."
         )
     known = num_ids - 1  # the unknown character is never drawn
-    if top_k is not None and not (isinstance(top_k, (int, np.integer)) and 1 <= top_k <= known):
+    if top_k is not None and not (is_integer(top_k) and 1 <= top_k <= known):
         raise ValueError(
             f"top_k must be an integer in [1, {known}], the characters of the vocabulary, "
             f"got top_k={top_k!r}."
         )
-    if top_p is not None and not 0 < top_p <= 1:
+    if top_p is not None and not (is_number(top_p) and 0 < top_p <= 1):
         raise ValueError(f"top_p must lie in (0, 1], got top_p={top_p!r}.")
-    if seed is not None and not (
-        isinstance(seed, (int, np.integer)) and -(2**31) <= seed < 2**31
-    ):
+    if seed is not None and not (is_integer(seed) and -(2**31) <= seed < 2**31):
         raise ValueError(f"seed must be an integer of 32 bits, got seed={seed!r}.")
     if seed is None:
         seed = int(np.random.randint(2**31))
-    return Choice(temperature, seed, top_k or 0, 1.0 if top_p is None else top_p)
+    top_p = 1.0 if top_p is None else top_p
+    return Choice(float(temperature), int(seed), int(top_k or 0), float(top_p))
 
 
 def gumbel(shape, seed: tf.Tensor) -> tf.Tensor:

@@ -149,7 +149,7 @@ def _of_language_model(model):
 
     def write(ids, length, temperature, top_k, top_p, seed, position, **before):
         choice = Choice(temperature, seed, top_k, top_p)
-        with _required(length, temperature, position):
+        with _required(length, temperature, top_k, top_p, position):
             ids = tf.identity(ids)
         # One loop, with the filters: the first answer of a smaller graph comes sooner.
         written, ids, after = model.write(
@@ -203,18 +203,24 @@ class _StateNames:
         return dict(zip(names, tf.nest.flatten(states), strict=True))
 
 
-def _required(length, temperature, position=0):
+def _required(length, temperature, top_k=0, top_p=1.0, position=0):
     asked = {
         "length must be 0 or more": (length, length >= 0),
         f"temperature must lie in [0, {HIGHEST_TEMPERATURE:g}]": (
             temperature,
             (temperature >= 0) & (temperature <= HIGHEST_TEMPERATURE),
         ),
-        f"position must be a multiple of {BLOCK}": (
+        "top_k must be 0 or more": (top_k, top_k >= 0),
+        "top_p must lie in (0, 1]": (top_p, (top_p > 0) & (top_p <= 1)),
+        f"position must be 0 or more and a multiple of {BLOCK}": (
             position,
-            position // BLOCK * BLOCK == position,
+            (position >= 0) & (position // BLOCK * BLOCK == position),
         ),
     }
     return tf.control_dependencies(
-        [tf.debugging.Assert(holds, [f"{rule}, got", x]) for rule, (x, holds) in asked.items()]
+        [
+            tf.debugging.Assert(holds, [f"{rule}, got", value])
+            for rule, (value, holds) in asked.items()
+            if isinstance(value, tf.Tensor)
+        ]
     )

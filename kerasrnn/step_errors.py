@@ -32,7 +32,8 @@ def clear_errors() -> Iterator[None]:
     Raises:
         FloatingPointError: for a loss or a gradient that is not finite.
         ValueError: for a batch size that changes while states are carried, or
-            a batch that cannot be split into equal parts.
+            a batch that cannot be split into equal parts, or an id or a target that
+            the vocabulary does not have.
     """
     try:
         yield
@@ -42,9 +43,22 @@ def clear_errors() -> Iterator[None]:
             (f for key, f in _MESSAGES.items() if key in message), None
         )
         if make is None:
+            _raise_out_of_range(message, error)
             raise
         values = re.findall(r"[\[\n]([^\[\]\n]+)", message[message.index("kerasrnn: ") :])
         raise make(*values) from None
+
+
+def _raise_out_of_range(message: str, error: Exception) -> None:
+    """Raises the clear error of an id that a table of a graph does not have, if it is one."""
+    for what, pattern in _OUT_OF_RANGE.items():
+        found = re.search(pattern, message)
+        if found:
+            value, size = found.groups()
+            raise ValueError(
+                f"{what} must lie from 0 to {int(size) - 1}, the {size} entries of the "
+                f"vocabulary, got {value}."
+            ) from error
 
 
 def _not_finite(step, loss, norm, *_):
@@ -72,6 +86,10 @@ def parts_differ(size: int | str, parts: int | str, *_: str) -> ValueError:
     )
 
 
+_OUT_OF_RANGE = {
+    "ids": r"indices\[[\d,]*\] = (-?\d+) is not in \[0, (\d+)\)",
+    "targets": r"label value of (-?\d+) which is outside the valid range of \[0, (\d+)\)",
+}
 _MESSAGES = {
     NOT_FINITE: _not_finite,
     BATCH_SIZE: _batch_size_changed,

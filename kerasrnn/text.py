@@ -8,8 +8,16 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from kerasrnn.characters import to_utf8
+from kerasrnn.checks import as_texts, check_positive_integer
+
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 PADDING_ID, UNKNOWN_ID = 0, 1
+
+
+def _is_line(word: str) -> bool:
+    """Whether a file of lines gives a word back."""
+    return word.splitlines() == [word] and to_utf8(word).decode("utf-8") == word
 
 
 def split_words(texts: tf.Tensor) -> tf.RaggedTensor:
@@ -42,7 +50,9 @@ class Vocabulary:
             `PADDING` and `UNKNOWN`.
 
     Raises:
-        ValueError: if `words` does not begin so, or holds a word twice.
+        ValueError: if `words` does not begin so, holds a word twice, or one that cannot
+            be a line of a text file: an empty one, one with a line break, or one that
+            UTF-8 cannot hold.
 
     Example:
 
@@ -54,22 +64,37 @@ class Vocabulary:
     """
 
     def __init__(self, words: Sequence[str]):
-        self.words = tuple(words)
+        self.words = tuple(as_texts("words", words))
         if self.words[:2] != (PADDING, UNKNOWN):
             raise ValueError(
-                f"words must begin with {PADDING!r} and {UNKNOWN!r}, got {self.words[:2]}. "
+                f"words must begin with {PADDING!r} and {UNKNOWN!r}, got {self.words[:2]!r}. "
                 "Use Vocabulary.from_texts to make a vocabulary."
             )
         if len(set(self.words)) != len(self.words):
             raise ValueError("words must differ from one another, but one stands twice.")
+        wrong = next((word for word in self.words if not _is_line(word)), None)
+        if wrong is not None:
+            raise ValueError(
+                "words must be lines of a text file, without line breaks and not empty, "
+                f"got {wrong!r}."
+            )
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], size: int) -> "Vocabulary":
         """The `size` most frequent words, padding and unknown included.
 
         Words of the same frequency are taken in alphabetical order.
+
+        Raises:
+            ValueError: if `texts` are no texts, or `size` is not a positive integer.
         """
-        words = split_words(tf.constant(list(texts), tf.string)).flat_values
+        check_positive_integer("size", size)
+        if isinstance(texts, str):
+            raise ValueError(f"texts must be several texts, got texts={texts!r}.")
+        texts = as_texts("texts", texts)
+        words = split_words(
+            tf.constant([to_utf8(text) for text in texts], tf.string)
+        ).flat_values
         words, _, counts = tf.unique_with_counts(words)
         ranked = sorted(zip(-counts.numpy(), words.numpy(), strict=True))
         kept = [word.decode("utf-8", "replace") for _, word in ranked[: max(size - 2, 0)]]
@@ -98,7 +123,15 @@ class Vocabulary:
 
         Returns:
             int32 ids, `(batch, None)`.
+
+        Raises:
+            ValueError: for texts that are no tensor or list of strings, or for a
+                `max_length` that is not a positive integer.
         """
+        check_positive_integer("max_length", max_length)
+        if not isinstance(texts, tf.Tensor):
+            texts = as_texts("texts", texts)
+            texts = tf.constant([to_utf8(text) for text in texts], tf.string)
         words = split_words(texts)
         rows, num_rows = words.value_rowids(), tf.size(texts, tf.int64)
         # Counted with what every runtime has, as slices of ragged tensors are not.

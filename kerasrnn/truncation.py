@@ -19,7 +19,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasrnn.checks import check_positive_integer
+from kerasrnn.checks import check_positive_integer, is_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +139,7 @@ class RandomizedTruncation(Truncation):
     per_sequence: bool = True
 
     def __post_init__(self):
-        if not 0 < self.keep_probability <= 1:
+        if not (is_number(self.keep_probability) and 0 < self.keep_probability <= 1):
             raise ValueError(
                 "keep_probability must lie in (0, 1], "
                 f"got keep_probability={self.keep_probability!r}."

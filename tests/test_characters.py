@@ -24,6 +24,22 @@ def test_a_text_in_pieces_has_the_same_vocabulary(vocabulary):
     assert CharacterVocabulary.from_text(iter([TEXT[:7], TEXT[7:], ""])) == vocabulary
 
 
+def test_a_text_in_pieces_is_read_piece_by_piece():
+    alive = []
+
+    class Piece(str):
+        def __del__(self):
+            alive.pop()
+
+    def pieces():
+        for number in range(50):
+            assert len(alive) <= 2
+            alive.append(number)
+            yield Piece("abc")
+
+    assert len(CharacterVocabulary.from_text(pieces())) == 4
+
+
 def test_decoding_reverses_encoding(vocabulary):
     ids = vocabulary.encode(TEXT)
     assert (ids.dtype, ids.shape) == (np.int32, (len(TEXT),))

@@ -213,7 +213,7 @@ def test_pure_teacher_forcing_takes_the_fast_scan(rng, monkeypatch):
         "run_with_feedback",
         lambda *a, **k: calls.append("loop") or loop(*a, **k),
     )
-    compilation._compile.cache_clear()
+    compilation._trace.cache_clear()
     x = rng.normal(size=(8, TIME, 2)).astype("float32")
     for forcing, expected in [(1.0, "scan"), (None, "scan"), (0.9, "loop")]:
         model = kerasrnn.SequenceModel(
@@ -222,11 +222,11 @@ def test_pure_teacher_forcing_takes_the_fast_scan(rng, monkeypatch):
         model.compile("sgd", "mse", teacher_forcing=forcing)
         model(x)
         calls.clear()
-        compilation._compile.cache_clear()
+        compilation._trace.cache_clear()
         model.train_on_batch(x, x)
         assert expected in calls
         assert ("loop" in calls) is (expected == "loop")
-    compilation._compile.cache_clear()
+    compilation._trace.cache_clear()
 
 
 def test_schedules_follow_their_formulas():

@@ -3,9 +3,18 @@
 from collections.abc import Sequence
 
 import keras
+import tensorflow as tf
 
+from kerasrnn.checks import (
+    as_texts,
+    check_one_of,
+    check_positive_integer,
+    check_rate,
+    plain,
+)
 from kerasrnn.layers import VanillaRNN
 from kerasrnn.models.resumable import ResumableModel
+from kerasrnn.models.takes_ids import TakesIds
 from kerasrnn.pooling import MeanMaxPooling1D
 from kerasrnn.text import PADDING_ID, Vocabulary
 
@@ -14,7 +23,7 @@ POOLINGS = ("mean_max", "last")
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class TextClassifier(ResumableModel):
+class TextClassifier(TakesIds, ResumableModel):
     """Embedding, a recurrent layer, pooling over time, one sigmoid output.
 
     It works on the ids of its `vocabulary`; `kerasrnn.export` writes it with
@@ -44,8 +53,8 @@ class TextClassifier(ResumableModel):
         all padding, too.
 
     Raises:
-        ValueError: for an unknown `cell` or `pooling`, or if there are not
-            two labels.
+        ValueError: for an unknown `cell` or `pooling`, a size or a rate out of its range,
+            or if there are not two labels; in calls, for ids out of range.
 
     Example:
 
@@ -67,19 +76,22 @@ class TextClassifier(ResumableModel):
         dropout: float = 0.0,
         **kwargs,
     ):
-        if cell not in CELLS:
-            raise ValueError(f"cell must be one of {', '.join(CELLS)}, got cell={cell!r}.")
-        if pooling not in POOLINGS:
-            raise ValueError(
-                f"pooling must be one of {', '.join(POOLINGS)}, got pooling={pooling!r}."
-            )
-        if len(labels) != 2:
-            raise ValueError(f"labels must be two names, got labels={labels!r}.")
+        check_one_of("cell", cell, CELLS)
+        check_one_of("pooling", pooling, POOLINGS)
+        check_positive_integer("max_length", max_length)
+        check_positive_integer("embedding_dim", embedding_dim)
+        check_positive_integer("units", units)
+        check_rate("dropout", dropout)
+        names = [] if isinstance(labels, str) else as_texts("labels", labels)
+        if len(names) != 2 or names[0] == names[1]:
+            raise ValueError(f"labels must be two names that differ, got labels={labels!r}.")
+        max_length, embedding_dim = plain(max_length), plain(embedding_dim)
+        units, dropout = plain(units), plain(dropout)
         super().__init__(**kwargs)
         if not isinstance(vocabulary, Vocabulary):
             vocabulary = Vocabulary(vocabulary)
         self.vocabulary = vocabulary
-        self.labels = tuple(labels)
+        self.labels = tuple(names)
         self.max_length = max_length
         self._arguments = {
             "embedding_dim": embedding_dim,
@@ -99,6 +111,8 @@ class TextClassifier(ResumableModel):
         self.output_layer = keras.layers.Dense(1, activation="sigmoid", dtype="float32")
 
     def call(self, ids, training: bool = False):
+        if ids.shape[0] == 0:  # layers of Keras cannot take an empty batch: one, left out
+            return self.call(tf.zeros([1, 1], ids.dtype), training=training)[:0]
         mask = ids != PADDING_ID
         features = self.feature_dropout(self.embedding(ids), training=training)
         features = self.recurrent(features, mask=mask, training=training)

@@ -10,10 +10,18 @@ import tensorflow as tf
 
 from kerasrnn import generation, rnn, sampling
 from kerasrnn.characters import UNKNOWN_ID, CharacterVocabulary, to_utf8
-from kerasrnn.checks import check_positive_integer
+from kerasrnn.checks import (
+    as_texts,
+    check_one_of,
+    check_positive_integer,
+    check_rate,
+    check_text,
+    plain,
+)
 from kerasrnn.lookup import InputTable, TiedDense
 from kerasrnn.models.classifier import CELLS
 from kerasrnn.models.sequence import SequenceModel
+from kerasrnn.models.takes_ids import TakesIds
 from kerasrnn.sampling import Choice
 from kerasrnn.text import pad
 
@@ -34,7 +42,7 @@ class Score(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class CharLanguageModel(SequenceModel):
+class CharLanguageModel(TakesIds, SequenceModel):
     """Predicts the next character of a text, and so writes text.
 
     A `SequenceModel`, trained on a `Stream` of the ids of its vocabulary with
@@ -73,7 +81,7 @@ class CharLanguageModel(SequenceModel):
 
     Raises:
         ValueError: for an argument out of its range, or a vocabulary of fewer
-            than two characters.
+            than two characters; in eager calls, for ids out of range.
 
     Example:
 
@@ -114,8 +122,11 @@ class CharLanguageModel(SequenceModel):
         check_positive_integer("num_layers", num_layers)
         if embedding_dim is not None:
             check_positive_integer("embedding_dim", embedding_dim)
-        if cell not in CELLS:
-            raise ValueError(f"cell must be one of {', '.join(CELLS)}, got cell={cell!r}.")
+        check_one_of("cell", cell, CELLS)
+        check_rate("dropout", dropout)
+        check_rate("recurrent_dropout", recurrent_dropout)
+        units, num_layers, embedding_dim = plain(units), plain(num_layers), plain(embedding_dim)
+        dropout, recurrent_dropout = plain(dropout), plain(recurrent_dropout)
         vanilla = cell == "vanilla"
         if tie_weights and not vanilla and embedding_dim not in (None, units):
             raise ValueError(
@@ -330,8 +341,8 @@ class CharLanguageModel(SequenceModel):
         Raises:
             ValueError: for an argument out of its range.
         """
-        texts = [prompts] if isinstance(prompts, str) else list(prompts)
-        choice, stops = self._check(length, temperature, top_k, top_p, seed, stop)
+        texts = as_texts("prompts", prompts)
+        length, choice, stops = self._check(length, temperature, top_k, top_p, seed, stop)
         written = self._generator.generate(texts, length, choice, stops) if texts else []
         return written[0] if isinstance(prompts, str) else written
 
@@ -355,13 +366,14 @@ class CharLanguageModel(SequenceModel):
         Raises:
             ValueError: for an argument out of its range.
         """
-        choice, stops = self._check(length, temperature, top_k, top_p, seed, stop)
+        check_text("prompt", prompt)
+        length, choice, stops = self._check(length, temperature, top_k, top_p, seed, stop)
         return self._generator.stream(prompt, length, choice, stops)
 
     def _check(self, length, temperature, top_k, top_p, seed, stop):
-        generation.check_length(length)
+        length = generation.check_length(length)
         choice = sampling.make_choice(temperature, top_k, top_p, seed, len(self.vocabulary))
-        return choice, generation.check_stops(stop)
+        return length, choice, generation.check_stops(stop)
 
     @functools.cached_property
     def _generator(self) -> generation.Generator:
@@ -377,8 +389,9 @@ class CharLanguageModel(SequenceModel):
                 probability that the model gives to U+FFFD.
 
         Raises:
-            ValueError: if the text is shorter.
+            ValueError: if the text is shorter, or no `str`.
         """
+        check_text("text", text)
         if len(text) < 2:
             raise ValueError(f"text must have two characters or more, got {text!r}.")
         generator = self._generator

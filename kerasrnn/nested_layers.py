@@ -1,0 +1,22 @@
+"""The layers of a model, however deep they lie in it."""
+
+import keras
+
+
+def nested_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """A model and all layers in it, in other layers, in lists and dictionaries; each once."""
+    found: list[keras.layers.Layer] = []
+    seen: set[int] = set()
+
+    def visit(thing):
+        if id(thing) in seen or not isinstance(thing, (dict, list, tuple, keras.layers.Layer)):
+            return
+        seen.add(id(thing))
+        if isinstance(thing, keras.layers.Layer):
+            found.append(thing)
+            thing = vars(thing)
+        for part in thing.values() if isinstance(thing, dict) else thing:
+            visit(part)
+
+    visit(model)
+    return found
