@@ -9,6 +9,7 @@ import tensorflow as tf
 NOT_FINITE = "kerasrnn: not finite"
 BATCH_SIZE = "kerasrnn: batch size"
 PARTS = "kerasrnn: parts"
+LOSS_SHAPE = "kerasrnn: loss shape"
 
 
 @contextmanager
@@ -17,7 +18,7 @@ def required(condition: tf.Tensor, kind: str, *values: tf.Tensor | int) -> Itera
 
     Args:
         condition: a boolean scalar.
-        kind: `NOT_FINITE`, `BATCH_SIZE` or `PARTS`.
+        kind: `NOT_FINITE`, `BATCH_SIZE`, `PARTS` or `LOSS_SHAPE`.
         *values: what the error tells, in its order.
     """
     check = tf.debugging.Assert(condition, [kind, *values])
@@ -31,8 +32,9 @@ def clear_errors() -> Iterator[None]:
 
     Raises:
         FloatingPointError: for a loss or a gradient that is not finite.
-        ValueError: for a batch size that changes while states are carried, or
-            a batch that cannot be split into equal parts.
+        ValueError: for a batch size that changes while states are carried, a
+            batch that cannot be split into equal parts, or losses of a shape
+            that is not that of the outputs.
     """
     try:
         yield
@@ -72,8 +74,17 @@ def parts_differ(size: int | str, parts: int | str, *_: str) -> ValueError:
     )
 
 
+def _loss_shape(found, expected, *_):
+    found, expected = (", ".join(shape.split()) for shape in (found, expected))
+    return ValueError(
+        f"The loss returned shape ({found}) for outputs of shape ({expected}). Return one loss "
+        "per step, (batch, time)."
+    )
+
+
 _MESSAGES = {
     NOT_FINITE: _not_finite,
     BATCH_SIZE: _batch_size_changed,
     PARTS: parts_differ,
+    LOSS_SHAPE: _loss_shape,
 }

@@ -109,7 +109,8 @@ def run_window(
         penalties = model.losses
     if outputs.dtype.size < 4:  # losses and metrics in single precision
         outputs = tf.cast(outputs, tf.float32)
-    losses = model.step_losses(window.targets, outputs)
+    alike = window.counted is None and window.sample_weight is None
+    losses = model.step_losses(window.targets, outputs, counts_alike=alike)
     if window.sample_weight is not None:
         losses = losses * tf.cast(window.sample_weight, losses.dtype)
     if window.counted is not None:  # where a step does not count, its loss may be anything

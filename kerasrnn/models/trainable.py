@@ -9,6 +9,7 @@ import tensorflow as tf
 from kerasrnn import rnn, streams, teacher_forcing, training_step
 from kerasrnn.models.resumable import ResumableModel
 from kerasrnn.step_errors import clear_errors
+from kerasrnn.step_losses import loss_of_each
 from kerasrnn.streams import RandomWindow, Stream
 from kerasrnn.teacher_forcing import Feedback, ScheduledSampling
 from kerasrnn.training_options import TrainingOptions
@@ -62,8 +63,12 @@ class TrainableModel(ResumableModel):
 
         Args:
             optimizer, loss, metrics, weighted_metrics: as in
-                `keras.Model.compile`. The loss is taken at every step;
-                `time_reduction` takes the place of a reduction of its own.
+                `keras.Model.compile`. The loss is taken at every step:
+                `(batch, time)`, and the mean over all axes that follow.
+                `time_reduction` takes the place of a reduction of its own. A
+                loss function may return the mean over all steps, but only
+                where every step counts alike: with no mask, no
+                `sample_weight` and no `Stream`.
                 Metrics see the steps that count and no others.
             window: steps on a tape: an update is made of the gradients that
                 flow back through that many steps. An integer, a
@@ -207,11 +212,22 @@ class TrainableModel(ResumableModel):
             raise ValueError("You must call compile() before training or evaluating the model.")
         return self._untracked
 
-    def step_losses(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """The loss at every step, `(batch, time)`; `(batch,)` without a time axis."""
-        same_but_one = len(targets.shape) == len(outputs.shape) - 1 and outputs.shape[-1] == 1
-        targets = targets[..., None] if same_but_one else targets
-        return self._compiled_training().loss(targets, outputs)
+    def step_losses(
+        self, targets: tf.Tensor, outputs: tf.Tensor, counts_alike: bool = False
+    ) -> tf.Tensor:
+        """The loss at every step, `(batch, time)`; `(batch,)` without a time axis.
+
+        Args:
+            targets, outputs: `(batch, time, ...)`.
+            counts_alike: whether every step counts alike: then a loss function
+                may return the mean over all of them. Default: `False`.
+
+        Raises:
+            ValueError: if the loss does not tell steps apart and must.
+        """
+        state = self._compiled_training()
+        num_axes = 2 if state.every_output else 1
+        return loss_of_each(state.loss, targets, outputs, num_axes, counts_alike)
 
     @property
     def from_logits(self) -> bool:
@@ -465,7 +481,7 @@ class _Training:
         loss = keras.losses.get(loss)
         configured = loss.get_config() if isinstance(loss, keras.losses.Loss) else {}
         self.from_logits = bool(configured.get("from_logits", False))
-        self.loss = loss.call if isinstance(loss, keras.losses.Loss) else loss
+        self.loss = loss
         recurrent = model.recurrent_layers
         self.every_output = not recurrent or recurrent[-1].return_sequences
         self.carried: dict[str, _Carried | None] = {
