@@ -43,8 +43,15 @@ class CellRecord:
     """Gates on gradients, as `kerasrnn.truncation` draws them; `None`: all 1."""
 
 
-def recurrent_layers(model: keras.layers.Layer) -> list[keras.layers.RNN]:
-    """All recurrent layers of a model, however deep they lie in it."""
+def recurrent_layers(
+    model: keras.layers.Layer, except_in: type | tuple[type, ...] = ()
+) -> list[keras.layers.RNN]:
+    """All recurrent layers of a model, however deep they lie in it.
+
+    Args:
+        model: a model, or any layer.
+        except_in: kinds of layers that are not looked into. Default: none.
+    """
     found: dict[int, keras.layers.RNN] = {}
     seen: set[int] = set()
 
@@ -52,6 +59,8 @@ def recurrent_layers(model: keras.layers.Layer) -> list[keras.layers.RNN]:
         if id(thing) in seen or not isinstance(thing, (dict, list, tuple, keras.layers.Layer)):
             return
         seen.add(id(thing))
+        if isinstance(thing, except_in):
+            return
         if isinstance(thing, keras.layers.RNN):
             found.setdefault(id(thing), thing)
             return

@@ -1,6 +1,6 @@
 """A batch of windows: what is in it, what counts, and a model's pass over it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -95,7 +95,7 @@ def run_window(
         training: whether dropout, truncation and scheduled sampling apply.
     """
     options = model.training_options
-    call = {"training": training, "return_states": True}
+    call: dict[str, Any] = {"training": training, "return_states": True}
     if training and options.overlapping:  # the next window begins `stride` steps from here
         stride = options.stride
         head, carried = model(window.inputs[:, :stride], states=states, **call)
@@ -104,8 +104,12 @@ def run_window(
         penalties += [0.5 * p for p in model.losses]
         outputs = tf.concat([head, tail], 1)
     else:
-        feedback = model.feedback(window.inputs) if training else None
-        outputs, carried = model(window.inputs, states=states, feedback=feedback, **call)
+        call["feedback"] = model.feedback(window.inputs) if training else None
+        if options.in_pieces:
+            outputs, carried = model(window.inputs, states=states, **call)
+        else:  # whole sequences, of which layers need not give their states
+            call["return_states"] = False
+            outputs, carried = model(window.inputs, **call), states
         penalties = model.losses
     if outputs.dtype.size < 4:  # losses and metrics in single precision
         outputs = tf.cast(outputs, tf.float32)

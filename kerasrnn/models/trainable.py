@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from kerasrnn import rnn, streams, teacher_forcing, training_step
+from kerasrnn.carrying import cannot_carry, held_recurrence
 from kerasrnn.models.resumable import ResumableModel
 from kerasrnn.step_errors import clear_errors
 from kerasrnn.step_losses import loss_of_each
@@ -149,18 +150,17 @@ class TrainableModel(ResumableModel):
         self._untracked = _Training(self, checked, loss)
 
     def _check_layers(self, options: TrainingOptions) -> None:
-        in_pieces = options.window is not None or options.recompute
         own_outputs = not options.sampling.feeds_only_the_truth
+        carried = options.in_pieces or own_outputs
         for layer in self.sequence_layers:
-            both_ways = isinstance(layer, keras.layers.Bidirectional)
             recurrent = isinstance(layer, keras.layers.RNN)
-            backwards = both_ways or (recurrent and layer.go_backwards)
-            if (in_pieces or own_outputs) and backwards:
+            reason = cannot_carry(layer) if carried else None
+            if reason is not None:
                 raise ValueError(
-                    f"{layer.name} reads backwards, so its state cannot be carried. "
-                    "Use window=None, recompute=False and teacher_forcing=1.0."
+                    f"{reason} List recurrent layers themselves, or use window=None, "
+                    "recompute=False and teacher_forcing=1.0."
                 )
-            if (in_pieces or own_outputs) and recurrent and not layer.return_sequences:
+            if carried and recurrent and not layer.return_sequences:
                 raise ValueError(
                     f"{layer.name} puts out its last step alone. Training over windows, "
                     "recomputation and scheduled sampling need return_sequences=True."
@@ -169,7 +169,7 @@ class TrainableModel(ResumableModel):
                 raise ValueError(
                     f"The activity_regularizer of {layer.name} needs teacher_forcing=1.0."
                 )
-            if options.truncation is not None and both_ways:
+            if options.truncation is not None and held_recurrence(layer):
                 raise ValueError(f"Set the truncation on the layers inside {layer.name}.")
             if options.truncation is not None and recurrent and not isinstance(layer, rnn.RNN):
                 raise ValueError(
@@ -435,6 +435,7 @@ class TrainableModel(ResumableModel):
 
     def prepare(self, batches: tf.data.Dataset) -> tf.Tensor:
         outputs = super().prepare(batches)
+        self._check_layers(self.training_options)  # some layers make others when they are built
         time = self.smallest_example(_inputs_of(batches)).shape[1]
         every_output = len(outputs.shape) > 2 and outputs.shape[1] == time
         self._compiled_training().every_output = every_output
@@ -484,8 +485,9 @@ class _Training:
         self.loss = loss
         recurrent = model.recurrent_layers
         self.every_output = not recurrent or recurrent[-1].return_sequences
+        carries = options.window is not None and bool(recurrent)
         self.carried: dict[str, _Carried | None] = {
-            name: _Carried(model.initial_states(0)) if options.window is not None else None
+            name: _Carried(model.initial_states(0)) if carries else None
             for name in ("training", "evaluation")
         }
         self.feedback_seeds: keras.random.SeedGenerator | None = None
