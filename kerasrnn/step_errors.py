@@ -61,7 +61,7 @@ def _not_finite(step, loss, norm, *_):
 def _batch_size_changed(before, now, *_):
     return ValueError(
         f"the batch size changed from {before} to {now} while states are carried from batch "
-        "to batch. Keep it, mark the beginning of sequences with reset, or use "
+        "to batch. Keep it, call reset_states() where other sequences begin, or use "
         "carry_state=False."
     )
 

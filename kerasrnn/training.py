@@ -67,6 +67,7 @@ def train(
     if run_dir is not None:
         run = start_run(model, batches, run_dir, epochs, None, checkpoint_every, resume)
         if run.ended and run.finished:
+            model.reset_states()
             return finished_history(run, callbacks, verbose)
         listeners: Any = RunCallbacks(run, callbacks, verbose)
     else:
@@ -90,7 +91,7 @@ def train(
     model.stop_training = False
     listeners.on_train_begin()
     logs: dict = {}
-    with clear_errors():
+    with model.forgetting("training"), clear_errors():
         for epoch in range(first_epoch, first_epoch if run and run.finished else epochs):
             model.reset_metrics()
             listeners.on_epoch_begin(epoch)

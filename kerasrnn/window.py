@@ -14,7 +14,7 @@ class Window(NamedTuple):
     inputs: tf.Tensor
     """`(batch, time, ...)`."""
     reset: tf.Tensor | None
-    """Booleans `(batch,)`, true where a sequence begins; `None`: everywhere."""
+    """Booleans `(batch,)`, true where a sequence begins; `None`: nowhere but at first."""
     targets: tf.Tensor
     """`(batch, time, ...)`."""
     counted: tf.Tensor | None
@@ -33,6 +33,7 @@ def unpack(model, data) -> Window:
         raise ValueError(
             "A batch must be (inputs, targets) or (inputs, targets, sample_weight)."
         )
+    inputs, targets = tf.convert_to_tensor(inputs), tf.convert_to_tensor(targets)
     shape = tf.shape(inputs)[:2] if model.every_output else tf.shape(inputs)[:1]
     mask = model.compute_mask(inputs) if model.every_output else None
     counted = None if mask is None else tf.cast(mask, tf.float32)
@@ -49,19 +50,24 @@ def unpack(model, data) -> Window:
 def starting_states(model, window: Window, carried: list | None) -> list:
     """The states that a window starts from: carried ones, or initial ones where it resets.
 
+    Where nothing has been carried yet, all sequences begin.
+
     Raises, when it runs:
         tf.errors.InvalidArgumentError: if sequences go on and the batch size
             is not that of the carried states. See `clear_errors`.
     """
     batch_size = tf.shape(window.inputs)[0]
     initial = model.initial_states(batch_size)
-    if not carried or window.reset is None or not model.training_options.carry_state:
+    if not carried or not model.training_options.carry_state:
         return initial
     carried_size = tf.shape(tf.nest.flatten(carried)[0])[0]
+    reset = tf.fill([batch_size], carried_size == 0)
+    if window.reset is not None:
+        reset |= tf.cast(window.reset, tf.bool)
     same = carried_size == batch_size
-    possible = same | tf.reduce_all(window.reset)
+    possible = same | tf.reduce_all(reset)
     with required(possible, BATCH_SIZE, carried_size, batch_size):
-        keep = tf.identity(~window.reset)[:, None]
+        keep = tf.identity(~reset)[:, None]
 
     def choose(start, carried):
         carried = tf.cond(same, lambda: tf.cast(carried, start.dtype), lambda: start)

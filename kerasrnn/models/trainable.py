@@ -1,6 +1,7 @@
 """Training over windows with carried states, for every model that passes its states on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -247,6 +248,7 @@ class TrainableModel(ResumableModel):
         )
 
     def train_step(self, data):
+        self._prepare_for(data)
         carried = self._compiled_training().carried["training"]
         logs, states = training_step.training_step(self, data, carried and carried.read())
         if carried:
@@ -254,11 +256,26 @@ class TrainableModel(ResumableModel):
         return logs
 
     def test_step(self, data):
+        self._prepare_for(data)
         carried = self._compiled_training().carried["evaluation"]
         logs, states = training_step.evaluation_step(self, data, carried and carried.read())
         if carried:
             carried.write(states)
         return logs
+
+    def _prepare_for(self, data):
+        """Builds what `fit` builds, for a step that comes without it."""
+        if self._compiled_training().prepared:
+            return
+        inputs, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if targets is None:
+            return  # the step says so
+        specs = tf.nest.map_structure(
+            lambda x: tf.TensorSpec(x.shape, x.dtype), (inputs, targets)
+        )
+        with tf.init_scope():
+            example = tf.nest.map_structure(self.smallest_example, specs)
+            self.prepare(tf.data.Dataset.from_tensors(example))
 
     def reset_metrics(self) -> None:
         super().reset_metrics()
@@ -294,12 +311,11 @@ class TrainableModel(ResumableModel):
         if options.window is None:
             return data
         if for_training and not isinstance(options.window, RandomWindow):
-            self._check_length(data, options, options.overlapping)
+            self._check_length(_inputs_of(data).shape[1], options, options.overlapping)
         return streams.start_afresh(data)
 
-    def _check_length(self, data, options, overlapping):
-        """A batch of a dataset is a window: it must not be longer than one."""
-        length = _inputs_of(data).shape[1]
+    def _check_length(self, length, options, overlapping):
+        """A batch is a window: it must not be longer than one."""
         if overlapping and length != options.window:
             raise ValueError(
                 f"stride={options.stride} needs batches of window={options.window} steps, "
@@ -307,7 +323,7 @@ class TrainableModel(ResumableModel):
             )
         if length is not None and length > options.window:
             raise ValueError(
-                f"Each batch of a dataset is one window, but a batch has {length} steps and "
+                f"Each batch is one window, but a batch has {length} steps and "
                 f"window={options.window}. Use a kerasrnn.Stream, which cuts them."
             )
 
@@ -356,7 +372,7 @@ class TrainableModel(ResumableModel):
                     x_val, y_val, weight_val, size, for_training=False
                 )
         self.prepare(self._example(x, y))
-        with clear_errors():
+        with self.forgetting("training"), clear_errors():
             return super().fit(
                 x,
                 y,
@@ -389,7 +405,7 @@ class TrainableModel(ResumableModel):
             y = sample_weight = batch_size = None
         if not options.get("_use_cached_eval_dataset"):
             self.prepare(self._example(x, y))
-        with clear_errors():
+        with self.forgetting("evaluation"), clear_errors():
             return super().evaluate(
                 x,
                 y,
@@ -398,6 +414,135 @@ class TrainableModel(ResumableModel):
                 sample_weight=sample_weight,
                 **options,
             )
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict | None = None,
+        return_dict: bool = False,
+    ):
+        """One update: `keras.Model.train_on_batch`, which with a `window` carries states on.
+
+        With a `window` the batch is one window. It goes on from the states
+        after the one before, or begins if there was none, after `fit` and after
+        `reset_states`. A loop over the windows of a stream ends with the
+        weights that `fit` ends with.
+
+        Args:
+            x: `(batch, time, ...)`, or `{"inputs", "reset"}` with booleans
+                `(batch,)` that are true where a sequence begins.
+            y: `(batch, time, ...)`.
+            sample_weight: `(batch, time)` or `(batch,)`.
+            class_weight: for models with one output a sequence.
+            return_dict: whether to return scores by name. Default: `False`.
+
+        Returns:
+            The loss, the metrics and the norm of the gradient, of this batch.
+
+        Raises:
+            FloatingPointError: if the loss or a gradient is not finite.
+            ValueError: for a batch that is no window, or whose size is not
+                that of the carried states.
+
+        Example:
+
+        >>> from kerasrnn import SequenceModel, Stream, VanillaRNN
+        >>> layers = [VanillaRNN(4, return_sequences=True), keras.layers.Dense(1)]
+        >>> model = SequenceModel(layers)
+        >>> model.compile("adam", "mse", window=5)
+        >>> wave = tf.sin(tf.range(21.0))[None, :, None]
+        >>> for window in (slice(0, 5), slice(5, 10), slice(10, 15), slice(15, 20)):
+        ...     targets = wave[:, window.start + 1 : window.stop + 1]
+        ...     loss = model.train_on_batch(wave[:, window], targets)
+        >>> model.reset_states()  # another sequence comes now
+        """
+        self._check_batch("train_on_batch", x, y)
+        options = self.training_options
+        if options.window is not None and not isinstance(options.window, RandomWindow):
+            self._check_length(_inputs(x).shape[1], options, options.overlapping)
+        with clear_errors():
+            return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ):
+        """The scores of one batch: `keras.Model.test_on_batch`.
+
+        With a `window` it goes on from the states after the batch before, as
+        in `train_on_batch`; `evaluate` and `reset_states` forget them.
+        """
+        self._check_batch("test_on_batch", x, y)
+        with clear_errors():
+            return super().test_on_batch(x, y, sample_weight, return_dict)
+
+    def predict_on_batch(self, x: Any):
+        """The outputs for one batch of whole sequences: `keras.Model.predict_on_batch`.
+
+        Raises:
+            ValueError: if states are carried from window to window, which this
+                does not do.
+        """
+        options = self._untracked and self._untracked.options
+        if options and options.window is not None and options.carry_state:
+            raise ValueError(
+                "predict_on_batch carries no states from window to window. Use predict for "
+                "whole sequences, or outputs, states = model(x, states=states, "
+                "return_states=True) for one window after the other."
+            )
+        return super().predict_on_batch(x)
+
+    def _check_batch(self, name, x, y):
+        """A batch is arrays, with targets."""
+        if isinstance(x, (Stream, tf.data.Dataset, keras.utils.PyDataset)):
+            raise ValueError(
+                f"{name} takes the arrays of one batch, got {type(x).__name__}. Use fit or "
+                "evaluate, or give its batches one after the other: those of a Stream are "
+                "stream.windows(window)."
+            )
+        if x is None or y is None:
+            raise ValueError(f"{name} needs inputs and targets, got {name}(x, y=None).")
+        if not hasattr(_inputs(x), "shape"):
+            raise ValueError(f"{name} takes arrays, got {type(_inputs(x)).__name__}.")
+        if len(_inputs(x)) != len(y):
+            raise ValueError(
+                f"{name} needs a target for each sequence, got {len(_inputs(x))} sequences and "
+                f"{len(y)} targets."
+            )
+
+    def reset_states(self) -> None:
+        """Forgets carried states: the next `train_on_batch` or `test_on_batch` begins afresh.
+
+        `fit`, `evaluate` and `kerasrnn.train` begin afresh by themselves.
+
+        Example:
+
+        >>> from kerasrnn import SequenceModel, VanillaRNN
+        >>> layers = [VanillaRNN(4, return_sequences=True), keras.layers.Dense(1)]
+        >>> model = SequenceModel(layers)
+        >>> model.compile("adam", "mse", window=5)
+        >>> x, y = tf.ones([2, 5, 3]), tf.ones([2, 5, 1])
+        >>> first = model.test_on_batch(x, y)
+        >>> model.test_on_batch(x, y) == first  # it went on from there
+        False
+        >>> model.reset_states()
+        >>> model.test_on_batch(x, y) == first
+        True
+        """
+        for name in ("training", "evaluation"):
+            with self.forgetting(name):
+                pass
+
+    @contextmanager
+    def forgetting(self, name: str) -> Iterator[None]:
+        """Forgets the states of `"training"` or `"evaluation"` when what is inside ends."""
+        try:
+            yield
+        finally:
+            carried = self._untracked and self._untracked.carried[name]
+            if carried:
+                carried.write(carried.structure)  # those of no sequences
 
     def _windows(self, x, y, sample_weight, batch_size, *, for_training):
         if not isinstance(x, (Stream, tf.data.Dataset)):
@@ -439,6 +584,7 @@ class TrainableModel(ResumableModel):
         time = self.smallest_example(_inputs_of(batches)).shape[1]
         every_output = len(outputs.shape) > 2 and outputs.shape[1] == time
         self._compiled_training().every_output = every_output
+        self._compiled_training().prepared = True
         return outputs
 
     def smallest_example(self, spec: tf.TensorSpec) -> tf.Tensor:
@@ -469,7 +615,11 @@ class TrainableModel(ResumableModel):
 
 def _inputs_of(batches):
     inputs, *_ = keras.utils.unpack_x_y_sample_weight(batches.element_spec)
-    return inputs["inputs"] if isinstance(inputs, dict) else inputs
+    return _inputs(inputs)
+
+
+def _inputs(x):
+    return x["inputs"] if isinstance(x, dict) else x
 
 
 class _Training:
@@ -477,6 +627,7 @@ class _Training:
 
     def __init__(self, model, options: TrainingOptions, loss):
         self.options = options
+        self.prepared = False
         self.gradient_norm = keras.metrics.Mean("gradient_norm")
         self.num_skipped = tf.Variable(0, trainable=False, dtype=tf.int64)
         loss = keras.losses.get(loss)
