@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kerasrnn import training_step
 from kerasrnn.checkpoints import RunCallbacks
+from kerasrnn.divergence import stopped_where_not_finite
 from kerasrnn.models.resumable import CHECKPOINT_EVERY, finished_history, start_run
 from kerasrnn.models.trainable import TrainableModel
 from kerasrnn.step_errors import clear_errors
@@ -55,12 +56,14 @@ def train(
         A `History` of the whole run, as from `fit`.
 
     Raises:
-        FloatingPointError: if a step is not finite.
+        FloatingPointError: if a step or the validation loss is not finite.
         ValueError: if the checkpoint in `run_dir` belongs to another
             configuration or is damaged; for batches that do not go together
             with what `compile` was given.
     """
     batches = model.batches(data, for_training=True)
+    if model.stops_where_not_finite:
+        callbacks = stopped_where_not_finite(callbacks, model)
     if validation_data is not None:
         validation_data = model.batches(validation_data, for_training=False)
     run = None

@@ -107,7 +107,8 @@ class TrainableModel(ResumableModel):
                 in less memory and more time. Default: `False`.
             non_finite: what becomes of a step whose loss or gradient is not
                 finite: `"raise"` an error before any weight changes, or
-                `"skip"` it. Default: `"raise"`.
+                `"skip"` it. With `"raise"` a validation loss that is not
+                finite stops training, too. Default: `"raise"`.
             **options: `run_eagerly`, `steps_per_execution`,
                 `auto_scale_loss`.
 
@@ -202,6 +203,11 @@ class TrainableModel(ResumableModel):
     def num_skipped(self) -> tf.Variable:
         """How many steps were left out because they were not finite, since `compile`."""
         return self._compiled_training().num_skipped
+
+    @property
+    def stops_where_not_finite(self) -> bool:  # type: ignore[override]
+        """Whether `fit` stops after an epoch that is not finite."""
+        return self.training_options.non_finite == "raise"
 
     @property
     def every_output(self) -> bool:
@@ -355,6 +361,10 @@ class TrainableModel(ResumableModel):
         Returns:
             A `History`. `gradient_norm` in it is the mean of the norms before
             clipping.
+
+        Raises:
+            FloatingPointError: if a step or the validation loss is not finite.
+            ValueError: for data that does not go with what `compile` was given.
         """
         if self.training_options.window is not None:
             if validation_split:
@@ -372,7 +382,7 @@ class TrainableModel(ResumableModel):
                     x_val, y_val, weight_val, size, for_training=False
                 )
         self.prepare(self._example(x, y))
-        with self.forgetting("training"), clear_errors():
+        with self.forgetting("training"):
             return super().fit(
                 x,
                 y,
@@ -462,8 +472,7 @@ class TrainableModel(ResumableModel):
         options = self.training_options
         if options.window is not None and not isinstance(options.window, RandomWindow):
             self._check_length(_inputs(x).shape[1], options, options.overlapping)
-        with clear_errors():
-            return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
+        return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
