@@ -3,8 +3,16 @@
 import keras
 
 
-def nested_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """A model and all layers in it, in other layers, in lists and dictionaries; each once."""
+def nested_layers(
+    model: keras.layers.Layer, except_in: type | tuple[type, ...] = ()
+) -> list[keras.layers.Layer]:
+    """A model and all layers in it, in other layers, in lists and dictionaries; each once.
+
+    Args:
+        model: a model, or any layer.
+        except_in: kinds of layers that are left out, with all that lies in
+            them. Default: none.
+    """
     found: list[keras.layers.Layer] = []
     seen: set[int] = set()
 
@@ -12,6 +20,8 @@ def nested_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
         if id(thing) in seen or not isinstance(thing, (dict, list, tuple, keras.layers.Layer)):
             return
         seen.add(id(thing))
+        if isinstance(thing, except_in):
+            return
         if isinstance(thing, keras.layers.Layer):
             found.append(thing)
             thing = vars(thing)

@@ -44,9 +44,17 @@ class CellRecord:
     """Gates on gradients, as `kerasrnn.truncation` draws them; `None`: all 1."""
 
 
-def recurrent_layers(model: keras.layers.Layer) -> list[keras.layers.RNN]:
-    """All recurrent layers of a model, however deep they lie in it."""
-    return [layer for layer in nested_layers(model) if isinstance(layer, keras.layers.RNN)]
+def recurrent_layers(
+    model: keras.layers.Layer, except_in: type | tuple[type, ...] = ()
+) -> list[keras.layers.RNN]:
+    """All recurrent layers of a model, however deep they lie in it.
+
+    Args:
+        model: a model, or any layer.
+        except_in: kinds of layers that are not looked into. Default: none.
+    """
+    layers = nested_layers(model, except_in)
+    return [layer for layer in layers if isinstance(layer, keras.layers.RNN)]
 
 
 @contextlib.contextmanager

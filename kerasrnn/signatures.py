@@ -6,10 +6,11 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from kerasrnn.carrying import cannot_carry
 from kerasrnn.compilation import inference_only
 from kerasrnn.models.classifier import TextClassifier
 from kerasrnn.models.language_model import CharLanguageModel
-from kerasrnn.models.sequence import SequenceModel, reads_backwards
+from kerasrnn.models.sequence import SequenceModel
 from kerasrnn.sampling import BLOCK, HIGHEST_TEMPERATURE, Choice
 from kerasrnn.text import pad
 
@@ -99,7 +100,7 @@ def _of_sequence_model(model):
         return {"outputs": outputs, **states.name(after)}
 
     signatures = {"serving_default": (predict, [inputs], None)}
-    if not any(reads_backwards(layer) for layer in model.sequence_layers):
+    if not any(cannot_carry(layer) for layer in model.sequence_layers):
         signatures["window"] = (window, [inputs, *states.specs], None)
     return signatures
 

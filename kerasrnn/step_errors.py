@@ -7,8 +7,10 @@ from contextlib import contextmanager
 import tensorflow as tf
 
 NOT_FINITE = "kerasrnn: not finite"
+DIVERGED = "kerasrnn: diverged"
 BATCH_SIZE = "kerasrnn: batch size"
 PARTS = "kerasrnn: parts"
+LOSS_SHAPE = "kerasrnn: loss shape"
 
 
 @contextmanager
@@ -17,7 +19,7 @@ def required(condition: tf.Tensor, kind: str, *values: tf.Tensor | int) -> Itera
 
     Args:
         condition: a boolean scalar.
-        kind: `NOT_FINITE`, `BATCH_SIZE` or `PARTS`.
+        kind: `NOT_FINITE`, `DIVERGED`, `BATCH_SIZE`, `PARTS` or `LOSS_SHAPE`.
         *values: what the error tells, in its order.
     """
     check = tf.debugging.Assert(condition, [kind, *values])
@@ -31,9 +33,10 @@ def clear_errors() -> Iterator[None]:
 
     Raises:
         FloatingPointError: for a loss or a gradient that is not finite.
-        ValueError: for a batch size that changes while states are carried, or
-            a batch that cannot be split into equal parts, or an id or a target that
-            the vocabulary does not have.
+        ValueError: for a batch size that changes while states are carried, a
+            batch that cannot be split into equal parts, losses of a shape that
+            is not that of the outputs, or an id or a target that the vocabulary
+            does not have.
     """
     try:
         yield
@@ -62,18 +65,30 @@ def _raise_out_of_range(message: str, error: Exception) -> None:
 
 
 def _not_finite(step, loss, norm, *_):
+    return _at_step(
+        step,
+        loss,
+        norm,
+        'use clip_norm, or compile with non_finite="skip" to leave such steps out.',
+    )
+
+
+def _diverged(step, loss, norm, *_):
+    return _at_step(step, loss, norm, "or give the optimizer global_clipnorm=1.0.")
+
+
+def _at_step(step, loss, norm, advice):
     return FloatingPointError(
         f"step {step} is not finite: its loss is {loss.removeprefix('-')}, the norm of its "
         f"gradient {norm.removeprefix('-')}. "
-        "The weights are those of the step before. Lower the learning rate, use clip_norm, "
-        'or compile with non_finite="skip" to leave such steps out.'
+        f"The weights are those of the step before. Lower the learning rate, {advice}"
     )
 
 
 def _batch_size_changed(before, now, *_):
     return ValueError(
         f"the batch size changed from {before} to {now} while states are carried from batch "
-        "to batch. Keep it, mark the beginning of sequences with reset, or use "
+        "to batch. Keep it, call reset_states() where other sequences begin, or use "
         "carry_state=False."
     )
 
@@ -90,8 +105,20 @@ _OUT_OF_RANGE = {
     "ids": r"indices\[[\d,]*\] = (-?\d+) is not in \[0, (\d+)\)",
     "targets": r"label value of (-?\d+) which is outside the valid range of \[0, (\d+)\)",
 }
+
+
+def _loss_shape(found, expected, *_):
+    found, expected = (", ".join(shape.split()) for shape in (found, expected))
+    return ValueError(
+        f"The loss returned shape ({found}) for outputs of shape ({expected}). Return one loss "
+        "per step, (batch, time)."
+    )
+
+
 _MESSAGES = {
     NOT_FINITE: _not_finite,
+    DIVERGED: _diverged,
     BATCH_SIZE: _batch_size_changed,
     PARTS: parts_differ,
+    LOSS_SHAPE: _loss_shape,
 }

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from kerasrnn import training_step
 from kerasrnn.checkpoints import RunCallbacks
+from kerasrnn.divergence import stopped_where_not_finite
 from kerasrnn.models.resumable import CHECKPOINT_EVERY, finished_history, start_run
 from kerasrnn.models.trainable import TrainableModel
 from kerasrnn.step_errors import clear_errors
@@ -56,13 +57,15 @@ def train(
         A `History` of the whole run, as from `fit`.
 
     Raises:
-        FloatingPointError: if a step is not finite.
+        FloatingPointError: if a step or the validation loss is not finite.
         ValueError: if the checkpoint in `run_dir` belongs to another
             configuration, or all are damaged; for batches that do not go together
             with what `compile` was given.
         BlockingIOError: if another process trains in `run_dir`.
     """
     batches = model.batches(data, for_training=True)
+    if model.stops_where_not_finite:
+        callbacks = stopped_where_not_finite(callbacks, model)
     if validation_data is not None:
         validation_data = model.batches(validation_data, for_training=False)
     run = None
@@ -70,6 +73,7 @@ def train(
         run = start_run(model, batches, run_dir, epochs, None, checkpoint_every, resume)
         if run.ended and run.finished:
             with run:
+                model.reset_states()
                 return finished_history(run, callbacks, verbose)
         listeners: Any = RunCallbacks(run, callbacks, verbose)
     else:
@@ -93,7 +97,7 @@ def train(
     model.stop_training = False
     listeners.on_train_begin()
     logs: dict = {}
-    with clear_errors(), run or contextlib.nullcontext():
+    with run or contextlib.nullcontext(), model.forgetting("training"), clear_errors():
         for epoch in range(first_epoch, first_epoch if run and run.finished else epochs):
             model.reset_metrics()
             listeners.on_epoch_begin(epoch)

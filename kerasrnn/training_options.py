@@ -110,6 +110,11 @@ class TrainingOptions:
         return teacher_forcing.get(self.teacher_forcing)
 
     @property
+    def in_pieces(self) -> bool:
+        """Whether a sequence is read in pieces, with states that go from one to the next."""
+        return self.window is not None or self.recompute
+
+    @property
     def overlapping(self) -> bool:
         """Whether an update comes more often than once a window."""
         return self.stride is not None and self.stride != self.window

@@ -1,6 +1,6 @@
 """A batch of windows: what is in it, what counts, and a model's pass over it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -14,7 +14,7 @@ class Window(NamedTuple):
     inputs: tf.Tensor
     """`(batch, time, ...)`."""
     reset: tf.Tensor | None
-    """Booleans `(batch,)`, true where a sequence begins; `None`: everywhere."""
+    """Booleans `(batch,)`, true where a sequence begins; `None`: nowhere but at first."""
     targets: tf.Tensor
     """`(batch, time, ...)`."""
     counted: tf.Tensor | None
@@ -33,6 +33,7 @@ def unpack(model, data) -> Window:
         raise ValueError(
             "A batch must be (inputs, targets) or (inputs, targets, sample_weight)."
         )
+    inputs, targets = tf.convert_to_tensor(inputs), tf.convert_to_tensor(targets)
     shape = tf.shape(inputs)[:2] if model.every_output else tf.shape(inputs)[:1]
     mask = model.compute_mask(inputs) if model.every_output else None
     counted = None if mask is None else tf.cast(mask, tf.float32)
@@ -49,19 +50,24 @@ def unpack(model, data) -> Window:
 def starting_states(model, window: Window, carried: list | None) -> list:
     """The states that a window starts from: carried ones, or initial ones where it resets.
 
+    Where nothing has been carried yet, all sequences begin.
+
     Raises, when it runs:
         tf.errors.InvalidArgumentError: if sequences go on and the batch size
             is not that of the carried states. See `clear_errors`.
     """
     batch_size = tf.shape(window.inputs)[0]
     initial = model.initial_states(batch_size)
-    if not carried or window.reset is None or not model.training_options.carry_state:
+    if not carried or not model.training_options.carry_state:
         return initial
     carried_size = tf.shape(tf.nest.flatten(carried)[0])[0]
+    reset = tf.fill([batch_size], carried_size == 0)
+    if window.reset is not None:
+        reset |= tf.cast(window.reset, tf.bool)
     same = carried_size == batch_size
-    possible = same | tf.reduce_all(window.reset)
+    possible = same | tf.reduce_all(reset)
     with required(possible, BATCH_SIZE, carried_size, batch_size):
-        keep = tf.identity(~window.reset)[:, None]
+        keep = tf.identity(~reset)[:, None]
 
     def choose(start, carried):
         carried = tf.cond(same, lambda: tf.cast(carried, start.dtype), lambda: start)
@@ -95,7 +101,7 @@ def run_window(
         training: whether dropout, truncation and scheduled sampling apply.
     """
     options = model.training_options
-    call = {"training": training, "return_states": True}
+    call: dict[str, Any] = {"training": training, "return_states": True}
     if training and options.overlapping:  # the next window begins `stride` steps from here
         stride = options.stride
         head, carried = model(window.inputs[:, :stride], states=states, **call)
@@ -104,12 +110,17 @@ def run_window(
         penalties += [0.5 * p for p in model.losses]
         outputs = tf.concat([head, tail], 1)
     else:
-        feedback = model.feedback(window.inputs) if training else None
-        outputs, carried = model(window.inputs, states=states, feedback=feedback, **call)
+        call["feedback"] = model.feedback(window.inputs) if training else None
+        if options.in_pieces:
+            outputs, carried = model(window.inputs, states=states, **call)
+        else:  # whole sequences, of which layers need not give their states
+            call["return_states"] = False
+            outputs, carried = model(window.inputs, **call), states
         penalties = model.losses
     if outputs.dtype.size < 4:  # losses and metrics in single precision
         outputs = tf.cast(outputs, tf.float32)
-    losses = model.step_losses(window.targets, outputs)
+    alike = window.counted is None and window.sample_weight is None
+    losses = model.step_losses(window.targets, outputs, counts_alike=alike)
     if window.sample_weight is not None:
         losses = losses * tf.cast(window.sample_weight, losses.dtype)
     if window.counted is not None:  # where a step does not count, its loss may be anything

@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from kerasrnn.checkpoints import RunCallbacks, TrainingRun, plain
 from kerasrnn.checks import check_positive_integer
+from kerasrnn.divergence import check_weights, stopped_where_not_finite
+from kerasrnn.step_errors import DIVERGED, clear_errors, required
 
 CHECKPOINT_EVERY = 1000
 
@@ -27,6 +29,7 @@ class ResumableModel(keras.Model):
     """
 
     train_function: Any
+    stops_where_not_finite = True
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -71,6 +74,39 @@ class ResumableModel(keras.Model):
     def extra_variables(self) -> list[tf.Variable]:
         """What training changes besides weights, optimizer and metrics."""
         return []
+
+    def train_step(self, data):
+        """`keras.Model.train_step`, which stops before an update that is not finite."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        optimizer = self.optimizer
+        with tf.GradientTape() as tape:
+            outputs = self(x, training=True)
+            loss = self.compute_loss(x, y, outputs, sample_weight, training=True)
+            scaled_loss = optimizer.scale_loss(loss)
+        weights = self.trainable_weights
+        gradients = tape.gradient(scaled_loss, weights)
+        norm = tf.linalg.global_norm([g for g in gradients if g is not None])
+        # An overflow of scaled gradients is no mishap: the optimizer skips it.
+        overflow = (optimizer.scale_loss(tf.constant(1.0)) > 1) & ~tf.math.is_finite(norm)
+        finite = tf.math.is_finite(loss) & (tf.math.is_finite(norm) | overflow)
+        optimizer.build(weights)  # variables cannot be made where one must wait for a check
+        with required(finite, DIVERGED, optimizer.iterations + 1, loss, norm):
+            optimizer.apply(gradients, weights)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        batch_size = tf.shape(tf.nest.flatten(x)[0])[0]
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss * replicas, sample_weight=batch_size)
+        return self.compute_metrics(x, y, outputs, sample_weight)
+
+    def train_on_batch(self, *args: Any, **kwargs: Any):
+        """`keras.Model.train_on_batch`, which stops before an update that is not finite.
+
+        Raises:
+            FloatingPointError: if the loss or a gradient is not finite.
+        """
+        with clear_errors():
+            return super().train_on_batch(*args, **kwargs)
 
     def make_train_function(self, force: bool = False) -> None:
         super().make_train_function(force)
@@ -117,45 +153,52 @@ class ResumableModel(keras.Model):
             A `History` of the whole run, what came before included.
 
         Raises:
+            FloatingPointError: if a loss, a gradient, a weight or the loss on
+                `validation_data` is not finite.
             ValueError: if the checkpoint belongs to another configuration, or
                 all checkpoints are damaged.
             BlockingIOError: if another process trains in `run_dir`.
         """
+        if self.stops_where_not_finite:
+            callbacks = stopped_where_not_finite(callbacks, self)
         if isinstance(x, tf.data.Dataset):
             options.setdefault("shuffle", False)  # a dataset shuffles itself
-        if run_dir is None:
-            return super().fit(
-                x,
-                y,
-                batch_size=batch_size,
-                epochs=epochs,
-                verbose=verbose,
-                callbacks=callbacks,
-                steps_per_epoch=steps_per_epoch,
-                **options,
-            )
-        if "initial_epoch" in options:
-            raise ValueError("initial_epoch does not go with run_dir, which knows it.")
-        with start_run(
-            self, x, run_dir, epochs, steps_per_epoch, checkpoint_every, resume
-        ) as run:
-            if run.ended and run.finished:
-                return finished_history(run, callbacks, verbose)
-            self._num_to_skip = run.step
-            try:
+        options.update(epochs=epochs, verbose=verbose)
+        with clear_errors():
+            if run_dir is None:
                 return super().fit(
-                    x.repeat().skip(run.epoch * run.steps_per_epoch + run.step),
-                    epochs=run.epoch if run.finished else epochs,
-                    initial_epoch=run.epoch,
-                    verbose=verbose,
-                    callbacks=RunCallbacks(run, callbacks, verbose),
-                    steps_per_epoch=run.steps_per_epoch,
+                    x,
+                    y,
+                    batch_size=batch_size,
+                    callbacks=callbacks,
+                    steps_per_epoch=steps_per_epoch,
                     **options,
                 )
-            finally:
-                self._num_to_skip = 0
-                if self._without_skipping is not None:
-                    self.train_function, self._without_skipping = self._without_skipping, None
+            if "initial_epoch" in options:
+                raise ValueError("initial_epoch does not go with run_dir, which knows it.")
+            with start_run(
+                self, x, run_dir, epochs, steps_per_epoch, checkpoint_every, resume
+            ) as run:
+                return self._fit_run(run, x, callbacks, options)
+
+    def _fit_run(self, run, x, callbacks, options):
+        if run.ended and run.finished:
+            return finished_history(run, callbacks, options["verbose"])
+        if run.finished:
+            options["epochs"] = run.epoch
+        self._num_to_skip = run.step
+        try:
+            return super().fit(
+                x.repeat().skip(run.epoch * run.steps_per_epoch + run.step),
+                initial_epoch=run.epoch,
+                callbacks=RunCallbacks(run, callbacks, options["verbose"]),
+                steps_per_epoch=run.steps_per_epoch,
+                **options,
+            )
+        finally:
+            self._num_to_skip = 0
+            if self._without_skipping is not None:
+                self.train_function, self._without_skipping = self._without_skipping, None
 
 
 def start_run(
@@ -193,7 +236,7 @@ def start_run(
             f"steps_per_execution={model.steps_per_execution}."
         )
     model.prepare(batches)
-    return TrainingRun(
+    return _FiniteRun(
         model,
         run_dir,
         epochs=epochs,
@@ -201,6 +244,14 @@ def start_run(
         checkpoint_every=checkpoint_every,
         resume=resume,
     )
+
+
+class _FiniteRun(TrainingRun):
+    """A run that leaves no checkpoint of weights that are not finite."""
+
+    def save(self, callbacks, initial=None):
+        check_weights(self.model, "where a checkpoint was due")
+        super().save(callbacks, initial)
 
 
 def finished_history(run: TrainingRun, callbacks: Any, verbose: str | int):

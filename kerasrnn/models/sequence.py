@@ -1,6 +1,7 @@
 """Many-to-many: an output at every step, trained over windows with carried states."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from kerasrnn import rnn, teacher_forcing
+from kerasrnn.carrying import cannot_carry, held_recurrence
 from kerasrnn.models.trainable import TrainableModel
 from kerasrnn.teacher_forcing import Feedback
 from kerasrnn.truncation import gate_gradient
@@ -27,8 +29,8 @@ class SequenceModel(TrainableModel):
         layers: Keras layers. Recurrent ones (`kerasrnn.VanillaRNN`,
             `kerasrnn.RNN`, `keras.layers.LSTM`, ...) are made to return their
             states; those of a model that is trained over windows need
-            `return_sequences=True`. `keras.layers.Bidirectional` works on
-            whole sequences only.
+            `return_sequences=True`. `keras.layers.Bidirectional`, and layers
+            that hold a recurrent layer inside, work on whole sequences only.
         **kwargs: `name`.
 
     Call arguments:
@@ -43,7 +45,9 @@ class SequenceModel(TrainableModel):
         after the last step.
 
     Raises:
-        ValueError: if a recurrent layer is `stateful`.
+        ValueError: if a recurrent layer is `stateful` or listed twice; when
+            called with `states` or `return_states`, if a layer holds a
+            recurrent layer inside.
 
     Example:
 
@@ -64,7 +68,13 @@ class SequenceModel(TrainableModel):
     def __init__(self, layers: Sequence[keras.layers.Layer], **kwargs: Any):
         super().__init__(**kwargs)
         self.sequence_layers = list(layers)
-        for layer in self.recurrent_layers:
+        recurrent = self.recurrent_layers
+        for number, layer in enumerate(recurrent):
+            if any(layer is earlier for earlier in recurrent[:number]):
+                raise ValueError(
+                    f"{layer.name} is listed twice, but a recurrent layer has one state to "
+                    "carry. Use a second layer."
+                )
             if layer.stateful:
                 raise ValueError(
                     f"{layer.name} is stateful, but this model carries states itself. "
@@ -134,12 +144,23 @@ class SequenceModel(TrainableModel):
     ):
         if isinstance(inputs, dict):
             inputs = inputs["inputs"]
+        if (states is not None or return_states) and self._holding:
+            raise ValueError(
+                f"{self._holding} It would be lost with states= and return_states=True: list "
+                "recurrent layers themselves, or call the model on whole sequences."
+            )
         if states is None:
             states = self.initial_states(tf.shape(inputs)[0])
         mask = self.compute_mask(inputs)
         run = self._run_whole if feedback is None else self._run_step_by_step
         outputs, states = run(inputs, states, mask, bool(training), feedback)
         return (outputs, states) if return_states else outputs
+
+    @functools.cached_property
+    def _holding(self) -> str | None:
+        """Why the states are not all that is carried; `None` if they are. Of built models."""
+        layers = (layer for layer in self.sequence_layers if held_recurrence(layer))
+        return next(map(cannot_carry, layers), None)
 
     def _run_whole(self, inputs, states, mask, training, _):
         positions = {id(layer): n for n, layer in enumerate(self.recurrent_layers)}
@@ -158,8 +179,9 @@ class SequenceModel(TrainableModel):
     def _run_step_by_step(self, inputs, states, mask, training, feedback):
         layers = self.recurrent_layers
         for layer in self.sequence_layers:
-            if reads_backwards(layer):
-                raise ValueError(f"{layer.name} reads backwards: it cannot go step by step.")
+            reason = cannot_carry(layer)
+            if reason is not None:
+                raise ValueError(f"{reason} The model cannot go step by step.")
         positions = {id(layer): n for n, layer in enumerate(layers)}
         gates = [
             layer.gates(inputs, training) if isinstance(layer, rnn.RNN) else None
@@ -227,12 +249,6 @@ class SequenceModel(TrainableModel):
     def from_config(cls, config: dict) -> "SequenceModel":
         layers = [keras.saving.deserialize_keras_object(c) for c in config.pop("layers")]
         return cls(layers, **config)
-
-
-def reads_backwards(layer: keras.layers.Layer) -> bool:
-    """Whether a layer needs the end of a sequence first, and so cannot go on from states."""
-    both_ways = isinstance(layer, keras.layers.Bidirectional)
-    return both_ways or getattr(layer, "go_backwards", False)
 
 
 def _num_features(cell) -> int:

@@ -1,14 +1,17 @@
 """Training over windows with carried states, for every model that passes its states on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kerasrnn import rnn, streams, teacher_forcing, training_step
+from kerasrnn.carrying import cannot_carry, held_recurrence
 from kerasrnn.models.resumable import ResumableModel
 from kerasrnn.step_errors import clear_errors
+from kerasrnn.step_losses import loss_of_each
 from kerasrnn.streams import RandomWindow, Stream
 from kerasrnn.teacher_forcing import Feedback, ScheduledSampling
 from kerasrnn.training_options import TrainingOptions
@@ -62,8 +65,12 @@ class TrainableModel(ResumableModel):
 
         Args:
             optimizer, loss, metrics, weighted_metrics: as in
-                `keras.Model.compile`. The loss is taken at every step;
-                `time_reduction` takes the place of a reduction of its own.
+                `keras.Model.compile`. The loss is taken at every step:
+                `(batch, time)`, and the mean over all axes that follow.
+                `time_reduction` takes the place of a reduction of its own. A
+                loss function may return the mean over all steps, but only
+                where every step counts alike: with no mask, no
+                `sample_weight` and no `Stream`.
                 Metrics see the steps that count and no others.
             window: steps on a tape: an update is made of the gradients that
                 flow back through that many steps. An integer, a
@@ -100,7 +107,8 @@ class TrainableModel(ResumableModel):
                 in less memory and more time. Default: `False`.
             non_finite: what becomes of a step whose loss or gradient is not
                 finite: `"raise"` an error before any weight changes, or
-                `"skip"` it. Default: `"raise"`.
+                `"skip"` it. With `"raise"` a validation loss that is not
+                finite stops training, too. Default: `"raise"`.
             **options: `run_eagerly`, `steps_per_execution`,
                 `auto_scale_loss`.
 
@@ -144,18 +152,17 @@ class TrainableModel(ResumableModel):
         self._untracked = _Training(self, checked, loss)
 
     def _check_layers(self, options: TrainingOptions) -> None:
-        in_pieces = options.window is not None or options.recompute
         own_outputs = not options.sampling.feeds_only_the_truth
+        carried = options.in_pieces or own_outputs
         for layer in self.sequence_layers:
-            both_ways = isinstance(layer, keras.layers.Bidirectional)
             recurrent = isinstance(layer, keras.layers.RNN)
-            backwards = both_ways or (recurrent and layer.go_backwards)
-            if (in_pieces or own_outputs) and backwards:
+            reason = cannot_carry(layer) if carried else None
+            if reason is not None:
                 raise ValueError(
-                    f"{layer.name} reads backwards, so its state cannot be carried. "
-                    "Use window=None, recompute=False and teacher_forcing=1.0."
+                    f"{reason} List recurrent layers themselves, or use window=None, "
+                    "recompute=False and teacher_forcing=1.0."
                 )
-            if (in_pieces or own_outputs) and recurrent and not layer.return_sequences:
+            if carried and recurrent and not layer.return_sequences:
                 raise ValueError(
                     f"{layer.name} puts out its last step alone. Training over windows, "
                     "recomputation and scheduled sampling need return_sequences=True."
@@ -164,7 +171,7 @@ class TrainableModel(ResumableModel):
                 raise ValueError(
                     f"The activity_regularizer of {layer.name} needs teacher_forcing=1.0."
                 )
-            if options.truncation is not None and both_ways:
+            if options.truncation is not None and held_recurrence(layer):
                 raise ValueError(f"Set the truncation on the layers inside {layer.name}.")
             if options.truncation is not None and recurrent and not isinstance(layer, rnn.RNN):
                 raise ValueError(
@@ -198,6 +205,11 @@ class TrainableModel(ResumableModel):
         return self._compiled_training().num_skipped
 
     @property
+    def stops_where_not_finite(self) -> bool:  # type: ignore[override]
+        """Whether `fit` stops after an epoch that is not finite."""
+        return self.training_options.non_finite == "raise"
+
+    @property
     def every_output(self) -> bool:
         """Whether there is an output, and a loss, for every step."""
         return self._compiled_training().every_output
@@ -207,11 +219,22 @@ class TrainableModel(ResumableModel):
             raise ValueError("You must call compile() before training or evaluating the model.")
         return self._untracked
 
-    def step_losses(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """The loss at every step, `(batch, time)`; `(batch,)` without a time axis."""
-        same_but_one = len(targets.shape) == len(outputs.shape) - 1 and outputs.shape[-1] == 1
-        targets = targets[..., None] if same_but_one else targets
-        return self._compiled_training().loss(targets, outputs)
+    def step_losses(
+        self, targets: tf.Tensor, outputs: tf.Tensor, counts_alike: bool = False
+    ) -> tf.Tensor:
+        """The loss at every step, `(batch, time)`; `(batch,)` without a time axis.
+
+        Args:
+            targets, outputs: `(batch, time, ...)`.
+            counts_alike: whether every step counts alike: then a loss function
+                may return the mean over all of them. Default: `False`.
+
+        Raises:
+            ValueError: if the loss does not tell steps apart and must.
+        """
+        state = self._compiled_training()
+        num_axes = 2 if state.every_output else 1
+        return loss_of_each(state.loss, targets, outputs, num_axes, counts_alike)
 
     @property
     def from_logits(self) -> bool:
@@ -231,6 +254,7 @@ class TrainableModel(ResumableModel):
         )
 
     def train_step(self, data):
+        self._prepare_for(data)
         carried = self._compiled_training().carried["training"]
         logs, states = training_step.training_step(self, data, carried and carried.read())
         if carried:
@@ -238,11 +262,26 @@ class TrainableModel(ResumableModel):
         return logs
 
     def test_step(self, data):
+        self._prepare_for(data)
         carried = self._compiled_training().carried["evaluation"]
         logs, states = training_step.evaluation_step(self, data, carried and carried.read())
         if carried:
             carried.write(states)
         return logs
+
+    def _prepare_for(self, data):
+        """Builds what `fit` builds, for a step that comes without it."""
+        if self._compiled_training().prepared:
+            return
+        inputs, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if targets is None:
+            return  # the step says so
+        specs = tf.nest.map_structure(
+            lambda x: tf.TensorSpec(x.shape, x.dtype), (inputs, targets)
+        )
+        with tf.init_scope():
+            example = tf.nest.map_structure(self.smallest_example, specs)
+            self.prepare(tf.data.Dataset.from_tensors(example))
 
     def reset_metrics(self) -> None:
         super().reset_metrics()
@@ -278,12 +317,11 @@ class TrainableModel(ResumableModel):
         if options.window is None:
             return data
         if for_training and not isinstance(options.window, RandomWindow):
-            self._check_length(data, options, options.overlapping)
+            self._check_length(_inputs_of(data).shape[1], options, options.overlapping)
         return streams.start_afresh(data)
 
-    def _check_length(self, data, options, overlapping):
-        """A batch of a dataset is a window: it must not be longer than one."""
-        length = _inputs_of(data).shape[1]
+    def _check_length(self, length, options, overlapping):
+        """A batch is a window: it must not be longer than one."""
         if overlapping and length != options.window:
             raise ValueError(
                 f"stride={options.stride} needs batches of window={options.window} steps, "
@@ -291,7 +329,7 @@ class TrainableModel(ResumableModel):
             )
         if length is not None and length > options.window:
             raise ValueError(
-                f"Each batch of a dataset is one window, but a batch has {length} steps and "
+                f"Each batch is one window, but a batch has {length} steps and "
                 f"window={options.window}. Use a kerasrnn.Stream, which cuts them."
             )
 
@@ -323,6 +361,10 @@ class TrainableModel(ResumableModel):
         Returns:
             A `History`. `gradient_norm` in it is the mean of the norms before
             clipping.
+
+        Raises:
+            FloatingPointError: if a step or the validation loss is not finite.
+            ValueError: for data that does not go with what `compile` was given.
         """
         if self.training_options.window is not None:
             if validation_split:
@@ -340,7 +382,7 @@ class TrainableModel(ResumableModel):
                     x_val, y_val, weight_val, size, for_training=False
                 )
         self.prepare(self._example(x, y))
-        with clear_errors():
+        with self.forgetting("training"):
             return super().fit(
                 x,
                 y,
@@ -373,7 +415,7 @@ class TrainableModel(ResumableModel):
             y = sample_weight = batch_size = None
         if not options.get("_use_cached_eval_dataset"):
             self.prepare(self._example(x, y))
-        with clear_errors():
+        with self.forgetting("evaluation"), clear_errors():
             return super().evaluate(
                 x,
                 y,
@@ -382,6 +424,134 @@ class TrainableModel(ResumableModel):
                 sample_weight=sample_weight,
                 **options,
             )
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict | None = None,
+        return_dict: bool = False,
+    ):
+        """One update: `keras.Model.train_on_batch`, which with a `window` carries states on.
+
+        With a `window` the batch is one window. It goes on from the states
+        after the one before, or begins if there was none, after `fit` and after
+        `reset_states`. A loop over the windows of a stream ends with the
+        weights that `fit` ends with.
+
+        Args:
+            x: `(batch, time, ...)`, or `{"inputs", "reset"}` with booleans
+                `(batch,)` that are true where a sequence begins.
+            y: `(batch, time, ...)`.
+            sample_weight: `(batch, time)` or `(batch,)`.
+            class_weight: for models with one output a sequence.
+            return_dict: whether to return scores by name. Default: `False`.
+
+        Returns:
+            The loss, the metrics and the norm of the gradient, of this batch.
+
+        Raises:
+            FloatingPointError: if the loss or a gradient is not finite.
+            ValueError: for a batch that is no window, or whose size is not
+                that of the carried states.
+
+        Example:
+
+        >>> from kerasrnn import SequenceModel, Stream, VanillaRNN
+        >>> layers = [VanillaRNN(4, return_sequences=True), keras.layers.Dense(1)]
+        >>> model = SequenceModel(layers)
+        >>> model.compile("adam", "mse", window=5)
+        >>> wave = tf.sin(tf.range(21.0))[None, :, None]
+        >>> for window in (slice(0, 5), slice(5, 10), slice(10, 15), slice(15, 20)):
+        ...     targets = wave[:, window.start + 1 : window.stop + 1]
+        ...     loss = model.train_on_batch(wave[:, window], targets)
+        >>> model.reset_states()  # another sequence comes now
+        """
+        self._check_batch("train_on_batch", x, y)
+        options = self.training_options
+        if options.window is not None and not isinstance(options.window, RandomWindow):
+            self._check_length(_inputs(x).shape[1], options, options.overlapping)
+        return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ):
+        """The scores of one batch: `keras.Model.test_on_batch`.
+
+        With a `window` it goes on from the states after the batch before, as
+        in `train_on_batch`; `evaluate` and `reset_states` forget them.
+        """
+        self._check_batch("test_on_batch", x, y)
+        with clear_errors():
+            return super().test_on_batch(x, y, sample_weight, return_dict)
+
+    def predict_on_batch(self, x: Any):
+        """The outputs for one batch of whole sequences: `keras.Model.predict_on_batch`.
+
+        Raises:
+            ValueError: if states are carried from window to window, which this
+                does not do.
+        """
+        options = self._untracked and self._untracked.options
+        if options and options.window is not None and options.carry_state:
+            raise ValueError(
+                "predict_on_batch carries no states from window to window. Use predict for "
+                "whole sequences, or outputs, states = model(x, states=states, "
+                "return_states=True) for one window after the other."
+            )
+        return super().predict_on_batch(x)
+
+    def _check_batch(self, name, x, y):
+        """A batch is arrays, with targets."""
+        if isinstance(x, (Stream, tf.data.Dataset, keras.utils.PyDataset)):
+            raise ValueError(
+                f"{name} takes the arrays of one batch, got {type(x).__name__}. Use fit or "
+                "evaluate, or give its batches one after the other: those of a Stream are "
+                "stream.windows(window)."
+            )
+        if x is None or y is None:
+            raise ValueError(f"{name} needs inputs and targets, got {name}(x, y=None).")
+        if not hasattr(_inputs(x), "shape"):
+            raise ValueError(f"{name} takes arrays, got {type(_inputs(x)).__name__}.")
+        if len(_inputs(x)) != len(y):
+            raise ValueError(
+                f"{name} needs a target for each sequence, got {len(_inputs(x))} sequences and "
+                f"{len(y)} targets."
+            )
+
+    def reset_states(self) -> None:
+        """Forgets carried states: the next `train_on_batch` or `test_on_batch` begins afresh.
+
+        `fit`, `evaluate` and `kerasrnn.train` begin afresh by themselves.
+
+        Example:
+
+        >>> from kerasrnn import SequenceModel, VanillaRNN
+        >>> layers = [VanillaRNN(4, return_sequences=True), keras.layers.Dense(1)]
+        >>> model = SequenceModel(layers)
+        >>> model.compile("adam", "mse", window=5)
+        >>> x, y = tf.ones([2, 5, 3]), tf.ones([2, 5, 1])
+        >>> first = model.test_on_batch(x, y)
+        >>> model.test_on_batch(x, y) == first  # it went on from there
+        False
+        >>> model.reset_states()
+        >>> model.test_on_batch(x, y) == first
+        True
+        """
+        for name in ("training", "evaluation"):
+            with self.forgetting(name):
+                pass
+
+    @contextmanager
+    def forgetting(self, name: str) -> Iterator[None]:
+        """Forgets the states of `"training"` or `"evaluation"` when what is inside ends."""
+        try:
+            yield
+        finally:
+            carried = self._untracked and self._untracked.carried[name]
+            if carried:
+                carried.write(carried.structure)  # those of no sequences
 
     def _windows(self, x, y, sample_weight, batch_size, *, for_training):
         if not isinstance(x, (Stream, tf.data.Dataset)):
@@ -419,9 +589,11 @@ class TrainableModel(ResumableModel):
 
     def prepare(self, batches: tf.data.Dataset) -> tf.Tensor:
         outputs = super().prepare(batches)
+        self._check_layers(self.training_options)  # some layers make others when they are built
         time = self.smallest_example(_inputs_of(batches)).shape[1]
         every_output = len(outputs.shape) > 2 and outputs.shape[1] == time
         self._compiled_training().every_output = every_output
+        self._compiled_training().prepared = True
         return outputs
 
     def smallest_example(self, spec: tf.TensorSpec) -> tf.Tensor:
@@ -452,7 +624,11 @@ class TrainableModel(ResumableModel):
 
 def _inputs_of(batches):
     inputs, *_ = keras.utils.unpack_x_y_sample_weight(batches.element_spec)
-    return inputs["inputs"] if isinstance(inputs, dict) else inputs
+    return _inputs(inputs)
+
+
+def _inputs(x):
+    return x["inputs"] if isinstance(x, dict) else x
 
 
 class _Training:
@@ -460,16 +636,18 @@ class _Training:
 
     def __init__(self, model, options: TrainingOptions, loss):
         self.options = options
+        self.prepared = False
         self.gradient_norm = keras.metrics.Mean("gradient_norm")
         self.num_skipped = tf.Variable(0, trainable=False, dtype=tf.int64)
         loss = keras.losses.get(loss)
         configured = loss.get_config() if isinstance(loss, keras.losses.Loss) else {}
         self.from_logits = bool(configured.get("from_logits", False))
-        self.loss = loss.call if isinstance(loss, keras.losses.Loss) else loss
+        self.loss = loss
         recurrent = model.recurrent_layers
         self.every_output = not recurrent or recurrent[-1].return_sequences
+        carries = options.window is not None and bool(recurrent)
         self.carried: dict[str, _Carried | None] = {
-            name: _Carried(model.initial_states(0)) if options.window is not None else None
+            name: _Carried(model.initial_states(0)) if carries else None
             for name in ("training", "evaluation")
         }
         self.feedback_seeds: keras.random.SeedGenerator | None = None

@@ -1,0 +1,60 @@
+"""A training that fails or dies at any change on the disk, and is started again.
+
+`python -m tests.faults.every_change` says what is checked. Here each app is tried at every
+`STEP`-th moment, another one for each mode; with STEP=1 in the environment at all of them.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STEP = int(os.environ.get("STEP", "12"))
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        shutil.which("gcc") is None or not sys.platform.startswith("linux"),
+        reason="the failing disk is compiled with gcc, for Linux",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def failing_disk(tmp_path_factory):
+    library = tmp_path_factory.mktemp("disk") / "failing_disk.so"
+    source = ROOT / "tests" / "faults" / "failing_disk.c"
+    command = [
+        "gcc",
+        "-shared",
+        "-fPIC",
+        "-O1",
+        "-Wall",
+        "-Werror",
+        "-o",
+        library,
+        source,
+        "-ldl",
+    ]
+    subprocess.run([str(part) for part in command], check=True)
+    return library
+
+
+@pytest.mark.parametrize("mode", ["die", "fail"])
+@pytest.mark.parametrize("app", ["sentiment", "chargen"])
+def test_whatever_change_fails_the_same_command_ends_as_if_it_had_not(failing_disk, app, mode):
+    first = 1 + (STEP // 2 if mode == "fail" else 0)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faults.every_change", app, mode, str(first), str(STEP)],
+        cwd=ROOT,
+        env={**os.environ, "LD_PRELOAD": str(failing_disk), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "every one well ended" in done.stdout

@@ -1,0 +1,160 @@
+"""Layers whose states cannot be carried are named; what has none is let through."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kerasrnn
+
+UNITS, FEATURES = 4, 3
+
+
+def recurrent(kind=kerasrnn.VanillaRNN, **options):
+    return kind(UNITS, return_sequences=True, **options)
+
+
+class Residual(keras.layers.Layer):
+    """A layer of one's own around a recurrent one."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = recurrent()
+
+    def call(self, inputs):
+        return inputs[..., :1] + self.inner(inputs)
+
+
+class MadeLate(Residual):
+    """The same; the recurrent layer comes when the layer is built."""
+
+    def __init__(self, **kwargs):
+        keras.layers.Layer.__init__(self, **kwargs)
+
+    def build(self, shape):
+        self.inner = recurrent()
+        self.inner.build(shape)
+
+
+def functional():
+    x = keras.Input((None, FEATURES))
+    return keras.Model(x, recurrent(keras.layers.GRU)(x), name="held")
+
+
+HOLDING = {
+    "sequential": lambda: keras.Sequential([recurrent()], name="held"),
+    "functional": functional,
+    "deeper": lambda: keras.Sequential([keras.Sequential([recurrent()])], name="held"),
+    "subclass": lambda: Residual(name="held"),
+    "model": lambda: kerasrnn.SequenceModel([recurrent()], name="held"),
+    "both ways inside": lambda: keras.Sequential(
+        [keras.layers.Bidirectional(recurrent())], name="held"
+    ),
+    "both ways": lambda: keras.layers.Bidirectional(recurrent(), name="held"),
+}
+CARRIED = [
+    {"window": 4},
+    {"window": kerasrnn.RandomWindow(6)},
+    {"recompute": True},
+    {"teacher_forcing": 0.5},
+]
+
+
+def make(*layers, **options):
+    model = kerasrnn.SequenceModel([*layers, keras.layers.Dense(1)])
+    model.compile("sgd", "mse", **options)
+    return model
+
+
+@pytest.fixture
+def data(rng):
+    x = rng.normal(size=(8, 12, FEATURES)).astype("float32")
+    return x, rng.normal(size=(8, 12, 1)).astype("float32")
+
+
+@pytest.mark.parametrize("options", CARRIED, ids=str)
+@pytest.mark.parametrize("kind", HOLDING)
+def test_a_layer_that_holds_a_recurrent_one_is_named(kind, options):
+    for others in ([], [recurrent()]):
+        with pytest.raises(ValueError, match="^held .* state cannot be carried"):
+            make(HOLDING[kind](), *others, **options)
+
+
+@pytest.mark.parametrize("kind", HOLDING)
+def test_truncation_does_not_pass_such_layers_by(kind):
+    with pytest.raises(ValueError, match="Set the truncation on the layers inside held"):
+        make(HOLDING[kind](), recurrent(), truncation=kerasrnn.TruncatedBPTT(3))
+
+
+@pytest.mark.parametrize("kind", HOLDING)
+def test_states_do_not_pass_in_and_out_of_such_layers(kind, data):
+    model = make(HOLDING[kind](), recurrent())
+    states = model.initial_states(8)
+    for call in ({"states": states}, {"return_states": True}):
+        with pytest.raises(ValueError, match="held .* cannot be carried. It would be lost"):
+            model(data[0], **call)
+    with pytest.raises(ValueError, match="cannot be carried"):
+        kerasrnn.exposure_bias(model, *data)
+
+
+@pytest.mark.parametrize("kind", HOLDING)
+def test_such_layers_train_on_whole_sequences_and_export(kind, data, tmp_path):
+    model = make(HOLDING[kind](), recurrent())
+    losses = model.fit(*data, epochs=3, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    loaded = tf.saved_model.load(str(kerasrnn.export(model, tmp_path)))
+    assert set(loaded.signatures) == {"serving_default"}
+
+
+@pytest.mark.parametrize("options", CARRIED[:2], ids=str)
+def test_a_recurrent_layer_made_when_its_layer_is_built_is_named_then(data, options):
+    stream = kerasrnn.Stream(list(data[0]), list(data[1]), batch_size=8)
+    model = make(MadeLate(name="held"), recurrent(), **options)
+    with pytest.raises(ValueError, match="^held holds the recurrent layer"):
+        model.fit(stream, verbose=0)
+    with pytest.raises(ValueError, match="^held holds the recurrent layer"):
+        kerasrnn.train(make(MadeLate(name="held"), **options), stream, verbose=0)
+
+
+def test_a_recurrent_layer_listed_twice_is_named():
+    layer = recurrent(name="twice")
+    with pytest.raises(ValueError, match="twice is listed twice"):
+        kerasrnn.SequenceModel([layer, keras.layers.Dense(FEATURES), layer])
+
+
+def test_a_recurrent_layer_over_another_axis_has_nothing_to_carry(rng):
+    x = rng.normal(size=(4, 12, 5, 2)).astype("float32")
+    y = rng.normal(size=(4, 12, 1)).astype("float32")
+
+    def each_step():
+        return keras.layers.TimeDistributed(keras.layers.LSTM(3))
+
+    losses = {}
+    for window in (None, 5):
+        keras.utils.set_random_seed(1)
+        model = make(each_step(), recurrent(), window=window)
+        losses[window] = model.evaluate(x, y, verbose=0)
+        head, states = model(x[:, :7], return_states=True)
+        tail = model(x[:, 7:], states=states)
+        np.testing.assert_allclose(tf.concat([head, tail], 1), model(x), atol=1e-5)
+    np.testing.assert_allclose(losses[5], losses[None], rtol=1e-5)
+    inside = keras.Sequential([each_step()])
+    assert np.isfinite(make(inside, recurrent(), window=5).evaluate(x, y, verbose=0))
+
+
+@pytest.mark.parametrize("options", [{}, {"recompute": True}, {"stride": 2}], ids=str)
+def test_a_model_without_states_reads_windows_too(data, options):
+    x, y = data
+    stream = kerasrnn.Stream(list(x), list(y), batch_size=8)
+    model, whole = make(window=4, **options), make()
+    again = make(window=4, **options)
+    for other in (whole, model, again):
+        other(x)
+        other.set_weights(whole.get_weights())
+    np.testing.assert_allclose(
+        model.evaluate(stream, verbose=0), whole.evaluate(x, y, verbose=0), rtol=1e-5
+    )
+    fitted = model.fit(stream, epochs=2, verbose=0).history["loss"]
+    trained = kerasrnn.train(again, stream, epochs=2, verbose=0)
+    assert trained.history["loss"] == fitted
+    assert fitted[1] < fitted[0]

@@ -1,0 +1,264 @@
+"""Loss functions of every kind and shape, beside Keras and beside NumPy."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kerasrnn
+
+BATCH, TIME, FEATURES = 8, 12, 3
+
+
+def square(y, p):
+    return tf.square(y - p)  # (batch, time, outputs)
+
+
+def square_of_steps(y, p):
+    return tf.reduce_mean(tf.square(y - p), -1)
+
+
+def whole(y, p):
+    return tf.reduce_mean(tf.square(y - p))
+
+
+def of_sequences(y, p):
+    return tf.reduce_mean(tf.square(y - p), [1, 2])
+
+
+def over_time(y, p):
+    return tf.reduce_mean(tf.square(y - p), 1)  # (batch, outputs): the steps are gone
+
+
+class Square(keras.losses.Loss):
+    def call(self, y, p):
+        return tf.square(y - p)
+
+
+class Whole(keras.losses.Loss):
+    def call(self, y, p):
+        return whole(y, p)
+
+
+BY_STEP = {
+    "function": square,
+    "function of steps": square_of_steps,
+    "subclass": Square(),
+    "keras object": keras.losses.MeanSquaredError(),
+    "keras name": "mse",
+}
+BY_BATCH = {
+    "scalar": whole,
+    "sequences": of_sequences,
+    "over time": over_time,
+    "subclass": Whole(name="whole_of_it"),
+}
+
+
+@pytest.fixture
+def data(rng):
+    def make(num_outputs):
+        x = rng.normal(size=(BATCH, TIME, FEATURES)).astype("float32")
+        return x, rng.normal(size=(BATCH, TIME, num_outputs)).astype("float32")
+
+    return make
+
+
+def make(num_outputs, loss, mask=False, **options):
+    keras.utils.set_random_seed(2)
+    layers = [keras.layers.Masking()] if mask else []
+    layers += [kerasrnn.VanillaRNN(4, return_sequences=True), keras.layers.Dense(num_outputs)]
+    model = kerasrnn.SequenceModel(layers)
+    model.compile(keras.optimizers.SGD(0.1), loss, **options)
+    return model
+
+
+def squares(model, x, y):
+    return ((model(x).numpy() - y) ** 2).mean(-1)
+
+
+def datasets(x, y, window):
+    """The windows one after the other, with no weights."""
+    pieces = range(0, TIME, window or TIME)
+    windows = [(x[:, s : s + (window or TIME)], y[:, s : s + (window or TIME)]) for s in pieces]
+    return tf.data.Dataset.from_generator(
+        lambda: iter(windows),
+        output_signature=(
+            tf.TensorSpec([BATCH, window or TIME, FEATURES]),
+            tf.TensorSpec([BATCH, window or TIME, y.shape[-1]]),
+        ),
+    ).apply(tf.data.experimental.assert_cardinality(len(windows)))
+
+
+@pytest.mark.parametrize("num_outputs", [1, 3])
+@pytest.mark.parametrize("kind", BY_STEP)
+def test_each_loss_is_that_of_keras(data, kind, num_outputs):
+    x, y = data(num_outputs)
+    model = make(num_outputs, BY_STEP[kind])
+    found = model.evaluate(x, y, verbose=0)
+    layers = [keras.layers.SimpleRNN(4, return_sequences=True), keras.layers.Dense(num_outputs)]
+    theirs = keras.Sequential(layers)
+    theirs.build(x.shape)
+    theirs.set_weights(model.get_weights())
+    theirs.compile("sgd", BY_STEP[kind])
+    np.testing.assert_allclose(found, theirs.evaluate(x, y, verbose=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("window", "time_reduction", "factor"),
+    # The loss of an epoch under "sum" is the mean of those of its windows.
+    [(None, "mean", 1), (4, "mean", 1), (8, "sum", TIME / 2), (12, "sum", TIME)],
+)
+@pytest.mark.parametrize("kind", BY_STEP)
+def test_every_step_has_the_mean_over_what_follows_it(
+    data, kind, window, time_reduction, factor
+):
+    x, y = data(3)
+    weights = np.random.default_rng(1).uniform(0.5, 2, size=(BATCH, TIME)).astype("float32")
+    model = make(3, BY_STEP[kind], window=window, time_reduction=time_reduction)
+    losses = factor * squares(model, x, y)
+    found = model.evaluate(x, y, batch_size=BATCH, verbose=0)
+    np.testing.assert_allclose(found, losses.mean(), rtol=1e-5)
+    found = model.evaluate(x, y, batch_size=BATCH, sample_weight=weights, verbose=0)
+    np.testing.assert_allclose(found, (weights * losses).mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", BY_STEP)
+def test_masked_steps_have_no_loss(data, kind):
+    x, y = data(3)
+    lengths = np.arange(BATCH) + 3
+    present = np.arange(TIME) < lengths[:, None]
+    x = x * present[..., None]
+    model = make(3, BY_STEP[kind], mask=True, window=8)
+    found = model.evaluate(x, y, batch_size=BATCH, verbose=0)
+    np.testing.assert_allclose(found, squares(model, x, y)[present].mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"window": 4},
+        {"window": 8},
+        {"window": 12, "recompute": True},
+        {"window": 8, "stride": 4},
+        {"window": 4, "accumulation_steps": 4},
+        {"parallel_parts": 2},
+        {"window": 4, "time_reduction": "sum"},
+    ],
+    ids=str,
+)
+def test_weights_end_as_with_a_loss_of_steps(data, options):
+    x, y = data(3)
+    source = datasets(x, y, None)
+    if "window" in options:
+        source = kerasrnn.Stream(list(x), list(y), batch_size=BATCH)
+    results = []
+    for loss in (square, "mse"):
+        model = make(3, loss, **options)
+        history = kerasrnn.train(model, source, epochs=2, verbose=0).history
+        results.append([history["loss"], *model.get_weights()])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"window": 4},
+        {"window": 4, "accumulation_steps": 2},
+        {"time_reduction": "sum", "parallel_parts": 2},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", BY_BATCH)
+def test_a_mean_over_steps_is_fine_where_all_count_alike(data, options, kind):
+    x, y = data(3)
+    batches = datasets(x, y, options.get("window"))
+    results = []
+    for loss in (BY_BATCH[kind], "mse"):
+        model = make(3, loss, **options)
+        history = model.fit(batches, epochs=2, verbose=0).history
+        results.append([history["loss"], *model.get_weights()])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", BY_BATCH)
+def test_a_mean_over_steps_is_refused_where_they_count_differently(data, kind):
+    x, y = data(3)
+    message = r"returned shape .*Return one loss per step, \(batch, time\)"
+    stream = kerasrnn.Stream(list(x), list(y), batch_size=BATCH)
+    weights = np.ones((BATCH, TIME), "float32")
+    loss = BY_BATCH[kind]
+    name = getattr(loss, "name", None) or loss.__name__
+    with pytest.raises(ValueError, match=f"The loss {name} {message}"):
+        make(3, loss, window=4).fit(stream, verbose=0)
+    with pytest.raises(ValueError, match=message):
+        kerasrnn.train(make(3, loss, window=8), stream, verbose=0)
+    with pytest.raises(ValueError, match=message):
+        make(3, loss, window=4).evaluate(x, y, verbose=0)
+    with pytest.raises(ValueError, match=message):
+        make(3, loss, mask=True).fit(x, y, verbose=0)
+    with pytest.raises(ValueError, match=message):
+        make(3, loss).evaluate(x, y, sample_weight=weights, verbose=0)
+
+
+@pytest.mark.parametrize("loss", [square, Square(), "mse", whole], ids=str)
+def test_one_output_a_sequence(data, loss):
+    x, y = data(3)
+    y = y[:, 0]
+    model = kerasrnn.SequenceModel([kerasrnn.VanillaRNN(4), keras.layers.Dense(3)])
+    model.compile("sgd", loss)
+    found = model.evaluate(x, y, batch_size=BATCH, verbose=0)
+    losses = squares(model, x, y)
+    np.testing.assert_allclose(found, losses.mean(), rtol=1e-5)
+    weights = np.random.default_rng(1).uniform(0.5, 2, size=BATCH).astype("float32")
+    if loss is whole:
+        with pytest.raises(ValueError, match=r"whole returned .* per sequence, \(batch,\)"):
+            model.evaluate(x, y, sample_weight=weights, verbose=0)
+        return
+    found = model.evaluate(x, y, batch_size=BATCH, sample_weight=weights, verbose=0)
+    np.testing.assert_allclose(found, (weights * losses).mean(), rtol=1e-5)
+
+
+def test_steps_that_are_gone_are_noticed_where_shapes_are_known_only_at_run_time(data):
+    x, y = data(1)
+    batches = tf.data.Dataset.from_generator(
+        lambda: iter([(x, y)]),
+        output_signature=(
+            tf.TensorSpec([None, None, FEATURES]),
+            tf.TensorSpec([None, None, 1]),
+        ),
+    ).apply(tf.data.experimental.assert_cardinality(1))
+    np.testing.assert_allclose(
+        make(1, square).evaluate(batches, verbose=0), squares(make(1, square), x, y).mean()
+    )
+    message = r"shape \(8, 1\) .* outputs of shape \(8, 12\). Return one loss per step"
+    for name in ("fit", "evaluate"):
+        with pytest.raises(ValueError, match=message):
+            getattr(make(1, over_time), name)(batches, verbose=0)
+
+
+def test_targets_may_differ_by_an_axis_of_size_one(data):
+    x, y = data(1)
+    whole_targets = make(1, square).evaluate(x, y, verbose=0)
+    for targets in (y[..., 0], y.astype("float64")):
+        found = make(1, square).evaluate(x, targets, verbose=0)
+        np.testing.assert_allclose(found, whole_targets, rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss", [square, Square(), "mse"], ids=str)
+def test_exposure_bias_has_a_loss_for_each_horizon(data, loss):
+    x, _ = data(1)
+    y = np.roll(x, -1, axis=1)
+    model = make(FEATURES, loss)
+    found = kerasrnn.exposure_bias(model, x, y).teacher_forcing
+    np.testing.assert_allclose(found, squares(model, x, y).mean(0), rtol=1e-4)
+
+
+def test_exposure_bias_refuses_a_loss_of_all_horizons(data):
+    x, _ = data(1)
+    with pytest.raises(ValueError, match="The loss whole returned"):
+        kerasrnn.exposure_bias(make(FEATURES, whole), x, x)
