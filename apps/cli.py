@@ -12,12 +12,11 @@ from typing import Any
 
 import tyro
 
+from apps import paths
+from apps.errors import UserError as UserError
+
 USAGE_ERROR = 2
 INTERRUPTED = 130
-
-
-class UserError(Exception):
-    """A user's mistake: one line that says what, where, and what to do."""
 
 
 def check_option(options: Any, name: str, holds: bool, rule: str) -> None:
@@ -64,7 +63,9 @@ def main(
                 f"there is no command {arguments[0]!r}. Use one of {', '.join(commands)}."
             )
         name = name or next(iter(commands))
+        paths.check_arguments(commands[name].options, arguments)
         options = _parse(f"{prog} {name}", commands[name], arguments)
+        paths.check_paths(options)
         commands[name].run(options)
         sys.stdout.flush()
     except UserError as error:

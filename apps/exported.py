@@ -30,8 +30,8 @@ def load_signature(
     Raises:
         UserError: if there is no model, or it cannot be loaded.
     """
-    again = f"Train one: python -m apps.{app} train, or name another with {flag}."
-    folder = find_version(model, again)
+    folder = find_model(model, app, flag)
+    again = _how_to_go_on(app, flag)
     with quiet_tensorflow():
         import tensorflow as tf
 
@@ -51,6 +51,22 @@ def load_signature(
         )
     signature.loaded = loaded  # a signature alone does not keep its variables alive
     return signature, folder
+
+
+def find_model(model: Path, app: str, flag: str = "--model") -> Path:
+    """The folder of a version that `load_signature` would load, found without TensorFlow.
+
+    Args:
+        model, app, flag: as of `load_signature`.
+
+    Raises:
+        UserError: if there is no model, or it is not what was exported.
+    """
+    return find_version(model, _how_to_go_on(app, flag))
+
+
+def _how_to_go_on(app: str, flag: str) -> str:
+    return f"Train one: python -m apps.{app} train, or name another with {flag}."
 
 
 def find_version(model: Path, again: str) -> Path:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from apps.exported import load_signature
-from apps.records import check_text, decode_lines
+from apps.records import check_text, decode_lines, read_lines
 from apps.sentiment.config import Predict
 from apps.sentiment.data import read_texts
 
@@ -65,7 +65,8 @@ def _read(options: Predict, progress: Progress) -> Iterator[str]:
         opener = functools.partial(progress.open, mode="rb", description="reading reviews")
         yield from read_texts(options.file.expanduser(), opener)
     else:
-        for line in decode_lines(sys.stdin.buffer, "standard input"):
+        name = "standard input"
+        for line in decode_lines(read_lines(sys.stdin.buffer, name), name):
             yield line.rstrip("\r\n")
 
 
