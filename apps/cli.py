@@ -18,12 +18,31 @@ from apps.errors import UserError as UserError
 USAGE_ERROR = 2
 INTERRUPTED = 130
 
+COUNT = 2**31 - 1
+"""The most of what is counted without being kept: the largest int32, as TensorFlow counts."""
+FLOATS = 1e-37, 1e38
+"""The rates and norms that float32 holds, with room for a factor of two."""
+
 
 def check_option(options: Any, name: str, holds: bool, rule: str) -> None:
     """Raises a `UserError` that says which rule an option breaks, unless it `holds`."""
     if not holds:
         flag = "--" + name.replace("_", "-")
-        raise UserError(f"{flag} {rule}, got {getattr(options, name)}.")
+        found = str(getattr(options, name))
+        found = found if len(found) <= 40 else f"{found[:40]}..."
+        raise UserError(f"{flag} {rule}, got {found}.")
+
+
+def check_numbers(options: Any, names: str, least: float, most: float) -> None:
+    """Raises a `UserError` for an option that is not from `least` to `most`; `None` may be."""
+    for name in names.split():
+        value = getattr(options, name)
+        holds = value is None or least <= value <= most
+        check_option(options, name, holds, f"must be from {_show(least)} to {_show(most)}")
+
+
+def _show(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:g}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Paths that users name: what can be none is refused before anything is done."""
 
 import dataclasses
+import errno
 import itertools
 import typing
 from collections.abc import Sequence
@@ -14,11 +15,11 @@ def expand(path: str | Path, flag: str) -> Path:
     """A path with its `~` replaced by the folder that it stands for.
 
     Args:
-        path: what the user gave.
+        path: what the user gave; what is not there is no mistake here.
         flag: where it was given, for the error messages.
 
     Raises:
-        UserError: if it is empty, no text, or if its `~` names nobody.
+        UserError: if it is empty, too long or no text, or if its `~` names nobody.
     """
     if not str(path):
         raise UserError(f"{flag} is empty. Name a file or a folder.")
@@ -31,12 +32,21 @@ def expand(path: str | Path, flag: str) -> Path:
             f"{flag}: the path {str(path)!r} is not UTF-8. Rename the file or the folder."
         ) from None
     try:
-        return Path(path).expanduser()
+        expanded = Path(path).expanduser()
     except RuntimeError:
         raise UserError(
             f"{flag}: there is no user whose folder is {Path(path).parts[0]}. Write the whole "
             "path."
         ) from None
+    try:
+        expanded.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError(
+                f"{flag}: a name in the path is too long, or all of it, with "
+                f"{len(str(path)):,} characters: {str(path)[:40]}... Use a shorter one."
+            ) from None
+    return expanded
 
 
 def check_paths(options: Any) -> None:

@@ -7,9 +7,10 @@ from apps.chargen import config
 
 
 def train(options: config.Train) -> None:
-    from apps.chargen import data
+    from apps.chargen import data, sizes
     from apps.threads import use_cores_for_parts
 
+    sizes.check_training(options)
     use_cores_for_parts(options.batch_size)
     # First the data, and only then TensorFlow, which takes seconds to import.
     text = data.load(options.data, options.data_dir)

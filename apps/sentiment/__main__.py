@@ -7,10 +7,12 @@ from apps.sentiment import config
 
 
 def train(options: config.Train) -> None:
-    from apps.sentiment import data
+    from apps.sentiment import data, sizes
 
+    sizes.check_training(options)
     # First the data, and only then TensorFlow, which takes seconds to import.
     loaded = data.load(options.data, options.data_dir)
+    sizes.check_training(options, loaded.train)
     print(f"data: {loaded.source}", flush=True)
 
     from apps.sentiment.train import run

@@ -235,14 +235,15 @@ def test_a_text_that_cannot_be_learned_is_refused(tmp_path, capsys, content, mes
     [
         (["--temperature", -1], "--temperature must lie in [0, 1e6], got -1.0"),
         (["--temperature", 1e39], "--temperature must lie in"),
-        (["--top-k", 0], "--top-k must be above 0"),
+        (["--top-k", 0], "--top-k must be from 1 to"),
         (["--top-k", 1000], "--top-k must not be above"),
         (["--top-p", 0], "--top-p must lie in (0, 1]"),
-        (["--length", -1], "--length must not be negative"),
-        (["--num", 0], "--num must be above 0"),
+        (["--length", -1], "--length must be from 0 to"),
+        (["--num", 0], "--num must be from 1 to 100,000, got 0"),
         (["--prompt", "caf\udce9"], "--prompt: character 4 is no valid Unicode"),
         (["--interactive", "--num", 2], "leave out --prompt, --num and --output"),
         (["--output", "/no/such/folder/x.txt"], "there is no such folder"),
+        (["--output", "/"], "this is a folder. Name a file"),
         (["--model", "/no/such/model"], "there is no such folder. Train one"),
     ],
 )
