@@ -6,17 +6,21 @@ import io
 import itertools
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tyro
 
-from apps import paths
+from apps import paths, streams
 from apps.errors import UserError as UserError
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
+
+NARROWEST, WIDEST = 40, 500
+"""Columns of a terminal that lines are laid out for."""
 
 COUNT = 2**31 - 1
 """The most of what is counted without being kept: the largest int32, as TensorFlow counts."""
@@ -55,6 +59,9 @@ class Command:
     """Receives an instance of `options`; imports TensorFlow itself."""
     presets: Mapping[str, object] = dataclasses.field(default_factory=dict)
     """Options by the name given with `--preset`."""
+    prints: Callable[[Any], bool] = lambda _: True
+    """Whether, with these options, what it prints is what it is run for. It is refused then
+    where standard output is closed, and ends when nobody reads it any more; else it goes on."""
 
 
 def main(
@@ -69,37 +76,61 @@ def main(
         The exit status: 0, 2 after a user's mistake, 130 after Ctrl-C.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a console may lack some characters
-    try:
-        if arguments[:1] in (["-h"], ["--help"]):
-            _print_overview(prog, description, commands)
-            return 0
-        name = arguments.pop(0) if arguments[:1] and arguments[0] in commands else None
-        if name is None and arguments and not arguments[0].startswith("-"):
-            raise UserError(
-                f"there is no command {arguments[0]!r}. Use one of {', '.join(commands)}."
+    _keep_width_sane()
+    with streams.guarded_streams() as output:
+        try:
+            _run(prog, description, commands, arguments, output)
+            sys.stdout.flush()
+        except UserError as error:
+            return _fail(str(error))
+        except OSError as error:
+            if isinstance(error, BrokenPipeError) and error.filename == streams.OUTPUT:
+                return 0  # the reader of our output has gone, as `head` does
+            where = f"{error.filename}: " if error.filename else ""
+            return _fail(
+                f"{where}{error.strerror or error}. Check the path, the rights and the disk."
             )
-        name = name or next(iter(commands))
-        paths.check_arguments(commands[name].options, arguments)
-        options = _parse(f"{prog} {name}", commands[name], arguments)
-        paths.check_paths(options)
-        commands[name].run(options)
-        sys.stdout.flush()
-    except UserError as error:
-        return _fail(str(error))
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(
-            f"{where}{error.strerror or error}. Check the path, the rights and the disk."
-        )
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return INTERRUPTED
+        except KeyboardInterrupt:
+            print("\ninterrupted", file=sys.stderr)
+            return INTERRUPTED
     return 0
+
+
+def _keep_width_sane() -> None:
+    """Help and tables never end on a terminal of a few columns; so they get more."""
+    width = shutil.get_terminal_size().columns
+    if "COLUMNS" in os.environ or width < NARROWEST:
+        os.environ["COLUMNS"] = str(min(max(width, NARROWEST), WIDEST))
+
+
+def _run(prog, description, commands, arguments, output) -> None:
+    if arguments[:1] in (["-h"], ["--help"]):
+        _check_open(output)
+        _print_overview(prog, description, commands)
+        return
+    name = arguments.pop(0) if arguments[:1] and arguments[0] in commands else None
+    if name is None and arguments and not arguments[0].startswith("-"):
+        raise UserError(
+            f"there is no command {arguments[0]!r}. Use one of {', '.join(commands)}."
+        )
+    name = name or next(iter(commands))
+    command = commands[name]
+    paths.check_arguments(command.options, arguments)
+    options = _parse(f"{prog} {name}", command, arguments)
+    if options is None:  # help was asked for
+        _check_open(output)
+        return
+    paths.check_paths(options)
+    if command.prints(options):
+        _check_open(output)
+    else:
+        output.outlive_reader()
+    command.run(options)
+
+
+def _check_open(output: streams.Output) -> None:
+    if output.is_closed:
+        raise UserError("standard output is closed. Leave it open, or write it into a file.")
 
 
 def _fail(message: str) -> int:
@@ -108,6 +139,7 @@ def _fail(message: str) -> int:
 
 
 def _parse(prog: str, command: Command, arguments: Sequence[str]):
+    """The options; `None` if help was asked for, and shown."""
     defaults: dict[str, Any] = {}
     if command.presets:
         preset = _find_preset(arguments) or next(iter(command.presets))
@@ -128,7 +160,7 @@ def _parse(prog: str, command: Command, arguments: Sequence[str]):
             )
     except SystemExit as end:
         if not end.code:
-            raise
+            return None
         raise UserError(
             f"{_one_line(messages.getvalue())}. See python -m {prog} --help."
         ) from None

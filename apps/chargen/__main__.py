@@ -38,10 +38,10 @@ def export(options: config.Export) -> None:
 
 
 COMMANDS = {
-    "train": cli.Command(config.Train, train, config.PRESETS),
-    "sample": cli.Command(config.Sample, sample),
+    "train": cli.Command(config.Train, train, config.PRESETS, prints=lambda _: False),
+    "sample": cli.Command(config.Sample, sample, prints=lambda options: options.output is None),
     "evaluate": cli.Command(config.Evaluate, evaluate),
-    "export": cli.Command(config.Export, export),
+    "export": cli.Command(config.Export, export, prints=lambda _: False),
 }
 
 if __name__ == "__main__":

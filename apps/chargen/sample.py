@@ -24,6 +24,10 @@ def run(options: Sample) -> None:
     """Writes texts to the terminal, each character as it comes, or into a file."""
     check_text(options.prompt, "--prompt")
     check_sample(options)
+    if options.interactive and sys.stdin is None:
+        raise UserError(
+            "standard input is closed. Give a --prompt, and leave out --interactive."
+        )
     if options.output is not None:
         _check_output(options.output.expanduser())
     read, folder = load_signature(options.model, "chargen", "read", ["ids"])

@@ -37,10 +37,10 @@ def export(options: config.Export) -> None:
 
 
 COMMANDS = {
-    "train": cli.Command(config.Train, train, config.PRESETS),
+    "train": cli.Command(config.Train, train, config.PRESETS, prints=lambda _: False),
     "evaluate": cli.Command(config.Evaluate, evaluate),
     "predict": cli.Command(config.Predict, predict),
-    "export": cli.Command(config.Export, export),
+    "export": cli.Command(config.Export, export, prints=lambda _: False),
 }
 
 if __name__ == "__main__":

@@ -175,6 +175,52 @@ def test_help_comes_without_tensorflow(arguments):
     assert "usage" in done.stdout
 
 
+@pytest.mark.parametrize("app", ["sentiment", "chargen"])
+@pytest.mark.parametrize("columns", ["0", "1", "2", "-5", "abc", "²", "10", "20", "9" * 5000])
+def test_help_is_shown_at_any_width(monkeypatch, capsys, app, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    commands = {"sentiment": COMMANDS, "chargen": CHARGEN}[app]
+    for name in commands:
+        assert cli.main(f"apps.{app}", "", commands, [name, "--help"]) == 0
+        out = capsys.readouterr().out
+        assert "--model" in out or "--output" in out
+        assert max(map(len, out.splitlines())) <= cli.WIDEST
+        assert out.count("\n") < 1000
+
+
+@pytest.mark.parametrize(
+    ("columns", "terminal", "expected"),
+    [
+        ("1", 80, "40"),
+        ("100", 80, "100"),
+        ("100000", 80, "500"),
+        (None, 80, None),
+        (None, 5, "40"),
+        ("0", 120, "120"),
+        ("abc", 5, "40"),
+    ],
+)
+def test_a_width_that_nothing_fits_is_widened(monkeypatch, columns, terminal, expected):
+    monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((terminal, 24)))
+    monkeypatch.setenv("COLUMNS", columns or "")
+    if columns is None:
+        monkeypatch.delenv("COLUMNS")
+    assert run("--help") == 0
+    assert os.environ.get("COLUMNS") == expected
+
+
+@pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_help_in_a_pipe_is_plain(environment):
+    done = subprocess.run(
+        [sys.executable, "-m", "apps.sentiment", "train", "--help"],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "TERM": "xterm-256color", **environment},
+    )
+    assert b"\x1b" not in done.stdout
+    assert b"--cell" in done.stdout
+
+
 @pytest.mark.parametrize("level", [None, "0"])
 def test_tensorflow_is_quiet_unless_the_user_set_a_level(user_environment, level):
     if level is not None:
