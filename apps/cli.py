@@ -149,9 +149,10 @@ def _parse(prog: str, command: Command, arguments: Sequence[str]):
                 f"Use one of {', '.join(command.presets)}."
             )
         defaults["default"] = command.presets[preset]
-    messages = io.StringIO()
+    messages, plain = io.StringIO(), io.StringIO()
+    shown = plain if os.environ.get("NO_COLOR") else sys.stdout
     try:
-        with contextlib.redirect_stderr(messages):
+        with contextlib.redirect_stderr(messages), contextlib.redirect_stdout(shown):
             return tyro.cli(
                 command.options,
                 prog=f"python -m {prog}",
@@ -160,6 +161,7 @@ def _parse(prog: str, command: Command, arguments: Sequence[str]):
             )
     except SystemExit as end:
         if not end.code:
+            print(plain.getvalue(), end="")
             return None
         raise UserError(
             f"{_one_line(messages.getvalue())}. See python -m {prog} --help."

@@ -209,16 +209,26 @@ def test_a_width_that_nothing_fits_is_widened(monkeypatch, columns, terminal, ex
     assert os.environ.get("COLUMNS") == expected
 
 
-@pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_help_in_a_pipe_is_plain(environment):
-    done = subprocess.run(
-        [sys.executable, "-m", "apps.sentiment", "train", "--help"],
-        capture_output=True,
-        check=True,
-        env={**os.environ, "TERM": "xterm-256color", **environment},
-    )
-    assert b"\x1b" not in done.stdout
-    assert b"--cell" in done.stdout
+@pytest.mark.parametrize(
+    ("is_terminal", "environment", "colourful"),
+    [
+        (True, {}, True),
+        (True, {"NO_COLOR": "1"}, False),
+        (True, {"TERM": "dumb"}, False),
+        (False, {}, False),
+    ],
+)
+def test_help_is_coloured_on_terminals_that_have_colours(
+    monkeypatch, capsys, is_terminal, environment, colourful
+):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in {"TERM": "xterm", **environment}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal, raising=False)
+    assert run("train", "--help") == 0
+    out = capsys.readouterr().out
+    assert ("\x1b" in out) is colourful
+    assert "--cell" in out
 
 
 @pytest.mark.parametrize("level", [None, "0"])
