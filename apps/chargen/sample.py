@@ -112,9 +112,20 @@ class Writer:
 
 
 def read_characters(folder: Path) -> set[str]:
-    """The characters that an exported model knows."""
-    lines = (folder / "assets" / "vocabulary.txt").read_text("utf-8").splitlines()
-    return {chr(int(line.split("\t")[0])) for line in lines}
+    """The characters that an exported model knows.
+
+    Raises:
+        UserError: if its vocabulary does not tell them.
+    """
+    file = folder / "assets" / "vocabulary.txt"
+    try:
+        lines = file.read_text("utf-8").splitlines()
+        return {chr(int(line.split("\t")[0])) for line in lines}
+    except (OSError, ValueError, OverflowError) as error:
+        raise UserError(
+            f"{file}: the model is damaged: its vocabulary cannot be read: {error}. Train one: "
+            "python -m apps.chargen train, or name another with --model."
+        ) from None
 
 
 def _warn_of_unknown(prompt: str, known: set[str]) -> None:

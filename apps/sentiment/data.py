@@ -1,7 +1,6 @@
 """Labelled reviews: from TFDS, from a package, from files."""
 
 import dataclasses
-import json
 import random
 import sys
 from collections.abc import Iterator, Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from apps import sources
 from apps.errors import UserError
+from apps.exported import read_config
 from apps.records import Opener, decode_lines, is_table, open_binary, read_lines, read_rows
 
 LABELS = ("negative", "positive")
@@ -230,11 +230,7 @@ def was_trained_on(model: Path, source: str) -> bool:
 
     It is a part of the official training reviews, all of which TFDS trains on.
     """
-    try:
-        config = json.loads((model / "assets.extra" / "config.json").read_text("utf-8"))
-    except (OSError, ValueError):  # not a model of this app
-        return False
-    trained_on = str(config.get("data_source", ""))
+    trained_on = str(read_config(model).get("data_source", ""))
     return trained_on.startswith(_TFDS) and source.startswith(_PACKAGED)
 
 

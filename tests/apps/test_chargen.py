@@ -265,15 +265,38 @@ def test_prompts_may_be_empty_or_unknown(trained, capsys):
     assert "the model has never seen 'Z' 'ß'" in captured.err
 
 
-@pytest.mark.parametrize("broken", [b"10\n20\n", b"", b"\xff\xfe", b"[]", b'{"units": -1}'])
-def test_a_model_with_foreign_options_is_said(trained, text, tmp_path, capsys, broken):
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"units": -1}, "--units must be from 1"),
+        ({"units": 10**12}, "--units must be from 1"),
+        ({"units": "24"}, "units is '24'"),
+        ({"units": 24.0}, "units is '24.0'"),
+        ({"units": True}, "units is 'True'"),
+        ({"units": 25}, "weights belong to other layers"),
+        ({"num_layers": 3}, "weights belong to other layers"),
+        ({"tie_weights": True}, "weights belong to other layers"),
+        ({"residual": "yes"}, "residual is 'yes'"),
+        ({"cell": "elman"}, "cell is 'elman'"),
+        ({"cell": ["vanilla"]}, "cell is"),
+        ({"embedding_dim": {}}, "embedding_dim is '{}'"),
+        (None, "no cell"),
+    ],
+)
+def test_a_model_with_foreign_options_is_said(trained, text, tmp_path, capsys, change, reason):
     shutil.copytree(trained / "models" / "1", tmp_path / "1")
+    (tmp_path / "1" / "assets.extra" / "SHA256SUMS").unlink()
     config_file = tmp_path / "1" / "assets.extra" / "config.json"
-    config_file.write_bytes(broken)
+    options = {} if change is None else {**json.loads(config_file.read_text()), **change}
+    config_file.write_text(json.dumps(options))
     places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
     arguments = ["--data", text, *places, "--init-from", tmp_path / "1"]
     assert run("train", *arguments) == 2
-    assert "is not one that apps.chargen has trained" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "is not one that apps.chargen has trained" in err
+    assert reason in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_training_that_diverges_ends_with_one_line(text, tmp_path, capsys):
