@@ -6,25 +6,47 @@ import io
 import itertools
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tyro
 
+from apps import paths, streams
+from apps.errors import UserError as UserError
+
 USAGE_ERROR = 2
 INTERRUPTED = 130
 
+NARROWEST, WIDEST = 40, 500
+"""Columns of a terminal that lines are laid out for."""
 
-class UserError(Exception):
-    """A user's mistake: one line that says what, where, and what to do."""
+COUNT = 2**31 - 1
+"""The most of what is counted without being kept: the largest int32, as TensorFlow counts."""
+FLOATS = 1e-37, 1e38
+"""The rates and norms that float32 holds, with room for a factor of two."""
 
 
 def check_option(options: Any, name: str, holds: bool, rule: str) -> None:
     """Raises a `UserError` that says which rule an option breaks, unless it `holds`."""
     if not holds:
         flag = "--" + name.replace("_", "-")
-        raise UserError(f"{flag} {rule}, got {getattr(options, name)}.")
+        found = str(getattr(options, name))
+        found = found if len(found) <= 40 else f"{found[:40]}..."
+        raise UserError(f"{flag} {rule}, got {found}.")
+
+
+def check_numbers(options: Any, names: str, least: float, most: float) -> None:
+    """Raises a `UserError` for an option that is not from `least` to `most`; `None` may be."""
+    for name in names.split():
+        value = getattr(options, name)
+        holds = value is None or least <= value <= most
+        check_option(options, name, holds, f"must be from {_show(least)} to {_show(most)}")
+
+
+def _show(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:g}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +59,9 @@ class Command:
     """Receives an instance of `options`; imports TensorFlow itself."""
     presets: Mapping[str, object] = dataclasses.field(default_factory=dict)
     """Options by the name given with `--preset`."""
+    prints: Callable[[Any], bool] = lambda _: True
+    """Whether, with these options, what it prints is what it is run for. It is refused then
+    where standard output is closed, and ends when nobody reads it any more; else it goes on."""
 
 
 def main(
@@ -51,35 +76,61 @@ def main(
         The exit status: 0, 2 after a user's mistake, 130 after Ctrl-C.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a console may lack some characters
-    try:
-        if arguments[:1] in (["-h"], ["--help"]):
-            _print_overview(prog, description, commands)
-            return 0
-        name = arguments.pop(0) if arguments[:1] and arguments[0] in commands else None
-        if name is None and arguments and not arguments[0].startswith("-"):
-            raise UserError(
-                f"there is no command {arguments[0]!r}. Use one of {', '.join(commands)}."
+    _keep_width_sane()
+    with streams.guarded_streams() as output:
+        try:
+            _run(prog, description, commands, arguments, output)
+            sys.stdout.flush()
+        except UserError as error:
+            return _fail(str(error))
+        except OSError as error:
+            if isinstance(error, BrokenPipeError) and error.filename == streams.OUTPUT:
+                return 0  # the reader of our output has gone, as `head` does
+            where = f"{error.filename}: " if error.filename else ""
+            return _fail(
+                f"{where}{error.strerror or error}. Check the path, the rights and the disk."
             )
-        name = name or next(iter(commands))
-        options = _parse(f"{prog} {name}", commands[name], arguments)
-        commands[name].run(options)
-        sys.stdout.flush()
-    except UserError as error:
-        return _fail(str(error))
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(
-            f"{where}{error.strerror or error}. Check the path, the rights and the disk."
-        )
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return INTERRUPTED
+        except KeyboardInterrupt:
+            print("\ninterrupted", file=sys.stderr)
+            return INTERRUPTED
     return 0
+
+
+def _keep_width_sane() -> None:
+    """Help and tables never end on a terminal of a few columns; so they get more."""
+    width = shutil.get_terminal_size().columns
+    if "COLUMNS" in os.environ or width < NARROWEST:
+        os.environ["COLUMNS"] = str(min(max(width, NARROWEST), WIDEST))
+
+
+def _run(prog, description, commands, arguments, output) -> None:
+    if arguments[:1] in (["-h"], ["--help"]):
+        _check_open(output)
+        _print_overview(prog, description, commands)
+        return
+    name = arguments.pop(0) if arguments[:1] and arguments[0] in commands else None
+    if name is None and arguments and not arguments[0].startswith("-"):
+        raise UserError(
+            f"there is no command {arguments[0]!r}. Use one of {', '.join(commands)}."
+        )
+    name = name or next(iter(commands))
+    command = commands[name]
+    paths.check_arguments(command.options, arguments)
+    options = _parse(f"{prog} {name}", command, arguments)
+    if options is None:  # help was asked for
+        _check_open(output)
+        return
+    paths.check_paths(options)
+    if command.prints(options):
+        _check_open(output)
+    else:
+        output.outlive_reader()
+    command.run(options)
+
+
+def _check_open(output: streams.Output) -> None:
+    if output.is_closed:
+        raise UserError("standard output is closed. Leave it open, or write it into a file.")
 
 
 def _fail(message: str) -> int:
@@ -88,6 +139,7 @@ def _fail(message: str) -> int:
 
 
 def _parse(prog: str, command: Command, arguments: Sequence[str]):
+    """The options; `None` if help was asked for, and shown."""
     defaults: dict[str, Any] = {}
     if command.presets:
         preset = _find_preset(arguments) or next(iter(command.presets))
@@ -97,9 +149,10 @@ def _parse(prog: str, command: Command, arguments: Sequence[str]):
                 f"Use one of {', '.join(command.presets)}."
             )
         defaults["default"] = command.presets[preset]
-    messages = io.StringIO()
+    messages, plain = io.StringIO(), io.StringIO()
+    shown = plain if os.environ.get("NO_COLOR") else sys.stdout
     try:
-        with contextlib.redirect_stderr(messages):
+        with contextlib.redirect_stderr(messages), contextlib.redirect_stdout(shown):
             return tyro.cli(
                 command.options,
                 prog=f"python -m {prog}",
@@ -108,7 +161,8 @@ def _parse(prog: str, command: Command, arguments: Sequence[str]):
             )
     except SystemExit as end:
         if not end.code:
-            raise
+            print(plain.getvalue(), end="")
+            return None
         raise UserError(
             f"{_one_line(messages.getvalue())}. See python -m {prog} --help."
         ) from None

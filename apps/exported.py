@@ -1,16 +1,25 @@
 """Loading an exported model: TensorFlow alone, none of the model's Python code."""
 
 import hashlib
+import json
+import os
+import re
+import stat
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from apps.cli import UserError
+from apps.errors import UserError
+from apps.memory import find_limit
+from apps.paths import expand
 from apps.quiet import quiet_tensorflow
 
 FOLDER = Path("saved_models")
 _BESIDE_THE_APPS = Path(__file__).parent.parent / FOLDER
-_CHECKSUMS = Path("assets.extra") / "SHA256SUMS"
-_GRAPH = "saved_model.pb"
+_GRAPH, _VOCABULARY = "saved_model.pb", "assets/vocabulary.txt"
+_CHECKSUMS, _CONFIG = "assets.extra/SHA256SUMS", "assets.extra/config.json"
+_PARTS = (_GRAPH, "fingerprint.pb", "variables", "assets", "assets.extra")
+_LARGEST_TEXT = 2**26  # bytes
 
 
 def load_signature(
@@ -30,8 +39,8 @@ def load_signature(
     Raises:
         UserError: if there is no model, or it cannot be loaded.
     """
-    again = f"Train one: python -m apps.{app} train, or name another with {flag}."
-    folder = find_version(model, again)
+    folder = find_model(model, app, flag)
+    again = _how_to_go_on(app, flag)
     with quiet_tensorflow():
         import tensorflow as tf
 
@@ -53,6 +62,22 @@ def load_signature(
     return signature, folder
 
 
+def find_model(model: Path, app: str, flag: str = "--model") -> Path:
+    """The folder of a version that `load_signature` would load, found without TensorFlow.
+
+    Args:
+        model, app, flag: as of `load_signature`.
+
+    Raises:
+        UserError: if there is no model, or it is not what was exported.
+    """
+    return find_version(model, _how_to_go_on(app, flag))
+
+
+def _how_to_go_on(app: str, flag: str) -> str:
+    return f"Train one: python -m apps.{app} train, or name another with {flag}."
+
+
 def find_version(model: Path, again: str) -> Path:
     """The folder of a version, whole as far as its checksums tell.
 
@@ -64,7 +89,7 @@ def find_version(model: Path, again: str) -> Path:
     Raises:
         UserError: if there is no model, or it is not what was exported.
     """
-    folder = _newest_version(model.expanduser())
+    folder = _newest_version(expand(model, "the model"))
     if folder is None and model.parent == FOLDER and not model.exists():
         folder = _newest_version(_BESIDE_THE_APPS / model.name)
     if folder is None:
@@ -75,10 +100,30 @@ def find_version(model: Path, again: str) -> Path:
         else:
             what = "there is no such folder"
         raise UserError(f"{model}: {what}. {again}")
-    if not (folder / _GRAPH).is_file():
-        raise UserError(f"{folder}: the model is damaged: {_GRAPH} is missing. {again}")
-    _check_whole(folder, again)
+    try:
+        _check_whole(folder)
+    except _DamageError as damage:
+        raise UserError(f"{folder}: the model is damaged: {damage}. {again}") from None
     return folder
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What stands in `assets.extra/config.json` of a version; empty if it is not there.
+
+    Args:
+        folder: what `find_version` returned.
+
+    Raises:
+        UserError: if it is damaged.
+    """
+    try:
+        return _parse_config(folder) if (folder / _CONFIG).exists() else {}
+    except _DamageError as damage:
+        raise UserError(f"{folder}: the model is damaged: {damage}.") from None
+
+
+class _DamageError(Exception):
+    """Which part of a model is damaged, and how."""
 
 
 def _newest_version(model: Path) -> Path | None:
@@ -88,25 +133,87 @@ def _newest_version(model: Path) -> Path | None:
     return max(versions, key=lambda path: int(path.name), default=None)
 
 
-def _check_whole(folder: Path, again: str) -> None:
-    """Compares the files of a version with the checksums that were exported with them."""
-    sums = folder / _CHECKSUMS
-    if not sums.is_file():  # not exported by kerasrnn, or not whole: TensorFlow will tell
-        return
-    for line in sums.read_text("utf-8", "replace").splitlines() or [""]:
-        expected, _, name = line.partition("  ")
-        reason = _find_damage(folder / name, expected) if name else "is not whole"
-        if reason:
-            what = name or _CHECKSUMS.as_posix()
-            raise UserError(f"{folder}: the model is damaged: {what} {reason}. {again}")
+def _check_whole(folder: Path) -> None:
+    """Raises a `_DamageError` for a version that is not what was exported."""
+    for part in _PARTS:
+        for path in (folder / part, *(folder / part).rglob("*")):
+            if path.is_symlink() or path.exists():
+                _check_file(folder, path, or_folder=True)
+    _check_file(folder, folder / _GRAPH)
+    if (folder / _CHECKSUMS).exists():  # else not exported by kerasrnn: TensorFlow will tell
+        _check_sums(folder)
+    if (folder / _CONFIG).exists():
+        _parse_config(folder)
+    if (folder / _VOCABULARY).exists() and not _read(folder, _VOCABULARY):
+        raise _DamageError(f"{_VOCABULARY} is empty")
 
 
-def _find_damage(file: Path, expected: str) -> str:
+def _check_file(folder: Path, path: Path, or_folder: bool = False) -> None:
+    """Of what a version holds nothing lies elsewhere, and nothing is a device or a pipe."""
+    name = path.relative_to(folder).as_posix()
     try:
-        with file.open("rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
+        lies_inside = path.resolve(strict=True).is_relative_to(folder.resolve())
+        mode = path.stat().st_mode
     except FileNotFoundError:
-        return "is missing"
+        raise _DamageError(f"{name} is missing") from None
+    except (OSError, RuntimeError, ValueError) as error:  # as a link to itself
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _DamageError(f"{name} cannot be read: {reason}") from None
+    if not lies_inside:
+        raise _DamageError(f"{name} leads out of its folder")
+    if not stat.S_ISREG(mode) and not (or_folder and stat.S_ISDIR(mode)):
+        raise _DamageError(f"{name} is no file")
+
+
+def _check_sums(folder: Path) -> None:
+    """Compares the files of a version with the checksums that were exported with them."""
+    lines = _read(folder, _CHECKSUMS).splitlines()
+    seen = set()
+    for number, line in enumerate(lines or [""], 1):
+        found = re.fullmatch(r"([0-9a-f]{64})  ([^/\0][^\0]*)", line)
+        if not found or ".." in found[2].split("/"):
+            raise _DamageError(f"{_CHECKSUMS} is not whole: line {number} is no checksum")
+        expected, name = found.groups()
+        if name in seen:
+            raise _DamageError(f"{_CHECKSUMS} names {name} twice")
+        seen.add(name)
+        _check_file(folder, folder / name)
+        if _digest(folder, name) != expected:
+            raise _DamageError(f"{name} is not what was exported")
+
+
+def _digest(folder: Path, name: str) -> str:
+    try:
+        with (folder / name).open("rb") as opened:
+            limit = find_limit()
+            if limit is not None and os.fstat(opened.fileno()).st_size > limit:
+                raise _DamageError(f"{name} is larger than the memory of this machine")
+            return hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    return "" if found == expected else "is not what was exported"
+        raise _DamageError(f"{name} cannot be read: {error.strerror}") from None
+
+
+def _read(folder: Path, name: str) -> str:
+    """A text file of a version."""
+    _check_file(folder, folder / name)
+    try:
+        with (folder / name).open("rb") as opened:
+            content = opened.read(_LARGEST_TEXT + 1)
+    except OSError as error:
+        raise _DamageError(f"{name} cannot be read: {error.strerror}") from None
+    if len(content) > _LARGEST_TEXT:
+        raise _DamageError(f"{name} is larger than {_LARGEST_TEXT:,} bytes")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _DamageError(f"{name} is not UTF-8") from None
+
+
+def _parse_config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(_read(folder, _CONFIG))
+    except (ValueError, RecursionError):
+        raise _DamageError(f"{_CONFIG} is not JSON") from None
+    if not isinstance(config, dict):
+        raise _DamageError(f"{_CONFIG} is not a JSON object")
+    return config

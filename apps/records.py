@@ -3,16 +3,19 @@
 import codecs
 import csv
 import io
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from apps.cli import UserError
+from apps.errors import UserError
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_SPOKEN = {",": "comma", "\t": "tab"}
 _JSON_LINES = (".jsonl", ".ndjson", ".json")
-_LONGEST_FIELD = 2**31 - 1
+_LONGEST = 2**27
+"""Bytes of a line, and characters of a field: what is longer is no text, or an open quote."""
 
 Opener = Callable[[Path], BinaryIO]
 
@@ -44,9 +47,9 @@ def read_rows(
         UserError: for what is not UTF-8, not of the format, or lacks a column.
     """
     with opener(path) as file:
-        lines = decode_lines(file, str(path))
-        rows = _read_csv(lines, path) if path.suffix.lower() in _DELIMITERS else None
-        for where, row in rows or _read_json_lines(lines, path):
+        lines = _without_nul(decode_lines(read_lines(file, str(path)), str(path)), path)
+        read = _read_csv if path.suffix.lower() in _DELIMITERS else _read_json_lines
+        for where, row in read(lines, path, columns):
             for column in columns:
                 if column not in row:
                     has = ", ".join(str(key)[:20] for key in row)[:100]
@@ -56,8 +59,32 @@ def read_rows(
                     )
                 if row[column] is None:
                     raise UserError(f"{where}: {column} is missing. Fill it in.")
+                if isinstance(row[column], (dict, list)):
+                    raise UserError(f"{where}: {column} is not a text. Write it as a string.")
                 check_text(str(row[column]), where)
             yield where, row
+
+
+def read_lines(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """The lines of a file, one at a time.
+
+    Args:
+        file: the file.
+        name: what to call it in messages.
+
+    Raises:
+        UserError: for a line without an end, as a device gives it.
+    """
+    for number in itertools.count(1):
+        line = file.readline(_LONGEST + 1)
+        if not line:
+            return
+        if len(line) > _LONGEST:
+            raise UserError(
+                f"{name}, line {number}: the line is longer than {_LONGEST:,} bytes. Is this a "
+                "text? Break it into lines."
+            )
+        yield line
 
 
 def decode_lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
@@ -121,25 +148,92 @@ def check_text(text: str, where: str) -> str:
     return text
 
 
-def _read_csv(lines, path):
-    csv.field_size_limit(_LONGEST_FIELD)
-    reader = csv.DictReader(lines, delimiter=_DELIMITERS[path.suffix.lower()], strict=True)
+def _without_nul(lines, path):
+    """The lines, if none holds a NUL, as UTF-16 that is read as UTF-8 does."""
+    for number, line in enumerate(lines, 1):
+        if "\0" in line:
+            position = line.index("\0") + 1
+            raise UserError(
+                f"{path}, line {number}: character {position} of the line is NUL. "
+                "Save the text as UTF-8."
+            )
+        yield line
+
+
+def _read_csv(lines, path, columns):
+    csv.field_size_limit(_LONGEST)
+    delimiter = _DELIMITERS[path.suffix.lower()]
+    of_row: list[str] = []  # the lines of the row that is being read
+    num_lines = 0
+
+    def recorded():
+        nonlocal num_lines
+        for num_lines, line in enumerate(lines, 1):  # noqa: B007 (read below)
+            of_row.append(line)
+            yield line
+
+    reader = csv.DictReader(recorded(), delimiter=delimiter, strict=True)
     try:
+        for name in columns:
+            if (reader.fieldnames or []).count(name) > 1:
+                raise UserError(
+                    f"{path}, line 1: there are {reader.fieldnames.count(name)} columns "
+                    f"{name!r}. Leave one of them."
+                )
+        of_row.clear()
         for row in reader:
-            yield f"{path}, line {reader.line_num}", row
+            begin = num_lines - len(of_row) + 1
+            where = f"lines {begin} to {num_lines}" if len(of_row) > 1 else f"line {begin}"
+            if None in row:
+                num_columns = len(reader.fieldnames or [])
+                num_fields = num_columns + len(row[None])
+                raise UserError(
+                    f"{path}, {where}: there are {num_fields} fields, but {num_columns} "
+                    f"columns. Quote fields that hold a {_SPOKEN[delimiter]}."
+                )
+            yield f"{path}, {where}", row
+            of_row.clear()
     except csv.Error as error:
+        opened = _find_open_quote(of_row, delimiter)
+        hint = ""
+        if opened is not None:
+            line = num_lines - len(of_row) + 1 + opened
+            hint = f" in the field whose quote opens in line {line}"
         raise UserError(
-            f"{path}, line {reader.line_num}: {error}. Quote fields as CSV has it."
+            f"{path}, line {num_lines}: {error}{hint}. Quote fields as CSV has it: close "
+            "each quote, and write a quote inside as two."
         ) from None
 
 
-def _read_json_lines(lines, path):
+def _find_open_quote(lines, delimiter):
+    """In which of the lines of a row its last quoted field begins; `None`: in none."""
+    found, quoted, before = None, False, delimiter
+    for number, line in enumerate(lines):
+        for character in line:
+            if character == '"':
+                if not quoted and before in (delimiter, "\n"):
+                    found = number
+                quoted = not quoted  # a quote that is written as two closes and opens
+            before = character if not quoted else ""
+    return found
+
+
+def _read_json_lines(lines, path, columns):
+    def without_repetition(pairs):
+        row = dict(pairs)
+        if len(row) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next((name for name in columns if names.count(name) > 1), None)
+            if twice is not None:
+                raise ValueError(f"{twice!r} stands there twice")
+        return row
+
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=without_repetition)
         except (ValueError, RecursionError) as error:
             raise UserError(f"{where}: not JSON: {error}. Write one object a line.") from None
         if not isinstance(row, dict):

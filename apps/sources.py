@@ -11,11 +11,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from apps.cli import UserError
+from apps.errors import UserError
+from apps.paths import expand
 from apps.quiet import quiet_tensorflow
 
 NAMES = ("auto", "tfds", "packaged")
 """What `--data` can be besides a path."""
+
+_TFDS_FOLDER = "~/tensorflow_datasets"
 
 NETWORK_PATIENCE = 3.0
 """Seconds to wait for a data set's host to answer."""
@@ -50,7 +53,14 @@ def load(
         return from_tfds()
     if data == "packaged":
         return from_package()
-    return from_path(Path(data).expanduser())
+    return from_path(find_path(data))
+
+
+def find_path(data: str) -> Path:
+    """The path that `--data` names."""
+    if not data:
+        raise UserError(f"--data is empty. Use {', '.join(NAMES)}, or a path.")
+    return expand(data, "--data")
 
 
 def find_prepared(dataset: str, data_dir: Path | None) -> Path | None:
@@ -69,8 +79,9 @@ def find_prepared(dataset: str, data_dir: Path | None) -> Path | None:
 
 def tfds_folder(data_dir: Path | None) -> Path:
     """`data_dir`, else `TFDS_DATA_DIR`, else the user's default folder."""
-    default = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return Path(data_dir or default).expanduser()
+    if data_dir is not None:
+        return expand(data_dir, "--data-dir")
+    return expand(os.environ.get("TFDS_DATA_DIR") or _TFDS_FOLDER, "TFDS_DATA_DIR")
 
 
 def answers(url: str) -> bool:

@@ -7,9 +7,10 @@ from apps.chargen import config
 
 
 def train(options: config.Train) -> None:
-    from apps.chargen import data
+    from apps.chargen import data, sizes
     from apps.threads import use_cores_for_parts
 
+    sizes.check_training(options)
     use_cores_for_parts(options.batch_size)
     # First the data, and only then TensorFlow, which takes seconds to import.
     text = data.load(options.data, options.data_dir)
@@ -37,10 +38,10 @@ def export(options: config.Export) -> None:
 
 
 COMMANDS = {
-    "train": cli.Command(config.Train, train, config.PRESETS),
-    "sample": cli.Command(config.Sample, sample),
+    "train": cli.Command(config.Train, train, config.PRESETS, prints=lambda _: False),
+    "sample": cli.Command(config.Sample, sample, prints=lambda options: options.output is None),
     "evaluate": cli.Command(config.Evaluate, evaluate),
-    "export": cli.Command(config.Export, export),
+    "export": cli.Command(config.Export, export, prints=lambda _: False),
 }
 
 if __name__ == "__main__":

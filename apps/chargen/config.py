@@ -1,14 +1,15 @@
 """The commands of the app and their options; nothing here imports TensorFlow."""
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import Literal
 
 from apps import conversion
-from apps.cli import UserError, check_option
+from apps.cli import COUNT, FLOATS, UserError, check_numbers, check_option
 
 MODELS = Path("saved_models/chargen")
+LARGEST_STATE, MOST_LAYERS = 100_000, 100
+LONGEST_TEXT = 10**15  # characters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,21 +80,21 @@ class Train:
     cores."""
 
     def __post_init__(self):
-        few = self.keep_versions is not None and self.keep_versions < 1
-        check_option(self, "keep_versions", not few, "must be above 0")
-        for name in "units num_layers steps batch_size window learning_rate clip_norm".split():
-            value = getattr(self, name)
-            check_option(self, name, 0 < value < math.inf, "must be a finite number above 0")
-        for name in ("epochs", "embedding_dim"):
-            value = getattr(self, name)
-            check_option(self, name, value is None or value > 0, "must be above 0")
-        for name in ("patience", "warmup_steps"):
-            check_option(self, name, getattr(self, name) >= 0, "must not be negative")
+        check_numbers(self, "units embedding_dim", 1, LARGEST_STATE)
+        check_numbers(self, "num_layers", 1, MOST_LAYERS)
+        check_numbers(self, "epochs batch_size", 1, 1_000_000)
+        check_numbers(self, "window", 1, 10_000_000)
+        check_numbers(self, "steps keep_versions", 1, COUNT)
+        check_numbers(self, "patience warmup_steps", 0, COUNT)
+        check_numbers(self, "max_characters", 2, LONGEST_TEXT)
+        check_numbers(self, "learning_rate clip_norm", *FLOATS)
         check_option(self, "seed", 0 <= self.seed < 2**31, "must lie in [0, 2**31)")
         for name in ("dropout", "recurrent_dropout"):
             check_option(self, name, 0 <= getattr(self, name) < 1, "must lie in [0, 1)")
-        few = self.max_characters is not None and self.max_characters < 2
-        check_option(self, "max_characters", not few, "must be at least 2")
+        if self.tie_weights and self.cell != "vanilla":
+            fits = self.embedding_dim in (None, self.units)
+            rule = f"must be the number of units, {self.units}, with --tie-weights"
+            check_option(self, "embedding_dim", fits, rule)
 
 
 PRESETS = {
@@ -137,16 +138,16 @@ class Sample:
     """An exported model, or a folder of versions, of which the newest is taken."""
 
     def __post_init__(self):
-        check_option(self, "length", self.length >= 0, "must not be negative")
+        check_numbers(self, "length", 0, COUNT)
         possible = 0 <= self.temperature <= 1e6
         check_option(self, "temperature", possible, "must lie in [0, 1e6]")
-        check_option(self, "top_k", self.top_k is None or self.top_k > 0, "must be above 0")
+        check_numbers(self, "top_k", 1, COUNT)
         check_option(
             self, "top_p", self.top_p is None or 0 < self.top_p <= 1, "must lie in (0, 1]"
         )
         possible = self.seed is None or 0 <= self.seed < 2**31
         check_option(self, "seed", possible, "must lie in [0, 2**31)")
-        check_option(self, "num", self.num > 0, "must be above 0")
+        check_numbers(self, "num", 1, 100_000)
         if self.interactive and (self.prompt or self.output or self.num > 1):
             raise UserError(
                 "--interactive takes its prompts from what is typed, and goes on from one at a "
@@ -170,8 +171,7 @@ class Evaluate:
     """An exported model, or a folder of versions, of which the newest is taken."""
 
     def __post_init__(self):
-        few = self.max_characters is not None and self.max_characters < 2
-        check_option(self, "max_characters", not few, "must be at least 2")
+        check_numbers(self, "max_characters", 2, LONGEST_TEXT)
 
 
 @dataclasses.dataclass(frozen=True)

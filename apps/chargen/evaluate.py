@@ -10,7 +10,7 @@ from rich.progress import Progress
 from apps.chargen import data
 from apps.chargen.config import Evaluate
 from apps.cli import UserError
-from apps.exported import load_signature
+from apps.exported import find_model, load_signature
 from apps.tables import make_table
 
 PIECE = 4096
@@ -19,6 +19,8 @@ PIECE = 4096
 
 def run(options: Evaluate) -> dict:
     """Scores the model, prints the scores and returns them."""
+    # First what fails at once: a model that is not there, and then the data.
+    find_model(options.model, "chargen")
     source, length, pieces = data.load_for_evaluation(options.data, options.data_dir)
     if options.max_characters is not None:
         length = min(length, options.max_characters)

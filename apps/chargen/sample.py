@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import os
 import random
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from apps.chargen.config import Sample
 from apps.chargen.data import show_characters
+from apps.chargen.sizes import check_sample
 from apps.cli import UserError
 from apps.exported import load_signature
 from apps.records import check_text
@@ -21,8 +23,13 @@ SEPARATOR = "-" * 15
 def run(options: Sample) -> None:
     """Writes texts to the terminal, each character as it comes, or into a file."""
     check_text(options.prompt, "--prompt")
-    if options.output is not None and not options.output.expanduser().parent.is_dir():
-        raise UserError(f"{options.output}: there is no such folder. Make it first.")
+    check_sample(options)
+    if options.interactive and sys.stdin is None:
+        raise UserError(
+            "standard input is closed. Give a --prompt, and leave out --interactive."
+        )
+    if options.output is not None:
+        _check_output(options.output.expanduser())
     read, folder = load_signature(options.model, "chargen", "read", ["ids"])
     writer = Writer(read.loaded, options)
     known = read_characters(folder)
@@ -45,6 +52,16 @@ def run(options: Sample) -> None:
         from kerasrnn.files import write_text  # imports TensorFlow, as loading a model does
 
         write_text(options.output.expanduser(), joined)
+
+
+def _check_output(path: Path) -> None:
+    """Says at once what would be said only when all texts are written."""
+    if not path.parent.is_dir():
+        raise UserError(f"{path.parent}: there is no such folder. Make it first.")
+    if path.is_dir():
+        raise UserError(f"{path}: this is a folder. Name a file with --output.")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UserError(f"{path}: the file cannot be written. Use another --output.")
 
 
 class Writer:
@@ -97,9 +114,20 @@ class Writer:
 
 
 def read_characters(folder: Path) -> set[str]:
-    """The characters that an exported model knows."""
-    lines = (folder / "assets" / "vocabulary.txt").read_text("utf-8").splitlines()
-    return {chr(int(line.split("\t")[0])) for line in lines}
+    """The characters that an exported model knows.
+
+    Raises:
+        UserError: if its vocabulary does not tell them.
+    """
+    file = folder / "assets" / "vocabulary.txt"
+    try:
+        lines = file.read_text("utf-8").splitlines()
+        return {chr(int(line.split("\t")[0])) for line in lines}
+    except (OSError, ValueError, OverflowError) as error:
+        raise UserError(
+            f"{file}: the model is damaged: its vocabulary cannot be read: {error}. Train one: "
+            "python -m apps.chargen train, or name another with --model."
+        ) from None
 
 
 def _warn_of_unknown(prompt: str, known: set[str]) -> None:

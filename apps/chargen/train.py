@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import math
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from apps import run_dir
 from apps.chargen import data
 from apps.chargen.config import PRESETS, Train
 from apps.chargen.evaluate import perplexity
+from apps.chargen.layers import LAYERS, read_layers
 from apps.chargen.report import SAMPLE_TEMPERATURE, EpochReport, write_model_card
 from apps.cli import UserError
 from apps.exported import load_signature
@@ -30,8 +30,6 @@ MOST_EPOCHS = 50
 """As long as `--epochs` does not ask for more."""
 EVALUATION_WINDOW = 512
 """Characters read at a time in evaluation; what comes out does not depend on it."""
-LAYERS = ("cell", "units", "num_layers", "embedding_dim", "residual", "tie_weights")
-"""The options that `--init-from` takes from the model."""
 
 
 def run(options: Train, text: data.Text) -> dict:
@@ -167,12 +165,12 @@ def load_initial(
             for, or it does not know the text's characters.
     """
     signature, folder = load_signature(model, "chargen", "read", ["ids"], "--init-from")
+    weights = [variable.numpy() for variable in signature.loaded.weights]
     try:
         known = kerasrnn.CharacterVocabulary.load(folder / "assets" / "vocabulary.txt")
-        config = json.loads((folder / "assets.extra" / "config.json").read_text("utf-8"))
-        layers = {name: config[name] for name in LAYERS}
+        layers = read_layers(folder, len(known), sum(weight.size for weight in weights))
         with_layers = dataclasses.replace(options, **layers, init_from=folder)
-    except (OSError, ValueError, KeyError, TypeError, UserError) as error:
+    except (OSError, ValueError, OverflowError, UserError) as error:
         raise UserError(
             f"{folder}: the model is not one that apps.chargen has trained, since its "
             f"vocabulary and assets.extra/config.json do not tell its layers: {error}. Name "
@@ -195,7 +193,6 @@ def load_initial(
         )
     of_model = ", ".join(f"{name} {value}" for name, value in layers.items())
     print(f"beginning with {folder}, with its layers: {of_model}", flush=True)
-    weights = [variable.numpy() for variable in signature.loaded.weights]
     return with_layers, known, weights
 
 

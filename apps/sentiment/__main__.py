@@ -7,10 +7,12 @@ from apps.sentiment import config
 
 
 def train(options: config.Train) -> None:
-    from apps.sentiment import data
+    from apps.sentiment import data, sizes
 
+    sizes.check_training(options)
     # First the data, and only then TensorFlow, which takes seconds to import.
     loaded = data.load(options.data, options.data_dir)
+    sizes.check_training(options, loaded.train)
     print(f"data: {loaded.source}", flush=True)
 
     from apps.sentiment.train import run
@@ -35,10 +37,10 @@ def export(options: config.Export) -> None:
 
 
 COMMANDS = {
-    "train": cli.Command(config.Train, train, config.PRESETS),
+    "train": cli.Command(config.Train, train, config.PRESETS, prints=lambda _: False),
     "evaluate": cli.Command(config.Evaluate, evaluate),
     "predict": cli.Command(config.Predict, predict),
-    "export": cli.Command(config.Export, export),
+    "export": cli.Command(config.Export, export, prints=lambda _: False),
 }
 
 if __name__ == "__main__":

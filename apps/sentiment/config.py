@@ -1,14 +1,13 @@
 """The commands of the app and their options; nothing here imports TensorFlow."""
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from apps import conversion
-from apps.cli import UserError, check_option
+from apps.cli import COUNT, FLOATS, UserError, check_numbers, check_option
 
 MODELS = Path("saved_models/sentiment")
 
@@ -70,23 +69,18 @@ class Train:
     """The same seed gives the same model, bit for bit, on the same machine."""
 
     def __post_init__(self):
-        few = self.keep_versions is not None and self.keep_versions < 1
-        check_option(self, "keep_versions", not few, "must be above 0")
-        positive = (
-            "units vocabulary_size max_length embedding_dim epochs batch_size learning_rate "
-            "clip_norm"
-        )
-        for name in positive.split():
-            value = getattr(self, name)
-            check_option(self, name, 0 < value < math.inf, "must be a finite number above 0")
-        check_option(self, "patience", self.patience >= 0, "must not be negative")
+        check_numbers(self, "units embedding_dim", 1, 100_000)
+        check_numbers(self, "vocabulary_size", 1, 10_000_000)
+        check_numbers(self, "max_length epochs batch_size", 1, 1_000_000)
+        check_numbers(self, "keep_versions", 1, COUNT)
+        check_numbers(self, "patience", 0, COUNT)
+        check_numbers(self, "max_examples", 20, COUNT)
+        check_numbers(self, "learning_rate clip_norm", *FLOATS)
         check_option(self, "seed", 0 <= self.seed < 2**32, "must lie in [0, 2**32)")
         check_option(self, "dropout", 0 <= self.dropout < 1, "must lie in [0, 1)")
         check_option(
             self, "validation_fraction", 0 < self.validation_fraction < 1, "must lie in (0, 1)"
         )
-        few = self.max_examples is not None and self.max_examples < 20
-        check_option(self, "max_examples", not few, "must be at least 20")
 
 
 PRESETS = {
@@ -124,8 +118,7 @@ class Evaluate:
     """Print one line of JSON in place of the tables."""
 
     def __post_init__(self):
-        none = self.max_examples is not None and self.max_examples < 1
-        check_option(self, "max_examples", not none, "must be above 0")
+        check_numbers(self, "max_examples", 1, COUNT)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,14 +1,15 @@
 """Labelled reviews: from TFDS, from a package, from files."""
 
 import dataclasses
-import json
 import random
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from apps import sources
-from apps.cli import UserError
-from apps.records import Opener, decode_lines, is_table, open_binary, read_rows
+from apps.errors import UserError
+from apps.exported import read_config
+from apps.records import Opener, decode_lines, is_table, open_binary, read_lines, read_rows
 
 LABELS = ("negative", "positive")
 
@@ -29,9 +30,13 @@ the seed of a training, so that no model is ever tested on what it was trained o
 _TFDS, _PACKAGED = "tfds", "packaged"
 
 _LABEL_NAMES = {
-    "0": 0, "neg": 0, "negative": 0,
-    "1": 1, "pos": 1, "positive": 1,
+    "0": 0, "0.0": 0, "neg": 0, "negative": 0,
+    "1": 1, "1.0": 1, "pos": 1, "positive": 1,
 }  # fmt: skip
+_ACCEPTED = "0, 0.0, neg or negative, or 1, 1.0, pos or positive"
+
+FEW = 5
+"""Training reviews of a label, below which nothing can be learned of it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +78,8 @@ class Data:
     source: str
     train: Reviews
     test: Reviews
+    num_dropped: int = 0
+    """How many rows were left out, since their text had come before."""
 
 
 def load(data: str, data_dir: Path | None) -> Data:
@@ -109,7 +116,10 @@ def _load_path(path: Path) -> Data:
     if path.is_dir():
         splits = [_read_folder(path / split) for split in ("train", "test")]
         if all(splits):
-            return Data(path.name, *splits)
+            for part in splits:
+                _warn_of_contradictions(str(path), part, "Each of them counts.")
+            train, test = splits
+            return Data(path.name, train, test)
         reviews = _read_folder(path)
         if not reviews:
             raise UserError(
@@ -119,24 +129,100 @@ def _load_path(path: Path) -> Data:
     elif path.exists():
         reviews = _read_table(path)
     else:
-        raise UserError(
-            f"{path}: there is no such file or folder. "
-            f"Use {', '.join(sources.NAMES)}, or the path of labelled reviews."
+        raise _there_is_nothing(path)
+    _warn_of_contradictions(str(path), reviews, "The first label of each counts.")
+    distinct = reviews.without_duplicates()
+    train, test = distinct.split(TEST_FRACTION, TEST_SEED)
+    return Data(path.name, train, test, len(reviews) - len(distinct))
+
+
+def check_splits(source: str, splits: Mapping[str, Reviews], num_dropped: int = 0) -> None:
+    """Refuses splits that teach nothing; warns, on standard error, of those that teach little.
+
+    Args:
+        source: where they come from.
+        splits: `train`, `validation` and `test`.
+        num_dropped: how many rows were left out as duplicates.
+
+    Raises:
+        UserError: if one is empty, or there is one label only to learn.
+    """
+    total = sum(map(len, splits.values()))
+    if not all(map(len, splits.values())):
+        dropped = (
+            f" Of {total + num_dropped:,} rows, {num_dropped:,} were left out, since their "
+            "text had come before."
+            if num_dropped
+            else ""
         )
-    train, test = reviews.without_duplicates().split(TEST_FRACTION, TEST_SEED)
-    return Data(path.name, train, test)
+        raise UserError(
+            f"{source}: {total:,} reviews are too few to split: training, validation and test "
+            f"need one each.{dropped} Use more reviews."
+        )
+    for label, name in enumerate(LABELS):
+        other = LABELS[1 - label]
+        if all(part.labels.count(label) == len(part) for part in splits.values()):
+            raise UserError(
+                f"{source}: all {total:,} reviews are labelled {name}: there is nothing to "
+                f"learn. Add {other} ones."
+            )
+        count, num_training = splits["train"].labels.count(label), len(splits["train"])
+        if count == num_training:
+            raise UserError(
+                f"{source}: all {num_training:,} training reviews are labelled {name}: there "
+                f"is nothing to learn. Add more {other} ones."
+            )
+        if 0 < count < FEW:
+            _warn(
+                f"{source}: only {count} of {num_training:,} training reviews "
+                f"{'is' if count == 1 else 'are'} labelled {name}, too few to learn from."
+            )
+    for name, part in splits.items():
+        if name != "train":
+            warn_of_one_label(f"{source}, {name} split", part)
+
+
+def warn_of_one_label(source: str, labelled: Reviews) -> None:
+    """Says it on standard error if all reviews have the same label."""
+    found = set(labelled.labels)
+    if len(found) == 1:
+        _warn(
+            f"{source}: all {len(labelled):,} reviews are labelled {LABELS[found.pop()]}: "
+            "scores say nothing of the other label."
+        )
+
+
+def _warn_of_contradictions(source: str, labelled: Reviews, counted: str) -> None:
+    both = set(zip(labelled.texts, labelled.labels, strict=True))
+    count = len(both) - len(set(labelled.texts))
+    if count:
+        _warn(f"{source}: {count:,} texts stand there with both labels. {counted}")
+
+
+def _warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def load_for_evaluation(data: str, data_dir: Path | None) -> tuple[str, Reviews]:
     """The test split of `data`; everything, if it is a path without one."""
-    path = Path(data).expanduser()
-    if data in sources.NAMES or not path.exists():
+    if data in sources.NAMES:
         loaded = load(data, data_dir)
         return f"{loaded.source}, test split", loaded.test
+    path = sources.find_path(data)
+    if not path.exists():
+        raise _there_is_nothing(path)
     if path.is_dir() and (test := _read_folder(path / "test")):
         return f"{path}, test split", test
     reviews = _read_folder(path) if path.is_dir() else _read_table(path)
+    _warn_of_contradictions(str(path), reviews, "Each of them counts.")
     return str(path), reviews
+
+
+def _there_is_nothing(path: Path) -> UserError:
+    return UserError(
+        f"{path}: there is no such file or folder. "
+        f"Use {', '.join(sources.NAMES)}, or the path of labelled reviews."
+    )
 
 
 def was_trained_on(model: Path, source: str) -> bool:
@@ -144,11 +230,7 @@ def was_trained_on(model: Path, source: str) -> bool:
 
     It is a part of the official training reviews, all of which TFDS trains on.
     """
-    try:
-        config = json.loads((model / "assets.extra" / "config.json").read_text("utf-8"))
-    except (OSError, ValueError):  # not a model of this app
-        return False
-    trained_on = str(config.get("data_source", ""))
+    trained_on = str(read_config(model).get("data_source", ""))
     return trained_on.startswith(_TFDS) and source.startswith(_PACKAGED)
 
 
@@ -162,9 +244,9 @@ def _read_table(path: Path) -> Reviews:
     for where, row in read_rows(path, ("text", "label")):
         label = _LABEL_NAMES.get(str(row["label"]).strip().lower())
         if label is None:
-            raise UserError(
-                f"{where}: the label is {row['label']!r}. Use 0 or negative, 1 or positive."
-            )
+            found = repr(row["label"])
+            found = found if len(found) < 40 else found[:40] + "..."
+            raise UserError(f"{where}: the label is {found}. Use {_ACCEPTED}.")
         texts.append(str(row["text"]))
         labels.append(label)
     if not texts:
@@ -176,7 +258,8 @@ def _read_folder(path: Path) -> Reviews:
     texts, labels = [], []
     for label, name in enumerate(("neg", "pos")):
         for file in sorted((path / name).glob("*.txt")):
-            with file.open("rb") as lines:
+            with file.open("rb") as opened:
+                lines = read_lines(opened, str(file))
                 texts.append("".join(decode_lines(lines, str(file))))
             labels.append(label)
     return Reviews(texts, labels)
@@ -198,8 +281,8 @@ def read_texts(path: Path, opener: Opener = open_binary) -> Iterator[str]:
             empty = False
             yield str(row["text"])
     else:
-        with opener(path) as lines:
-            for line in decode_lines(lines, str(path)):
+        with opener(path) as file:
+            for line in decode_lines(read_lines(file, str(path)), str(path)):
                 empty = False
                 yield line.rstrip("\r\n")
     if empty:

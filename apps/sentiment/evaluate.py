@@ -10,7 +10,7 @@ from rich.progress import track
 from rich.table import Table
 
 from apps.cli import UserError
-from apps.exported import load_signature
+from apps.exported import find_model, load_signature
 from apps.sentiment import data as reviews
 from apps.sentiment.config import Evaluate
 from apps.sentiment.predict import CHUNK_SIZE, SIGNATURE, classify
@@ -19,17 +19,20 @@ from apps.tables import make_table
 
 def run(options: Evaluate) -> dict:
     """Scores the model, prints the scores and returns them."""
-    signature, folder = load_signature(options.model, "sentiment", *SIGNATURE)
+    # First what fails at once: a model that is not there, and then the data.
+    find_model(options.model, "sentiment")
     source, labelled = reviews.load_for_evaluation(options.data, options.data_dir)
+    labelled = labelled.sample(options.max_examples)
+    if not len(labelled):
+        raise UserError(f"{source}: there are no labelled reviews.")
+    reviews.warn_of_one_label(source, labelled)
+    signature, folder = load_signature(options.model, "sentiment", *SIGNATURE)
     if reviews.was_trained_on(folder, source):
         print(
             "warning: this model was trained on the very reviews of this test split: "
             "the scores are too good. Use --data tfds.",
             file=sys.stderr,
         )
-    labelled = labelled.sample(options.max_examples)
-    if not len(labelled):
-        raise UserError(f"{source}: there are no labelled reviews.")
     scores = score(signature, labelled, show_progress=not options.json)
     if options.json:
         print(json.dumps({"model": str(folder), "data_source": source, **scores}))

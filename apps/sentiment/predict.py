@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.console import Console
 from rich.progress import Progress
 
+from apps.errors import UserError
 from apps.exported import load_signature
-from apps.records import check_text, decode_lines
+from apps.records import check_text, decode_lines, read_lines
 from apps.sentiment.config import Predict
 from apps.sentiment.data import read_texts
 
@@ -24,9 +25,12 @@ def run(options: Predict) -> None:
     """Prints one line a review, in the order of the reviews."""
     if options.file is not None:
         options.file.expanduser().open("rb").close()  # refuse it before TensorFlow is imported
+    from_input = not options.reviews and options.file is None
+    if from_input and sys.stdin is None:
+        raise UserError("standard input is closed. Give reviews as arguments or with --file.")
     signature, _ = load_signature(options.model, "sentiment", *SIGNATURE)
     size = CHUNK_SIZE if options.file is not None else BATCH_SIZE
-    if not options.reviews and options.file is None and sys.stdin.isatty():
+    if from_input and sys.stdin.isatty():
         size = 1  # an answer to each line that is typed
     console = Console(stderr=True)
     # Where the answers go to the terminal they tell themselves how far it is.
@@ -65,7 +69,8 @@ def _read(options: Predict, progress: Progress) -> Iterator[str]:
         opener = functools.partial(progress.open, mode="rb", description="reading reviews")
         yield from read_texts(options.file.expanduser(), opener)
     else:
-        for line in decode_lines(sys.stdin.buffer, "standard input"):
+        name = "standard input"
+        for line in decode_lines(read_lines(sys.stdin.buffer, name), name):
             yield line.rstrip("\r\n")
 
 

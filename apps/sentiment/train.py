@@ -31,8 +31,8 @@ def run(options: Train, loaded: reviews.Data) -> dict:
     test = loaded.test.sample(options.max_examples)
     sizes = {"train": len(training), "validation": len(validation), "test": len(test)}
     print("splits: " + ", ".join(f"{size} {name}" for name, size in sizes.items()), flush=True)
-    if not all(sizes.values()):
-        raise UserError(f"{loaded.source}: {len(available)} reviews are too few to split.")
+    splits = {"train": training, "validation": validation, "test": test}
+    reviews.check_splits(loaded.source, splits, loaded.num_dropped)
 
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()

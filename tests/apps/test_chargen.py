@@ -235,14 +235,15 @@ def test_a_text_that_cannot_be_learned_is_refused(tmp_path, capsys, content, mes
     [
         (["--temperature", -1], "--temperature must lie in [0, 1e6], got -1.0"),
         (["--temperature", 1e39], "--temperature must lie in"),
-        (["--top-k", 0], "--top-k must be above 0"),
+        (["--top-k", 0], "--top-k must be from 1 to"),
         (["--top-k", 1000], "--top-k must not be above"),
         (["--top-p", 0], "--top-p must lie in (0, 1]"),
-        (["--length", -1], "--length must not be negative"),
-        (["--num", 0], "--num must be above 0"),
+        (["--length", -1], "--length must be from 0 to"),
+        (["--num", 0], "--num must be from 1 to 100,000, got 0"),
         (["--prompt", "caf\udce9"], "--prompt: character 4 is no valid Unicode"),
         (["--interactive", "--num", 2], "leave out --prompt, --num and --output"),
         (["--output", "/no/such/folder/x.txt"], "there is no such folder"),
+        (["--output", "/"], "this is a folder. Name a file"),
         (["--model", "/no/such/model"], "there is no such folder. Train one"),
     ],
 )
@@ -264,16 +265,38 @@ def test_prompts_may_be_empty_or_unknown(trained, capsys):
     assert "the model has never seen 'Z' 'ß'" in captured.err
 
 
-@pytest.mark.parametrize("broken", [b"10\n20\n", b"", b"\xff\xfe", b"[]", b'{"units": -1}'])
-def test_a_model_with_foreign_options_is_said(trained, text, tmp_path, capsys, broken):
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"units": -1}, "--units must be from 1"),
+        ({"units": 10**12}, "--units must be from 1"),
+        ({"units": "24"}, "units is '24'"),
+        ({"units": 24.0}, "units is '24.0'"),
+        ({"units": True}, "units is 'True'"),
+        ({"units": 25}, "weights belong to other layers"),
+        ({"num_layers": 3}, "weights belong to other layers"),
+        ({"tie_weights": True}, "weights belong to other layers"),
+        ({"residual": "yes"}, "residual is 'yes'"),
+        ({"cell": "elman"}, "cell is 'elman'"),
+        ({"cell": ["vanilla"]}, "cell is"),
+        ({"embedding_dim": {}}, "embedding_dim is '{}'"),
+        (None, "no cell"),
+    ],
+)
+def test_a_model_with_foreign_options_is_said(trained, text, tmp_path, capsys, change, reason):
     shutil.copytree(trained / "models" / "1", tmp_path / "1")
+    (tmp_path / "1" / "assets.extra" / "SHA256SUMS").unlink()
     config_file = tmp_path / "1" / "assets.extra" / "config.json"
-    config_file.write_bytes(broken)
-    (tmp_path / "1" / "assets.extra" / "SHA256SUMS").unlink()  # which would tell it before
+    options = {} if change is None else {**json.loads(config_file.read_text()), **change}
+    config_file.write_text(json.dumps(options))
     places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
     arguments = ["--data", text, *places, "--init-from", tmp_path / "1"]
     assert run("train", *arguments) == 2
-    assert "is not one that apps.chargen has trained" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "is not one that apps.chargen has trained" in err
+    assert reason in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_training_that_diverges_ends_with_one_line(text, tmp_path, capsys):

@@ -43,7 +43,9 @@ def test_the_texts_of_a_folder_follow_one_another(tmp_path):
 def test_ids_are_those_of_the_vocabulary(tmp_path):
     (tmp_path / "t.txt").write_text(TEXT, encoding="utf-8")
     text = data.load(str(tmp_path / "t.txt"), None)
-    vocabulary = kerasrnn.CharacterVocabulary.from_text(data.read_training(text))
+    vocabulary = kerasrnn.CharacterVocabulary.from_text(
+        data.read_training(text, hashlib.sha256())
+    )
     splits = data.encode(text, vocabulary, tmp_path / "ids.npy")
     assert isinstance(splits.ids, np.memmap)
     assert splits.ids.dtype == np.uint8
@@ -56,7 +58,9 @@ def test_a_large_vocabulary_takes_two_bytes(tmp_path):
     characters = "".join(map(chr, range(0x4E00, 0x4E00 + 400)))
     (tmp_path / "t.txt").write_text(characters * 3, encoding="utf-8")
     text = data.load(str(tmp_path / "t.txt"), None)
-    vocabulary = kerasrnn.CharacterVocabulary.from_text(data.read_training(text))
+    vocabulary = kerasrnn.CharacterVocabulary.from_text(
+        data.read_training(text, hashlib.sha256())
+    )
     splits = data.encode(text, vocabulary, tmp_path / "ids.npy")
     assert splits.ids.dtype == np.uint16
     assert vocabulary.decode(splits.ids) == characters * 3

@@ -1,12 +1,15 @@
 """The command line that the apps share."""
 
+import dataclasses
 import os
 import subprocess
 import sys
+import typing
 
 import pytest
 
 from apps import cli
+from apps.chargen.__main__ import COMMANDS as CHARGEN
 from apps.sentiment import config
 from apps.sentiment.__main__ import COMMANDS
 
@@ -71,14 +74,22 @@ def test_a_preset_sets_defaults_that_flags_override():
         (["--preset", "huge"], "no preset 'huge'. Use one of default, classic"),
         (["--cell", "elman"], "invalid choice 'elman'"),
         (["--epochs", "many"], "--epochs"),
-        (["--epochs", "0"], "--epochs must be a finite number above 0, got 0"),
+        (["--epochs", "0"], "--epochs must be from 1 to 1,000,000, got 0"),
         (["--dropout", "1.5"], "--dropout must lie in [0, 1), got 1.5"),
         (
             ["--clip-norm", "nan"],
-            "--clip-norm must be a finite number above 0, got nan",
+            "--clip-norm must be from 1e-37 to 1e+38, got nan",
         ),
-        (["--max-examples", "3"], "--max-examples must be at least 20"),
-        (["evaluate", "--max-examples", "0"], "--max-examples must be above 0, got 0"),
+        (["--max-examples", "3"], "--max-examples must be from 20 to 2,147,483,647, got 3"),
+        (["evaluate", "--max-examples", "0"], "--max-examples must be from 1 to"),
+        (
+            ["--learning-rate", "1e300"],
+            "--learning-rate must be from 1e-37 to 1e+38, got 1e+300",
+        ),
+        (["--max-length", "2147483648"], "--max-length must be from 1 to 1,000,000, got 21474"),
+        (["--epochs", "9" * 20], "--epochs must be from 1 to 1,000,000"),
+        (["--epochs", "9" * 4000], f"got {'9' * 40}...."),
+        (["--epochs", "9" * 5000], "Exceeds the limit (4300 digits)"),
         (["fly"], "no command 'fly'. Use one of train, evaluate, predict"),
         (["predict", "--file", "a.txt", "text"], "as arguments and with --file"),
         (
@@ -117,6 +128,27 @@ def test_errors_while_running_become_an_exit_status(capsys, error, status, messa
     assert capsys.readouterr().err.startswith(message)
 
 
+@pytest.mark.parametrize("commands", [COMMANDS, CHARGEN])
+def test_every_number_has_an_upper_bound(capsys, commands):
+    def run(options):
+        pytest.fail(f"{options} ran")
+
+    tried = 0
+    for name, command in commands.items():
+        for field in dataclasses.fields(command.options):
+            if not {int, float} & {field.type, *typing.get_args(field.type)}:
+                continue
+            flag = "--" + field.name.replace("_", "-")
+            only = {name: dataclasses.replace(command, run=run)}
+            for value in ("9" * 39, "-1", "nan", "inf", "1e39"):
+                assert cli.main("apps.x", "", only, [name, f"{flag}={value}"]) == 2
+                err = capsys.readouterr().err
+                assert err.count("\n") == 1
+                assert flag in err
+                tried += 1
+    assert tried > 50
+
+
 def test_a_bug_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         run("train", commands=recording([], ZeroDivisionError()))
@@ -141,6 +173,62 @@ def test_help_comes_without_tensorflow(arguments):
     )
     assert done.returncode == 0, done.stderr
     assert "usage" in done.stdout
+
+
+@pytest.mark.parametrize("app", ["sentiment", "chargen"])
+@pytest.mark.parametrize("columns", ["0", "1", "2", "-5", "abc", "²", "10", "20", "9" * 5000])
+def test_help_is_shown_at_any_width(monkeypatch, capsys, app, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    commands = {"sentiment": COMMANDS, "chargen": CHARGEN}[app]
+    for name in commands:
+        assert cli.main(f"apps.{app}", "", commands, [name, "--help"]) == 0
+        out = capsys.readouterr().out
+        assert "--model" in out or "--output" in out
+        assert max(map(len, out.splitlines())) <= cli.WIDEST
+        assert out.count("\n") < 1000
+
+
+@pytest.mark.parametrize(
+    ("columns", "terminal", "expected"),
+    [
+        ("1", 80, "40"),
+        ("100", 80, "100"),
+        ("100000", 80, "500"),
+        (None, 80, None),
+        (None, 5, "40"),
+        ("0", 120, "120"),
+        ("abc", 5, "40"),
+    ],
+)
+def test_a_width_that_nothing_fits_is_widened(monkeypatch, columns, terminal, expected):
+    monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((terminal, 24)))
+    monkeypatch.setenv("COLUMNS", columns or "")
+    if columns is None:
+        monkeypatch.delenv("COLUMNS")
+    assert run("--help") == 0
+    assert os.environ.get("COLUMNS") == expected
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "environment", "colourful"),
+    [
+        (True, {}, True),
+        (True, {"NO_COLOR": "1"}, False),
+        (True, {"TERM": "dumb"}, False),
+        (False, {}, False),
+    ],
+)
+def test_help_is_coloured_on_terminals_that_have_colours(
+    monkeypatch, capsys, is_terminal, environment, colourful
+):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in {"TERM": "xterm", **environment}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal, raising=False)
+    assert run("train", "--help") == 0
+    out = capsys.readouterr().out
+    assert ("\x1b" in out) is colourful
+    assert "--cell" in out
 
 
 @pytest.mark.parametrize("level", [None, "0"])

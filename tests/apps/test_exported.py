@@ -1,8 +1,10 @@
 """Every command that reads models says what is wrong with one, in one line."""
 
 import contextlib
+import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -129,6 +131,131 @@ def test_checksums_cut_short_are_named(models, tmp_path):
             find_version(copy, "")
 
 
+def sums_of(line):
+    def damage(folder):
+        sums = folder / "assets.extra" / "SHA256SUMS"
+        content = line if isinstance(line, bytes) else line.encode()
+        sums.write_bytes(sums.read_bytes() + content)
+
+    return damage
+
+
+def replaced(name, content):
+    def damage(folder):
+        (folder / "assets.extra" / "SHA256SUMS").unlink()
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
+        if content is None:
+            path.mkdir()
+        elif isinstance(content, Path):
+            path.symlink_to(content)
+        else:
+            path.write_bytes(content)
+
+    return damage
+
+
+HASH = "0" * 64
+CONFIG, VOCABULARY = "assets.extra/config.json", "assets/vocabulary.txt"
+DAMAGES = {
+    "a sum without its file": (sums_of(f"{HASH}  no.txt\n"), "no.txt is missing"),
+    "a sum of a device": (sums_of(f"{HASH}  /dev/zero\n"), "SUMS is not whole: line 6 is no "),
+    "a sum of a neighbour": (sums_of(f"{HASH}  ../../x\n"), "line 6 is no checksum"),
+    "a sum of what lies above": (sums_of(f"{HASH}  a/../../x\n"), "line 6 is no checksum"),
+    "a sum of a folder": (sums_of(f"{HASH}  variables\n"), "variables is no file"),
+    "a sum of nothing": (sums_of(f"{HASH}\n"), "line 6 is no checksum"),
+    "a name without a sum": (sums_of("saved_model.pb\n"), "line 6 is no checksum"),
+    "a short sum": (sums_of("00  saved_model.pb\n"), "line 6 is no checksum"),
+    "a name twice": (
+        lambda f: sums_of((f / "assets.extra" / "SHA256SUMS").read_text())(f),
+        "assets.extra/SHA256SUMS names assets/vocabulary.txt twice",
+    ),
+    "binary sums": (sums_of(b"\xff\xfe\x00"), "assets.extra/SHA256SUMS is not UTF-8"),
+    "large sums": (sums_of(b"\n" * 2**26), "assets.extra/SHA256SUMS is larger than 67,108,864"),
+    "NUL in a name": (sums_of(f"{HASH}  a\0b\n"), "line 6 is no checksum"),
+    "a long name": (sums_of(f"{HASH}  {'x' * 5000}\n"), "cannot be read: File name too long"),
+    "sums elsewhere": (replaced("assets.extra/SHA256SUMS", Path("/dev/zero")), "leads out of"),
+    "a graph elsewhere": (
+        replaced("saved_model.pb", Path("/dev/zero")),
+        "leads out of its fol",
+    ),
+    "variables elsewhere": (
+        replaced("variables/variables.data-00000-of-00001", Path("/dev/zero")),
+        "leads out of its folder",
+    ),
+    "a graph that is itself": (
+        replaced("saved_model.pb", Path("saved_model.pb")),
+        "cannot be ",
+    ),
+    "a link to nothing": (replaced("fingerprint.pb", Path("nothing")), "fingerprint.pb is mis"),
+    "a folder of options": (replaced(CONFIG, None), "config.json is no file"),
+    "no options": (replaced(CONFIG, b""), "config.json is not JSON"),
+    "cut options": (replaced(CONFIG, b'{"units": '), "config.json is not JSON"),
+    "listed options": (replaced(CONFIG, b"[1]"), "config.json is not a JSON object"),
+    "one option": (replaced(CONFIG, b"null"), "config.json is not a JSON object"),
+    "deep options": (replaced(CONFIG, b"[" * 10**6), "config.json is not JSON"),
+    "large options": (replaced(CONFIG, b" " * (2**26 + 1)), "config.json is larger than"),
+    "options in Latin-1": (replaced(CONFIG, b'{"data": "\xe9"}'), "config.json is not UTF-8"),
+    "options with a long number": (replaced(CONFIG, b'{"a": %s}' % (b"9" * 5000)), "not JSON"),
+    "options elsewhere": (replaced(CONFIG, Path("/etc/passwd")), "leads out of its folder"),
+    "no words": (replaced(VOCABULARY, b""), "vocabulary.txt is empty"),
+    "a folder of words": (replaced(VOCABULARY, None), "vocabulary.txt is no file"),
+    "words in Latin-1": (replaced(VOCABULARY, b"\xe9"), "vocabulary.txt is not UTF-8"),
+    "large words": (replaced(VOCABULARY, b" " * (2**26 + 1)), "vocabulary.txt is larger than"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_named_and_nothing_outside_is_opened(models, tmp_path, damage):
+    copy = shutil.copytree(models / "chargen" / "1", tmp_path / "copy")
+    (tmp_path / "x").write_text("outside")
+    cause, message = DAMAGES[damage]
+    # Whatever is listed beside the files that serve: these are what is tried here.
+    sums = copy / "assets.extra" / "SHA256SUMS"
+    lines = [line for line in sums.read_text().splitlines(True) if "assets.extra" not in line]
+    sums.write_text("".join(lines))
+    cause(copy)
+    with pytest.raises(cli.UserError, match="the model is damaged: .*" + re.escape(message)):
+        find_version(copy, "")
+
+
+@pytest.mark.parametrize("damage", ["deep options", "a graph elsewhere", "binary sums"])
+def test_damage_is_one_line_of_every_command(command, models, tmp_path, capsys, damage):
+    copy = shutil.copytree(models / command.app, tmp_path / "copy")
+    DAMAGES[damage][0](copy / "1")
+    assert DAMAGES[damage][1] in error_of(command, copy, capsys)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_in_a_model_is_not_waited_for(models, tmp_path):
+    copy = shutil.copytree(models / "sentiment" / "1", tmp_path / "copy")
+    (copy / "saved_model.pb").unlink()
+    os.mkfifo(copy / "saved_model.pb")
+    with pytest.raises(cli.UserError, match="saved_model.pb is no file"):
+        find_version(copy, "")
+
+
+def test_a_model_may_be_found_through_a_link(models, tmp_path):
+    (tmp_path / "link").symlink_to(models / "sentiment")
+    assert find_version(tmp_path / "link", "") == tmp_path / "link" / "1"
+
+
+@pytest.mark.parametrize(
+    "content", [b"1114112\tx\n", b"-1\n", b"9" * 30, b"x\n", b"9" * 5000, b"\n"]
+)
+@pytest.mark.parametrize("name", ["sample", "fine-tune"])
+def test_a_vocabulary_of_no_characters_is_said(models, data, tmp_path, capsys, name, content):
+    copy = shutil.copytree(models / "chargen" / "1", tmp_path / "copy")
+    replaced(VOCABULARY, content)(copy)
+    app, line = COMMANDS[name]
+    arguments = line.format(model=copy, data=data, out=tmp_path).split()
+    assert run(app, *arguments) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "vocabulary" in err
+
+
 def test_what_is_no_model_is_said(command, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert "empty: there is no exported model" in error_of(command, tmp_path / "empty", capsys)
@@ -237,6 +364,19 @@ def test_the_model_of_the_clone_is_whole_and_says_how_it_was_made(app):
     card = (folder / "assets.extra" / "model_card.md").read_text("utf-8")
     assert f"`python -m apps.{app} train " in card
     assert "| seed | 0 |" in card
+
+
+@pytest.mark.parametrize("app", ["sentiment", "chargen"])
+def test_the_checksums_of_the_models_of_the_clone_name_every_file(app):
+    folder = SAVED_MODELS / app / "1"
+    sums = folder / "assets.extra" / "SHA256SUMS"
+    expected = [
+        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(folder).as_posix()}"
+        for file in folder.rglob("*")
+        if file.is_file() and file != sums
+    ]
+    expected.sort(key=lambda line: line.split("  ")[1])
+    assert sums.read_bytes().decode() == "".join(f"{line}\n" for line in expected)
 
 
 def test_the_models_of_the_clone_are_small():

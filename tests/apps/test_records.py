@@ -1,7 +1,10 @@
 """Reading texts and labels from files."""
 
+from pathlib import Path
+
 import pytest
 
+from apps import records
 from apps.cli import UserError
 from apps.records import decode_lines, is_table, read_rows
 from apps.sentiment.predict import _batches
@@ -55,6 +58,21 @@ def test_rows_are_read_one_at_a_time():
         ("r.csv", "review,label\ngood,1\n", "line 2: there is no column 'text'"),
         ("r.csv", "text,label\ngood\n", "line 2: label is missing"),
         ("r.csv", 'text,label\n"good"x,1\n', "Quote fields"),
+        ("r.csv", 'text,label\n"a ""b"",\n c",1\nok,1\n"open,0\na,1\n', "line 6: .* line 5\\."),
+        ("r.csv", 'text,label\nok,1\n"open,0\na,1\n"shut",0\n', "line 5: .* opens in line 3"),
+        ("r.csv", 'text,label\n"a\nb",1,"open\n\n', "line 4: .* opens in line 3"),
+        ("r.csv", "text,label,text\ngood,1,bad\n", "line 1: there are 2 columns 'text'"),
+        (
+            "r.csv",
+            "text,label\ngood,1\nso, so,1\n",
+            "line 3: there are 3 fields, but 2 columns",
+        ),
+        ("r.tsv", "text\tlabel\ngood\tor\t1\n", "fields that hold a tab"),
+        ("r.csv", 'text,label\n"a\nb"\n', "lines 2 to 3: label is missing"),
+        ("r.csv", "text,label\ngood,1\nb\0d,0\n", "line 3: character 2 of the line is NUL"),
+        ("r.jsonl", '{"text": "a", "label": 1, "text": "b"}', "'text' stands there twice"),
+        ("r.jsonl", '{"text": ["a"], "label": 1}', "text is not a text"),
+        ("r.jsonl", '{"text": %s, "label": 1}' % ("9" * 5000), "line 1: not JSON: Exceeds"),
         ("r.jsonl", '{"text": "a", "label": 1}\n{"text"', "line 2: not JSON"),
         ("r.jsonl", "[1, 2]\n", "line 1: not a JSON object"),
         ("r.jsonl", '{"text": null, "label": 1}', "line 1: text is missing"),
@@ -67,6 +85,21 @@ def test_what_is_wrong_in_a_file_is_said_with_its_line(tmp_path, name, content, 
     with pytest.raises(UserError, match=message) as error:
         list(read_rows(path, ("text", "label")))
     assert str(path) in str(error.value)
+
+
+def test_a_line_without_end_is_refused_before_it_fills_the_memory(monkeypatch):
+    monkeypatch.setattr(records, "_LONGEST", 1000)
+    with Path("/dev/zero").open("rb") as endless:
+        lines = records.read_lines(endless, "zeros")
+        with pytest.raises(UserError, match="zeros, line 1: the line is longer than 1,000 by"):
+            next(lines)
+
+
+def test_an_open_quote_does_not_swallow_a_large_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "_LONGEST", 1000)
+    path = write(tmp_path / "r.csv", 'text,label\n"open,1\n' + "good,1\n" * 500)
+    with pytest.raises(UserError, match="field larger than field limit .* opens in line 2"):
+        list(read_rows(path, ("text", "label")))
 
 
 def test_tables_are_known_by_their_ending(tmp_path):

@@ -192,6 +192,24 @@ def test_evaluate_prints_scores_and_confusion(trained, reviews, capsys):
     assert 0 < scores["loss"] < 0.5
 
 
+def test_scores_of_one_label_are_warned_of(trained, tmp_path, capsys):
+    (tmp_path / "r.csv").write_text("text,label\nlovely,1\ngreat,1\n")
+    arguments = ["--model", trained / "models", "--data", tmp_path / "r.csv", "--json"]
+    assert run("evaluate", *arguments) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["num_reviews"] == 2
+    assert "all 2 reviews are labelled positive" in captured.err
+
+
+def test_reviews_of_one_label_are_not_trained_on(tmp_path, capsys):
+    rows = "".join(f"text {i},1\n" for i in range(200))
+    (tmp_path / "r.csv").write_text("text,label\n" + rows)
+    places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
+    assert run("train", "--data", tmp_path / "r.csv", *places, *SMALL) == 2
+    assert "all 200 reviews are labelled positive" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["r.csv"]
+
+
 def test_a_review_that_is_not_utf8_is_refused(trained, capsys):
     assert run("predict", "--model", trained / "models", "fine", "caf\udce9") == 2
     assert "review 2: character 4 is no valid Unicode" in capsys.readouterr().err

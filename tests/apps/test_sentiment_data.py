@@ -40,8 +40,10 @@ def test_duplicates_are_left_out():
     assert reviews.without_duplicates() == data.Reviews(["a", "b", "c"], [0, 1, 1])
 
 
-@pytest.mark.parametrize("labels", [("0", "1"), ("neg", "pos"), ("Negative", " positive ")])
-def test_a_table_may_name_its_labels_in_three_ways(tmp_path, labels):
+@pytest.mark.parametrize(
+    "labels", [("0", "1"), ("0.0", "1.0"), ("neg", "pos"), ("Negative", " positive ")]
+)
+def test_a_table_may_name_its_labels_in_several_ways(tmp_path, labels):
     path = write_csv(tmp_path / "r.csv", [("bad", labels[0]), ("good", labels[1])])
     source, reviews = data.load_for_evaluation(str(path), None)
     assert (source, reviews) == (str(path), data.Reviews(["bad", "good"], [0, 1]))
@@ -94,6 +96,12 @@ def test_a_folder_of_pos_and_neg_is_evaluated_whole(tmp_path):
         ("empty.csv", "", "the file is empty"),
         ("only_header.csv", "text,label\n", "the file is empty"),
         ("labels.csv", "text,label\nso so,3\n", "line 2: the label is '3'"),
+        (
+            "true.jsonl",
+            '{"text": "a", "label": true}',
+            "is True. Use 0, 0.0, neg or negative, or 1",
+        ),
+        ("long.csv", f"text,label\na,{'x' * 999}\n", r"the label is 'x{39}\.{4} Use"),
         ("reviews.txt", "good\n", r"a \.csv, \.tsv or \.jsonl file"),
     ],
 )
@@ -105,6 +113,81 @@ def test_wrong_files_are_refused(tmp_path, name, content, message):
         data.load(str(path), None)
     with pytest.raises(UserError, match=message):
         data.load_for_evaluation(str(path), None)
+
+
+@pytest.mark.parametrize("load", [data.load, data.load_for_evaluation])
+def test_an_empty_path_is_not_the_working_directory(load):
+    with pytest.raises(UserError, match="--data is empty. Use auto, tfds, packaged, or a path"):
+        load("", None)
+
+
+def make_reviews(num_negative, num_positive):
+    count = num_negative + num_positive
+    texts = [f"review {i}" for i in range(count)]
+    return data.Reviews(texts, [0] * num_negative + [1] * num_positive)
+
+
+def check_splits(train, validation=(5, 5), test=(5, 5), num_dropped=0):
+    splits = {"train": train, "validation": validation, "test": test}
+    made = {name: make_reviews(*counts) for name, counts in splits.items()}
+    data.check_splits("r.csv", made, num_dropped)
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        (((0, 9), (0, 1), (0, 2)), "all 12 reviews are labelled positive.*Add negative ones"),
+        (((9, 0), (1, 0), (2, 0)), "all 12 reviews are labelled negative.*Add positive ones"),
+        (
+            ((9, 0), (0, 1), (2, 2)),
+            "all 9 training reviews are labelled negative.*more positive",
+        ),
+        (((1, 1), (0, 0), (0, 0)), "r.csv: 2 reviews are too few to split.*one each. Use more"),
+    ],
+)
+def test_splits_that_teach_nothing_are_refused(counts, message):
+    with pytest.raises(UserError, match=message):
+        check_splits(*counts)
+
+
+def test_how_many_duplicates_were_dropped_is_said():
+    with pytest.raises(UserError, match="Of 200 rows, 198 were left out, since"):
+        check_splits((1, 1), (0, 0), (0, 0), num_dropped=198)
+
+
+def test_duplicates_of_a_table_are_counted(tmp_path):
+    rows = [("good", 1), ("bad", 0)] * 100
+    assert data.load(str(write_csv(tmp_path / "r.csv", rows)), None).num_dropped == 198
+
+
+@pytest.mark.parametrize(
+    ("counts", "warning"),
+    [
+        (((5, 5), (1, 1), (1, 1)), ""),
+        (((4, 50),), "warning: r.csv: only 4 of 54 training reviews are labelled negative"),
+        (((50, 1),), "warning: r.csv: only 1 of 51 training reviews is labelled positive"),
+        (((5, 5), (0, 3)), "warning: r.csv, validation split: all 3 reviews are labelled pos"),
+        (
+            ((5, 5), (3, 3), (2, 0)),
+            "warning: r.csv, test split: all 2 reviews are labelled neg",
+        ),
+    ],
+)
+def test_splits_that_teach_little_are_warned_of(capsys, counts, warning):
+    check_splits(*counts)
+    err = capsys.readouterr().err
+    assert err.startswith(warning)
+    assert err.count("\n") == (1 if warning else 0)
+
+
+def test_texts_with_both_labels_are_warned_of(tmp_path, capsys):
+    rows = [("a", 1), ("a", 0), ("b", 0), ("b", 0), ("a", 0), ("c", 1), ("c", 0)]
+    path = write_csv(tmp_path / "r.csv", rows)
+    data.load(str(path), None)
+    warning = f"warning: {path}: 2 texts stand there with both labels. "
+    assert capsys.readouterr().err == warning + "The first label of each counts.\n"
+    data.load_for_evaluation(str(path), None)
+    assert capsys.readouterr().err == warning + "Each of them counts.\n"
 
 
 def test_a_folder_without_reviews_is_refused(tmp_path):

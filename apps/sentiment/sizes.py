@@ -1,0 +1,62 @@
+"""How large a model is, before it is made; nothing here imports TensorFlow."""
+
+import re
+
+from apps.memory import COPIES, FLOAT_BYTES, Part, check_memory, find_limit
+from apps.sentiment.config import PRESETS, Train
+from apps.sentiment.data import Reviews
+
+GATES = {"vanilla": 1, "lstm": 4, "gru": 3}
+
+
+def count_weights(options: Train, num_words: int) -> int:
+    """The weights of a model with a vocabulary of `num_words`."""
+    units, directions = options.units, 2 if options.bidirectional else 1
+    biases = 2 if options.cell == "gru" else 1  # of a step's input and of its state
+    recurrent = GATES[options.cell] * units * (options.embedding_dim + units + biases)
+    pooled = (2 if options.pooling == "mean_max" else 1) * directions * units
+    return num_words * options.embedding_dim + directions * recurrent + pooled + 1
+
+
+def check_training(options: Train, training: Reviews | None = None) -> None:
+    """Refuses a training that the memory cannot hold.
+
+    Args:
+        options: of the training.
+        training: its reviews, once they are known.
+
+    Raises:
+        UserError: it names the options that ask for too much.
+    """
+    num_reviews = options.batch_size if training is None else len(training)
+    num_words = 2 if training is None else _count_words(options, training)
+    directions = 2 if options.bidirectional else 1
+    # Of each step: the word vector, and for each direction the inputs of the gates and the
+    # output, which the backward pass reads. The longest batches are padded to max_length.
+    of_step = options.embedding_dim + directions * options.units * (GATES[options.cell] + 1)
+    steps = min(options.batch_size, num_reviews) * options.max_length
+    parts = [
+        Part(
+            "the weights, their gradients and what Adam keeps of them take",
+            COPIES * FLOAT_BYTES * count_weights(options, num_words),
+            ("vocabulary_size", "embedding_dim", "units"),
+        ),
+        Part(
+            "what a training step keeps for its gradients takes",
+            FLOAT_BYTES * steps * of_step,
+            ("batch_size", "max_length", "embedding_dim", "units"),
+        ),
+    ]
+    check_memory(options, PRESETS[options.preset], parts)
+
+
+def _count_words(options: Train, training: Reviews) -> int:
+    """The size of the vocabulary; words, which takes long, are counted only if it matters."""
+    most = options.vocabulary_size
+    limit = find_limit()
+    if limit is None or COPIES * FLOAT_BYTES * most * options.embedding_dim < limit / 2:
+        return most
+    words: set[str] = set()
+    for text in training.texts:
+        words.update(re.findall(r"[\w']+", text.lower()))
+    return min(most, len(words) + 2)
