@@ -205,7 +205,9 @@ def test_a_mean_over_steps_is_refused_where_they_count_differently(data, kind):
         make(3, loss).evaluate(x, y, sample_weight=weights, verbose=0)
 
 
-@pytest.mark.parametrize("loss", [square, Square(), "mse", whole], ids=str)
+@pytest.mark.parametrize(
+    "loss", [square, Square(), "mse", whole], ids=["function", "Loss", "name", "whole"]
+)
 def test_one_output_a_sequence(data, loss):
     x, y = data(3)
     y = y[:, 0]
@@ -249,7 +251,7 @@ def test_targets_may_differ_by_an_axis_of_size_one(data):
         np.testing.assert_allclose(found, whole_targets, rtol=1e-6)
 
 
-@pytest.mark.parametrize("loss", [square, Square(), "mse"], ids=str)
+@pytest.mark.parametrize("loss", [square, Square(), "mse"], ids=["function", "Loss", "name"])
 def test_exposure_bias_has_a_loss_for_each_horizon(data, loss):
     x, _ = data(1)
     y = np.roll(x, -1, axis=1)

@@ -370,13 +370,13 @@ def test_the_model_of_the_clone_is_whole_and_says_how_it_was_made(app):
 def test_the_checksums_of_the_models_of_the_clone_name_every_file(app):
     folder = SAVED_MODELS / app / "1"
     sums = folder / "assets.extra" / "SHA256SUMS"
-    expected = [
-        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(folder).as_posix()}"
+    digests = {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in folder.rglob("*")
         if file.is_file() and file != sums
-    ]
-    expected.sort(key=lambda line: line.split("  ")[1])
-    assert sums.read_bytes().decode() == "".join(f"{line}\n" for line in expected)
+    }
+    expected = [f"{digest}  {name}\n" for name, digest in sorted(digests.items())]
+    assert sums.read_bytes().decode() == "".join(expected)
 
 
 def test_the_models_of_the_clone_are_small():
