@@ -495,6 +495,18 @@ def test_an_overflow_of_scaled_gradients_lowers_the_scale(stream):
     assert logs["loss"][-1] < logs["loss"][0]
 
 
+@pytest.mark.parametrize("way", ["fit", "train"])
+def test_the_scale_of_losses_is_kept_from_training_to_training(stream, way):
+    scaler = keras.optimizers.LossScaleOptimizer(
+        keras.optimizers.SGD(0.01), initial_scale=2.0, dynamic_growth_steps=1
+    )
+    model = make(window=6, optimizer=scaler)
+    for _ in range(2):
+        run(way, model, stream, epochs=1)
+    assert float(scaler.dynamic_scale) == 2.0 * 2 ** int(scaler.iterations)
+    assert int(scaler.iterations) == 2 * 5
+
+
 def test_every_callback_of_keras_works(stream, tmp_path):
     model = make(window=6, metrics=["accuracy"])
     callbacks = [

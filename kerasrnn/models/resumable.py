@@ -47,6 +47,14 @@ class ResumableModel(keras.Model):
     def compile_from_config(self, config: dict) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.built:
+            self.build_optimizer()
+
+    def build_optimizer(self) -> None:
+        """Makes the variables of the optimizer, once.
+
+        A `LossScaleOptimizer` that is built again would go back to its first scale.
+        """
+        if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
 
     def compiled_optimizer(self) -> dict:
@@ -62,7 +70,7 @@ class ResumableModel(keras.Model):
         spec = keras.utils.unpack_x_y_sample_weight(batches.element_spec)
         inputs, targets = tf.nest.map_structure(self.smallest_example, spec[:2])
         outputs = self(inputs)
-        self.optimizer.build(self.trainable_variables)
+        self.build_optimizer()
         self.compute_metrics(inputs, targets, outputs)
         self.reset_metrics()
         return outputs
@@ -89,7 +97,7 @@ class ResumableModel(keras.Model):
         # An overflow of scaled gradients is no mishap: the optimizer skips it.
         overflow = (optimizer.scale_loss(tf.constant(1.0)) > 1) & ~tf.math.is_finite(norm)
         finite = tf.math.is_finite(loss) & (tf.math.is_finite(norm) | overflow)
-        optimizer.build(weights)  # variables cannot be made where one must wait for a check
+        self.build_optimizer()  # variables cannot be made where one must wait for a check
         with required(finite, DIVERGED, optimizer.iterations + 1, loss, norm):
             optimizer.apply(gradients, weights)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync

@@ -619,7 +619,7 @@ class TrainableModel(ResumableModel):
         config = {k: v for k, v in config.items() if k != "loss_weights"}
         self.compile(**{k: config.pop(k) for k in names}, **options, **config)
         if self.built:
-            self.optimizer.build(self.trainable_variables)
+            self.build_optimizer()
 
 
 def _inputs_of(batches):
