@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn.checks import as_texts, check_text
+from kerasrnn.files import write_text
 
 UNKNOWN_CHARACTER = "\ufffd"
 UNKNOWN_ID = 0
@@ -89,7 +90,7 @@ class CharacterVocabulary:
             f"{unicodedata.name(c, 'unnamed')}\n"
             for c in self.characters
         )
-        Path(path).write_text("".join(lines), encoding="utf-8", newline="\n")
+        write_text(Path(path), "".join(lines))
 
     def __len__(self) -> int:
         return len(self.characters)

@@ -124,7 +124,8 @@ def export(
         hidden = Path(tempfile.mkdtemp(prefix=files.HIDDEN, dir=directory))
         try:
             if published is None:
-                _write(model, hidden / "model", config, model_card)
+                with files.named(directory, None):
+                    _write(model, hidden / "model", config, model_card)
                 if receipt is not None:
                     checksums = _digest(hidden / "model" / EXTRA / CHECKSUMS)
                     noted = {"weights": weights, "checksums": checksums}

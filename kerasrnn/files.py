@@ -36,17 +36,25 @@ def writing(path: Path) -> Iterator[Path]:
         return
     hidden = path.with_name(f"{HIDDEN}{path.name}")
     try:
-        yield hidden
-        sync(hidden)
-        os.replace(hidden, path)
-        sync(path.parent)
-    except OSError as error:
-        if error.filename not in (None, str(hidden), hidden):
-            raise
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        with named(path, None, str(hidden), hidden):
+            yield hidden
+            sync(hidden)
+            os.replace(hidden, path)
+            sync(path.parent)
     finally:
         with contextlib.suppress(OSError):
             hidden.unlink()
+
+
+@contextlib.contextmanager
+def named(path: Path, *others: object) -> Iterator[None]:
+    """An `OSError` in it whose `filename` is one of `others` names `path`; writes name none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename not in others:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from kerasrnn.characters import to_utf8
 from kerasrnn.checks import as_texts, check_positive_integer
+from kerasrnn.files import write_text
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 PADDING_ID, UNKNOWN_ID = 0, 1
@@ -108,7 +109,7 @@ class Vocabulary:
     def save(self, path: str | Path) -> None:
         """Writes one word a line; the id of a word is its line number, from 0."""
         lines = "".join(f"{word}\n" for word in self.words)
-        Path(path).write_text(lines, encoding="utf-8", newline="\n")
+        write_text(Path(path), lines)
 
     def __len__(self) -> int:
         return len(self.words)
