@@ -27,11 +27,12 @@ class Train:
     max_examples: int | None = None
     """Use at most this many reviews of each split, for a quick trial."""
     run_dir: Path | None = None
-    """Receives config.json, history.csv, metrics.json and checkpoints; those of a finished
-    run there are replaced. Default: runs/sentiment/<date and time>."""
+    """Receives config.json, history.csv, metrics.json and checkpoints.
+    A finished run there is shown again, or replaced if the options differ.
+    Default: runs/sentiment/<date and time>."""
     resume: bool = True
     """Go on with an unfinished run of the same options in --run-dir, as if it had never been
-    cut off. With --no-resume it is replaced."""
+    cut off. With --no-resume any run there is replaced."""
     output: Path = MODELS
     """The model is exported into the next version of this folder."""
     keep_versions: int | None = None
