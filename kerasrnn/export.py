@@ -153,7 +153,7 @@ def _find_published(directory: Path, receipt: str | Path, weights: str) -> Path 
             checksums = version / EXTRA / CHECKSUMS
             if checksums.is_file() and _digest(checksums) == noted["checksums"]:
                 return version
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None  # there is none, or it is damaged
     return None
 

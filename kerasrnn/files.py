@@ -30,10 +30,10 @@ def writing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: if it cannot be written; `filename` is `path` then.
     """
-    path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
+    if path.exists() and not path.is_file():  # before links are followed: pipes have no path
         yield path
         return
+    path = Path(os.path.realpath(path))
     hidden = path.with_name(f"{HIDDEN}{path.name}")
     try:
         with named(path, None, str(hidden), hidden):

@@ -278,6 +278,43 @@ def test_nothing_is_left_of_an_export_that_failed(model, tmp_path, monkeypatch, 
     assert [path.name for path in tmp_path.iterdir()] == ["probe"]
 
 
+def test_with_a_receipt_the_same_weights_are_published_once(model, tmp_path):
+    models, receipt = tmp_path / "models", tmp_path / "receipt.json"
+    first = kerasrnn.export(model, models, receipt=receipt)
+    assert kerasrnn.export(model, models, receipt=receipt) == first
+    assert list_versions(models) == [1]
+    assert kerasrnn.export(model, models).name == "2"  # without one each is a version
+    other = kerasrnn.TextClassifier(WORDS, max_length=8, embedding_dim=4, units=3)
+    other(np.array([[2, 0]]))
+    assert kerasrnn.export(other, models, receipt=receipt).name == "3"
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "7", "null", '{"weights": 1}', b"\xff", "[" * 100_000]
+)
+def test_a_damaged_receipt_is_none(model, tmp_path, content):
+    receipt = tmp_path / "receipt.json"
+    receipt.write_bytes(content if isinstance(content, bytes) else content.encode())
+    exported = kerasrnn.export(model, tmp_path / "models", receipt=receipt)
+    assert kerasrnn.export(model, tmp_path / "models", receipt=receipt) == exported
+
+
+def test_a_receipt_of_a_version_that_is_gone_or_changed_is_none(model, tmp_path):
+    receipt = tmp_path / "receipt.json"
+    first = kerasrnn.export(model, tmp_path / "models", receipt=receipt)
+    (first / "assets.extra" / "SHA256SUMS").write_text("changed")
+    second = kerasrnn.export(model, tmp_path / "models", receipt=receipt)
+    assert second.name == "2"
+    shutil.rmtree(second)
+    assert kerasrnn.export(model, tmp_path / "models", receipt=receipt).name == "2"
+
+
+def test_what_a_killed_export_left_is_removed(model, tmp_path):
+    (tmp_path / ".writing-abc" / "model").mkdir(parents=True)
+    kerasrnn.export(model, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
 def test_an_error_of_tensorflows_file_system_is_an_os_error(model, tmp_path, monkeypatch):
     def fail(*_):
         raise tf.errors.ResourceExhaustedError(
