@@ -209,6 +209,7 @@ def test_an_empty_batch_has_an_empty_answer(tmp_path, cell, pooling):
         WORDS, embedding_dim=4, units=3, cell=cell, pooling=pooling, bidirectional=False
     )
     assert model(np.zeros([0, 3], "int32")).shape == (0, 1)
+    assert model.predict(np.zeros([0, 3], "int32"), verbose=0).shape == (0, 1)
     assert model(np.zeros([0, 0], "int32"), training=True).shape == (0, 1)
     signatures = tf.saved_model.load(str(kerasrnn.export(model, tmp_path))).signatures
     for size in (0, 3):

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from kerasrnn.lookup import check_ids
 from kerasrnn.step_errors import clear_errors
 
@@ -35,7 +37,9 @@ class TakesIds:
         with clear_errors():
             return super().evaluate(*arguments, **options)  # type: ignore[misc]
 
-    def predict(self, *arguments: Any, **options: Any) -> Any:
-        """Outputs, batch by batch, as `keras.Model.predict` gives them."""
+    def predict(self, x: Any, *arguments: Any, **options: Any) -> Any:
+        """Outputs, batch by batch, as `keras.Model.predict` gives them; none for no sequences."""
+        if isinstance(x, np.ndarray) and not len(x):  # Keras cannot
+            return np.asarray(self(x))
         with clear_errors():
-            return super().predict(*arguments, **options)  # type: ignore[misc]
+            return super().predict(x, *arguments, **options)  # type: ignore[misc]
