@@ -38,7 +38,7 @@ class TakesIds:
             return super().evaluate(*arguments, **options)  # type: ignore[misc]
 
     def predict(self, x: Any, *arguments: Any, **options: Any) -> Any:
-        """Outputs, batch by batch, as `keras.Model.predict` gives them; none for no sequences."""
+        """Outputs, batch by batch, as `keras.Model.predict` gives them."""
         if isinstance(x, np.ndarray) and not len(x):  # Keras cannot
             return np.asarray(self(x))
         with clear_errors():
