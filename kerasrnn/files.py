@@ -73,7 +73,8 @@ def sync(path: Path) -> None:
         return
     descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
     try:
-        os.fsync(descriptor)
+        with named(path, None):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
