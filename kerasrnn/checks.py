@@ -6,9 +6,10 @@ from typing import Any, TypeGuard
 import numpy as np
 
 
-def is_number(value: Any) -> bool:
-    """Whether a value is a real number, of Python or of NumPy."""
-    return isinstance(value, (int, float, np.integer, np.floating))
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value is a real number, of Python or of NumPy; `True` is none."""
+    known = (int, float, np.integer, np.floating)
+    return isinstance(value, known) and not isinstance(value, bool)
 
 
 def is_integer(value: Any) -> TypeGuard[int]:
@@ -27,10 +28,28 @@ def check_rate(name: str, value: float) -> None:
         raise ValueError(f"{name} must lie in [0, 1), got {name}={value!r}.")
 
 
+def check_probability(name: str, value: float) -> None:
+    """Raises a `ValueError` that names a probability outside [0, 1]."""
+    if not is_number(value) or not 0 <= value <= 1:
+        raise ValueError(f"{name} must lie in [0, 1], got {name}={value!r}.")
+
+
+def check_flag(name: str, value: bool) -> None:
+    """Raises a `ValueError` that names what is neither true nor false."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False, got {name}={value!r}.")
+
+
 def check_positive_integer(name: str, value: int, otherwise: str = "") -> None:
     """Raises a `ValueError` that names what is not a positive integer."""
     if not is_integer(value) or value < 1:
         raise ValueError(f"{name} must be a positive integer, got {name}={value!r}.{otherwise}")
+
+
+def check_epochs(epochs: int) -> None:
+    """Raises a `ValueError` for anything but an integer of 0 or more."""
+    if not is_integer(epochs) or epochs < 0:
+        raise ValueError(f"epochs must be an integer of 0 or more, got epochs={epochs!r}.")
 
 
 def check_one_of(name: str, value: str, choices: Iterable[str]) -> None:

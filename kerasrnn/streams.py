@@ -2,13 +2,16 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn.checks import check_positive_integer
+from kerasrnn.checks import check_positive_integer, check_probability, is_integer, is_number
+
+_NO_NUMBERS = "OSUMmc"  # kinds of NumPy: objects, bytes, texts, times, complex numbers
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -52,16 +55,15 @@ class RandomWindow:
                 "min_length must not be above mean, "
                 f"got min_length={self.min_length} and mean={self.mean}."
             )
-        if self.standard_deviation < 0:
+        deviation = self.standard_deviation
+        if not is_number(deviation) or not 0 <= deviation < math.inf:
             raise ValueError(
-                "standard_deviation must not be negative, "
-                f"got standard_deviation={self.standard_deviation!r}."
+                "standard_deviation must be a number of 0 or more, "
+                f"got standard_deviation={deviation!r}."
             )
-        if not 0 <= self.full_probability <= 1:
-            raise ValueError(
-                "full_probability must lie in [0, 1], "
-                f"got full_probability={self.full_probability!r}."
-            )
+        check_probability("full_probability", self.full_probability)
+        if not is_integer(self.seed) or self.seed < 0:
+            raise ValueError(f"seed must be an integer of 0 or more, got seed={self.seed!r}.")
 
     def boundaries(self, length: int, epoch: int) -> list[int]:
         """Where the windows of an epoch begin and end: 0, ..., `length`."""
@@ -105,13 +107,15 @@ class Stream:
         inputs: arrays `(time, ...)`, of any lengths.
         targets: an array for each sequence, as long as it. Default: the inputs
             themselves one step later, as in language modelling.
-        sample_weight: for each sequence the weights of its steps, `(time,)`;
-            steps of weight 0 do not count. Default: 1.
+        sample_weight: for each sequence the weights of its steps, `(time,)`,
+            or one number for all of them; steps of weight 0 do not count.
+            Default: 1.
         batch_size: how many sequences are read side by side.
 
     Raises:
         ValueError: if there are fewer sequences than places, a sequence is
-            empty, or targets do not match inputs.
+            empty or holds no numbers, sequences differ in their features, or
+            targets or weights do not match inputs.
 
     Example:
 
@@ -134,26 +138,28 @@ class Stream:
         batch_size: int,
     ):
         check_positive_integer("batch_size", batch_size)
+        inputs = _as_arrays("inputs", inputs)
         if targets is None:
             inputs, targets = [x[:-1] for x in inputs], [x[1:] for x in inputs]
+        else:
+            targets = _as_arrays("targets", targets)
         if len(inputs) < batch_size:
             raise ValueError(
                 f"batch_size={batch_size} places need as many sequences, got {len(inputs)}. "
                 "Use a smaller batch_size, or Stream.from_tokens to cut one long sequence."
             )
-        if [len(x) for x in inputs] != [len(y) for y in targets]:
+        lengths = list(map(len, inputs))
+        if lengths != list(map(len, targets)):
             raise ValueError("targets must be as many and as long as inputs.")
-        if not all(len(x) for x in inputs):
+        if not all(lengths):
             raise ValueError(
                 "every sequence must have at least one step with a target, but one is empty."
             )
-        if sample_weight is not None and list(map(len, sample_weight)) != list(
-            map(len, inputs)
-        ):
-            raise ValueError("sample_weight must be as many and as long as inputs.")
-        self.inputs, self.targets = list(map(_as_array, inputs)), list(map(_as_array, targets))
-        self.batch_size = batch_size
-        self.sample_weight = None if sample_weight is None else list(sample_weight)
+        self.inputs, self.targets = inputs, targets
+        self.batch_size = int(batch_size)
+        self.sample_weight = None
+        if sample_weight is not None:
+            self.sample_weight = _as_weights(sample_weight, lengths)
 
     @classmethod
     def from_tokens(cls, tokens: np.ndarray, batch_size: int) -> "Stream":
@@ -165,9 +171,16 @@ class Stream:
             batch_size: how many streams.
 
         Raises:
-            ValueError: if `tokens` is too short for one step of each.
+            ValueError: if `tokens` are no integers, or too few for one step of
+                each.
         """
         check_positive_integer("batch_size", batch_size)
+        (tokens,) = _as_arrays("tokens", [tokens])
+        if tokens.dtype.kind not in "iu" or tokens.ndim != 1:
+            raise ValueError(
+                f"tokens must be integers, (length,), got {tokens.dtype} of shape "
+                f"{tuple(tokens.shape)}."
+            )
         length = (len(tokens) - 1) // batch_size
         if length < 1:
             raise ValueError(
@@ -293,8 +306,57 @@ class Stream:
         return {"inputs": inputs, "reset": reset}, targets, weights
 
 
-def _as_array(sequence):
-    return sequence if hasattr(sequence, "dtype") else np.asarray(sequence)
+def _as_arrays(name, sequences):
+    """A list of arrays `(time, ...)` of one type and of the same features; none is copied."""
+    arrays = [
+        s if isinstance(getattr(s, "dtype", None), np.dtype) else np.asarray(s)
+        for s in _as_list(name, sequences)
+    ]
+    for array in arrays:
+        if array.dtype.kind in _NO_NUMBERS or not array.shape:
+            raise ValueError(
+                f"{name} must be arrays of real numbers, (time, ...), got one of type "
+                f"{array.dtype} and shape {tuple(array.shape)}."
+            )
+        if array.dtype != arrays[0].dtype or array.shape[1:] != arrays[0].shape[1:]:
+            raise ValueError(
+                f"{name} must have one type and the same features, got {arrays[0].dtype} "
+                f"(time, {_features(arrays[0])}) and {array.dtype} (time, {_features(array)})."
+            )
+    return arrays
+
+
+def _features(array):
+    return ", ".join(map(str, array.shape[1:]))
+
+
+def _as_list(name, given):
+    try:
+        return [] if isinstance(given, (str, bytes, dict)) else list(given)
+    except TypeError:
+        raise ValueError(
+            f"{name} must be arrays, one for each sequence, got {type(given).__name__}."
+        ) from None
+
+
+def _as_weights(sample_weight, lengths):
+    """The weights of the steps of each sequence, from these or from one for each sequence."""
+    given = _as_list("sample_weight", sample_weight)
+    try:
+        weights = [np.asarray(weight, np.float32) for weight in given]
+    except (TypeError, ValueError):
+        raise ValueError("sample_weight must be numbers.") from None
+    if len(weights) == len(lengths):
+        pairs = zip(weights, lengths, strict=True)
+        weights = [np.full(n, w.item()) if w.size == 1 else w for w, n in pairs]
+    if [w.shape for w in weights] != [(length,) for length in lengths]:
+        raise ValueError(
+            "sample_weight must be as many and as long as inputs, or one number for each "
+            "sequence."
+        )
+    if not all(np.isfinite(weight).all() for weight in weights):
+        raise ValueError("sample_weight must be finite.")
+    return weights
 
 
 def start_afresh(dataset: tf.data.Dataset) -> tf.data.Dataset:

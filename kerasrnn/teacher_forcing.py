@@ -11,11 +11,14 @@ for sequence prediction with recurrent neural networks", 2015, arXiv:1506.03099.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from kerasrnn.checks import check_one_of, check_probability, is_number
 
 DRAWS = ("greedy", "sample")
 
@@ -50,7 +53,7 @@ class ConstantSampling(SamplingSchedule):
     probability: float
 
     def __post_init__(self):
-        _check_probability("probability", self.probability)
+        check_probability("probability", self.probability)
 
     def __call__(self, step):
         return tf.constant(self.probability, tf.float32)
@@ -78,8 +81,8 @@ class LinearSampling(SamplingSchedule):
 
     def __post_init__(self):
         _check_positive("num_steps", self.num_steps)
-        _check_probability("start", self.start)
-        _check_probability("end", self.end)
+        check_probability("start", self.start)
+        check_probability("end", self.end)
 
     def __call__(self, step):
         done = tf.minimum(tf.cast(step, tf.float32) / self.num_steps, 1.0)
@@ -98,7 +101,7 @@ class ExponentialSampling(SamplingSchedule):
     k: float
 
     def __post_init__(self):
-        if not 0 < self.k < 1:
+        if not is_number(self.k) or not 0 < self.k < 1:
             raise ValueError(f"k must lie in (0, 1), got k={self.k!r}.")
 
     def __call__(self, step):
@@ -117,7 +120,7 @@ class InverseSigmoidSampling(SamplingSchedule):
     k: float
 
     def __post_init__(self):
-        if not self.k >= 1:
+        if not is_number(self.k) or not 1 <= self.k < math.inf:
             raise ValueError(f"k must be at least 1, got k={self.k!r}.")
 
     def __call__(self, step):
@@ -154,9 +157,8 @@ class ScheduledSampling:
 
     def __post_init__(self):
         if not isinstance(self.sampling_probability, SamplingSchedule):
-            _check_probability("sampling_probability", self.sampling_probability)
-        if self.draw not in DRAWS:
-            raise ValueError(f"draw must be one of {', '.join(DRAWS)}, got draw={self.draw!r}.")
+            check_probability("sampling_probability", self.sampling_probability)
+        check_one_of("draw", self.draw, DRAWS)
 
     @property
     def feeds_only_the_truth(self) -> bool:
@@ -204,13 +206,13 @@ def get(identifier: "ScheduledSampling | float | dict | None") -> ScheduledSampl
         return identifier
     if identifier is None:
         return ScheduledSampling(0.0)
-    if not isinstance(identifier, (int, float)):
+    if not is_number(identifier):
         raise ValueError(
             "teacher_forcing must be a number in [0, 1] or a kerasrnn.ScheduledSampling, "
             f"got teacher_forcing={identifier!r}."
         )
-    _check_probability("teacher_forcing", identifier)
-    return ScheduledSampling(1.0 - identifier)
+    check_probability("teacher_forcing", identifier)
+    return ScheduledSampling(1.0 - float(identifier))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -319,11 +321,6 @@ def run_with_feedback(
     return tf.transpose(stacked, [1, 0, *range(2, len(stacked.shape))]), states
 
 
-def _check_probability(name, value):
-    if not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise ValueError(f"{name} must lie in [0, 1], got {name}={value!r}.")
-
-
 def _check_positive(name, value):
-    if not value > 0:
-        raise ValueError(f"{name} must be positive, got {name}={value!r}.")
+    if not is_number(value) or not 0 < value < math.inf:
+        raise ValueError(f"{name} must be a positive number, got {name}={value!r}.")

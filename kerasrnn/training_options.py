@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from kerasrnn import teacher_forcing, truncation
-from kerasrnn.checks import check_positive_integer
+from kerasrnn.checks import check_flag, check_one_of, check_positive_integer, is_number
 from kerasrnn.streams import RandomWindow, check_window
 from kerasrnn.teacher_forcing import ScheduledSampling
 from kerasrnn.truncation import FullBPTT, RandomizedTruncation, TruncatedBPTT, Truncation
@@ -61,18 +61,16 @@ class TrainingOptions:
             object.__setattr__(self, "truncation", truncation.get(self.truncation))
         for name in ("accumulation_steps", "parallel_parts"):
             check_positive_integer(name, getattr(self, name))
+        for name in ("carry_state", "recompute"):
+            check_flag(name, getattr(self, name))
         for name in ("clip_norm", "clip_value"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
+            if value is not None and not (is_number(value) and 0 < value < math.inf):
                 raise ValueError(f"{name} must be a positive number, got {name}={value!r}.")
         if self.clip_norm and self.clip_value:
             raise ValueError("Use one of clip_norm and clip_value, not both.")
-        for name, choices in (("time_reduction", TIME_REDUCTIONS), ("non_finite", NON_FINITE)):
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(choices)}, "
-                    f"got {name}={getattr(self, name)!r}."
-                )
+        check_one_of("time_reduction", self.time_reduction, TIME_REDUCTIONS)
+        check_one_of("non_finite", self.non_finite, NON_FINITE)
         self._check_pairs()
 
     def _check_pairs(self):

@@ -141,7 +141,7 @@ def test_the_first_batch_of_a_dataset_resets_every_state():
         (lambda _: kerasrnn.Stream.from_tokens(np.arange(3), 0), "batch_size must be"),
         (lambda _: kerasrnn.RandomWindow(3), "min_length must not be above mean"),
         (lambda _: kerasrnn.RandomWindow(9, full_probability=2), "full_probability must lie"),
-        (lambda _: kerasrnn.RandomWindow(9, -1.0), "standard_deviation must not be negative"),
+        (lambda _: kerasrnn.RandomWindow(9, -1.0), "standard_deviation must be a number"),
     ],
 )
 def test_mistakes_are_named(call, message):

@@ -319,7 +319,7 @@ def test_exposure_bias_is_there_for_ids():
         (lambda: value_model("yes"), "teacher_forcing must be a number in"),
         (lambda: kerasrnn.ScheduledSampling(-0.1), "sampling_probability must lie in"),
         (lambda: kerasrnn.ScheduledSampling(0.1, draw="best"), "draw must be one of greedy"),
-        (lambda: kerasrnn.LinearSampling(0), "num_steps must be positive"),
+        (lambda: kerasrnn.LinearSampling(0), "num_steps must be a positive number"),
         (lambda: kerasrnn.LinearSampling(10, end=2.0), "end must lie in"),
         (lambda: kerasrnn.ExponentialSampling(1.0), r"k must lie in \(0, 1\)"),
         (lambda: kerasrnn.InverseSigmoidSampling(0.5), "k must be at least 1"),

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from kerasrnn.checkpoints import RunCallbacks, TrainingRun, plain
-from kerasrnn.checks import check_positive_integer
+from kerasrnn.checks import check_epochs, check_positive_integer
 from kerasrnn.divergence import check_weights, stopped_where_not_finite
 from kerasrnn.step_errors import DIVERGED, clear_errors, required
 
@@ -167,6 +167,9 @@ class ResumableModel(keras.Model):
                 all checkpoints are damaged.
             BlockingIOError: if another process trains in `run_dir`.
         """
+        check_epochs(epochs)
+        if batch_size is not None:
+            check_positive_integer("batch_size", batch_size)
         if self.stops_where_not_finite:
             callbacks = stopped_where_not_finite(callbacks, self)
         if isinstance(x, tf.data.Dataset):

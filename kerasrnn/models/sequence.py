@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -45,7 +45,8 @@ class SequenceModel(TrainableModel):
         after the last step.
 
     Raises:
-        ValueError: if a recurrent layer is `stateful` or listed twice; when
+        ValueError: if there is no layer, or something else among them; if a
+            recurrent layer is `stateful` or listed twice; when
             called with `states` or `return_states`, if a layer holds a
             recurrent layer inside.
 
@@ -66,8 +67,18 @@ class SequenceModel(TrainableModel):
     """
 
     def __init__(self, layers: Sequence[keras.layers.Layer], **kwargs: Any):
+        if isinstance(layers, (str, bytes, dict)) or not isinstance(layers, Iterable):
+            raise ValueError(f"layers must be a list of Keras layers, got layers={layers!r}.")
+        layers = list(layers)
+        for layer in layers:
+            if not isinstance(layer, keras.layers.Layer):
+                raise ValueError(
+                    f"layers must be a list of Keras layers, got {layer!r} among them."
+                )
+        if not layers:
+            raise ValueError("layers must hold a Keras layer at least, got layers=[].")
         super().__init__(**kwargs)
-        self.sequence_layers = list(layers)
+        self.sequence_layers = layers
         recurrent = self.recurrent_layers
         for number, layer in enumerate(recurrent):
             if any(layer is earlier for earlier in recurrent[:number]):

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasrnn import rnn, streams, teacher_forcing, training_step
+from kerasrnn import rnn, streams, teacher_forcing, training_data, training_step
 from kerasrnn.carrying import cannot_carry, held_recurrence
 from kerasrnn.models.resumable import ResumableModel
 from kerasrnn.step_errors import clear_errors
@@ -309,10 +309,12 @@ class TrainableModel(ResumableModel):
                 window = window.mean if isinstance(window, RandomWindow) else window
                 stride = None
             data = data.windows(window, stride)
+        if isinstance(data, keras.utils.PyDataset):
+            data = training_data.read_in_order(data)
         if not isinstance(data, tf.data.Dataset):
             raise ValueError(
-                "data must be a tf.data.Dataset or a kerasrnn.Stream, "
-                f"got {type(data).__name__}."
+                "data must be a kerasrnn.Stream, a tf.data.Dataset or a "
+                f"keras.utils.PyDataset, got {type(data).__name__}."
             )
         if options.window is None:
             return data
@@ -382,6 +384,7 @@ class TrainableModel(ResumableModel):
                     x_val, y_val, weight_val, size, for_training=False
                 )
         self.prepare(self._example(x, y))
+        self._check_class_weight(options.get("class_weight"))
         with self.forgetting("training"):
             return super().fit(
                 x,
@@ -472,6 +475,7 @@ class TrainableModel(ResumableModel):
         options = self.training_options
         if options.window is not None and not isinstance(options.window, RandomWindow):
             self._check_length(_inputs(x).shape[1], options, options.overlapping)
+        self._check_class_weight(class_weight)
         return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(
@@ -554,12 +558,17 @@ class TrainableModel(ResumableModel):
                 carried.write(carried.structure)  # those of no sequences
 
     def _windows(self, x, y, sample_weight, batch_size, *, for_training):
-        if not isinstance(x, (Stream, tf.data.Dataset)):
-            if y is None:
-                raise ValueError("Arrays need targets: give y, or a kerasrnn.Stream.")
-            size = min(batch_size or 32, len(x))
-            x = Stream(list(x), list(y), sample_weight, batch_size=size)
+        training_data.check_given(x, y, sample_weight)
+        if not isinstance(x, training_data.BATCHES):
+            x = training_data.as_stream(x, y, sample_weight, batch_size)
         return self.batches(x, for_training=for_training)
+
+    def _check_class_weight(self, class_weight):
+        if class_weight is not None and self.every_output:
+            raise ValueError(
+                "class_weight is one weight a sequence, but the model has an output at every "
+                "step. Use sample_weight, (batch, time), with the weight of each step's class."
+            )
 
     def _example(self, x, y):
         """A dataset of such batches, to build from."""
@@ -569,11 +578,7 @@ class TrainableModel(ResumableModel):
             return x
         if isinstance(x, keras.utils.PyDataset):
             return tf.data.Dataset.from_tensors(x[0])
-        if y is None or not hasattr(x, "__getitem__"):
-            raise ValueError(
-                "data must be a tf.data.Dataset, a kerasrnn.Stream, a keras.utils.PyDataset or "
-                f"arrays with targets, got {type(x).__name__}."
-            )
+        training_data.check_given(x, y, None)
         return tf.data.Dataset.from_tensors((x[:1], y[:1]))
 
     def carried_states(self) -> list:
@@ -588,6 +593,7 @@ class TrainableModel(ResumableModel):
             carried.write(states)
 
     def prepare(self, batches: tf.data.Dataset) -> tf.Tensor:
+        self._check_spec(batches.element_spec)
         outputs = super().prepare(batches)
         self._check_layers(self.training_options)  # some layers make others when they are built
         time = self.smallest_example(_inputs_of(batches)).shape[1]
@@ -595,6 +601,22 @@ class TrainableModel(ResumableModel):
         self._compiled_training().every_output = every_output
         self._compiled_training().prepared = True
         return outputs
+
+    def _check_spec(self, spec):
+        inputs, *_ = keras.utils.unpack_x_y_sample_weight(spec)
+        inputs = _inputs(inputs)
+        if any(isinstance(part, tf.RaggedTensorSpec) for part in tf.nest.flatten(spec)):
+            raise ValueError(
+                "A batch must be whole, got a ragged one. Use x.to_tensor() and a mask, or "
+                "compile with window= and give sequences of any lengths to fit."
+            )
+        if isinstance(self.sequence_layers[0], keras.layers.Embedding) and (
+            not inputs.dtype.is_integer
+        ):
+            raise ValueError(
+                f"{self.sequence_layers[0].name} takes integers as ids, got inputs of type "
+                f"{inputs.dtype.name}."
+            )
 
     def smallest_example(self, spec: tf.TensorSpec) -> tf.Tensor:
         example = super().smallest_example(spec)

@@ -1,0 +1,99 @@
+"""What training and evaluation are given: arrays, ragged ones too, or batches."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasrnn.checks import check_positive_integer
+from kerasrnn.streams import Stream
+
+TAKEN = "a kerasrnn.Stream, a tf.data.Dataset, a keras.utils.PyDataset, or arrays with targets"
+BATCHES = (Stream, tf.data.Dataset, keras.utils.PyDataset)
+
+
+def check_given(x: Any, y: Any, sample_weight: Any) -> None:
+    """Raises a `ValueError` for what is neither batches nor arrays with targets.
+
+    Args:
+        x: `TAKEN`, without targets.
+        y: targets of arrays; batches hold their own.
+        sample_weight: weights of arrays; batches hold their own.
+    """
+    kind = type(x).__name__
+    if isinstance(x, BATCHES):
+        for name, value in (("y", y), ("sample_weight", sample_weight)):
+            if value is not None:
+                raise ValueError(
+                    f"{name} stands inside the {kind} that x is: leave {name} away, "
+                    f"got {name} of type {type(value).__name__}."
+                )
+    elif isinstance(x, Iterator):
+        raise ValueError(
+            f"x must be {TAKEN}, got a {kind}, of which nobody knows where its sequences "
+            "begin. Use tf.data.Dataset.from_generator."
+        )
+    elif y is None or not _has_rows(x):
+        raise ValueError(
+            f"x must be {TAKEN}, got x of type {kind} and y of type {type(y).__name__}."
+        )
+
+
+def _has_rows(x):
+    if isinstance(x, tf.RaggedTensor):
+        return True
+    return hasattr(x, "__len__") and not isinstance(x, (str, bytes, dict))
+
+
+def as_stream(x: Any, y: Any, sample_weight: Any, batch_size: int | None) -> Stream:
+    """Arrays as a stream of `batch_size` sequences side by side; default 32, or all of fewer.
+
+    Args:
+        x: `(sequences, time, ...)`, a ragged tensor or a list of arrays.
+        y: targets, likewise.
+        sample_weight: `(sequences, time)`, or one number for each sequence.
+        batch_size: how many sequences are read side by side.
+    """
+    if batch_size is not None:
+        check_positive_integer("batch_size", batch_size)
+    inputs, targets, weights = _rows(x), _rows(y), _rows(sample_weight)
+    if not len(inputs):
+        raise ValueError("x must hold a sequence at least, got none.")
+    return Stream(inputs, targets, weights, batch_size=min(batch_size or 32, len(inputs)))
+
+
+def _rows(given):
+    if not isinstance(given, tf.RaggedTensor):
+        return given
+    return [row.numpy() for row in given]
+
+
+def read_in_order(data: keras.utils.PyDataset) -> tf.data.Dataset:
+    """The batches of a `PyDataset`, in their order; each of them is a window."""
+
+    def batches():
+        data.on_epoch_begin()
+        numbers = itertools.count() if data.num_batches is None else range(data.num_batches)
+        for number in numbers:
+            yield _arrays(data[number])
+        data.on_epoch_end()
+
+    first, last = (_arrays(data[number]) for number in (0, (data.num_batches or 1) - 1))
+    signature = tf.nest.map_structure(_common_spec, first, last)
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    if data.num_batches is None:
+        return dataset
+    return dataset.apply(tf.data.experimental.assert_cardinality(data.num_batches))
+
+
+def _arrays(batch):
+    parts = [batch] if not isinstance(batch, (list, tuple)) else batch
+    return tf.nest.map_structure(np.asarray, tuple(p for p in parts if p is not None))
+
+
+def _common_spec(first, last):
+    sizes = zip(first.shape[1:], last.shape[1:], strict=True)
+    return tf.TensorSpec([None, *(n if n == m else None for n, m in sizes)], first.dtype)
