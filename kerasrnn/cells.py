@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from kerasrnn import initializers, recurrence
-from kerasrnn.checks import check_positive_integer, check_rate, is_number, plain
+from kerasrnn.checks import check_flags, check_positive_integer, check_rate, is_number, plain
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -109,6 +109,7 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         check_rate("zoneout", zoneout)
         if not is_number(alpha) or not 0 < alpha <= 1:
             raise ValueError(f"alpha must lie in (0, 1], got alpha={alpha!r}.")
+        check_flags(use_kernel=use_kernel, learn_alpha=learn_alpha, residual=residual)
         if learn_alpha and alpha == 1:
             raise ValueError(
                 "learn_alpha=True begins with an alpha below 1, which gradients can change, "
@@ -132,11 +133,11 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
             seed=plain(seed),
             **kwargs,
         )
-        self.use_kernel = use_kernel
+        self.use_kernel = bool(use_kernel)
         self.zoneout = plain(zoneout)
         self.alpha = plain(alpha)
-        self.learn_alpha = learn_alpha
-        self.residual = residual
+        self.learn_alpha = bool(learn_alpha)
+        self.residual = bool(residual)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         for name, needed in (

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, TypeGuard
 
 import numpy as np
+from keras.random import SeedGenerator
 
 
 def is_number(value: Any) -> TypeGuard[float]:
@@ -34,10 +35,19 @@ def check_probability(name: str, value: float) -> None:
         raise ValueError(f"{name} must lie in [0, 1], got {name}={value!r}.")
 
 
-def check_flag(name: str, value: bool) -> None:
+def check_flags(**flags: bool) -> None:
     """Raises a `ValueError` that names what is neither true nor false."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name} must be True or False, got {name}={value!r}.")
+    for name, value in flags.items():
+        if not isinstance(value, (bool, np.bool_)):
+            raise ValueError(f"{name} must be True or False, got {name}={value!r}.")
+
+
+def check_seed(seed: Any) -> None:
+    """Raises a `ValueError` for anything but an integer, a `SeedGenerator` or `None`."""
+    if seed is not None and not is_integer(seed) and not isinstance(seed, SeedGenerator):
+        raise ValueError(
+            f"seed must be an integer, a keras.random.SeedGenerator or None, got seed={seed!r}."
+        )
 
 
 def check_positive_integer(name: str, value: int, otherwise: str = "") -> None:

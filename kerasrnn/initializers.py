@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasrnn.checks import is_number
+from kerasrnn.checks import check_seed, is_number
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -40,6 +40,7 @@ class SpectralRadius(keras.initializers.Initializer):
     def __init__(self, radius: float = 1.0, seed: int | None = None):
         if not (is_number(radius) and 0 < radius < float("inf")):
             raise ValueError(f"radius must be positive, got radius={radius!r}.")
+        check_seed(seed)
         self.radius = radius
         self.seed = seed
         self._normal = keras.initializers.RandomNormal(stddev=1.0, seed=seed)

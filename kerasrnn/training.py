@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from kerasrnn import training_step
 from kerasrnn.checkpoints import RunCallbacks
-from kerasrnn.checks import check_epochs
+from kerasrnn.checks import check_epochs, check_flags
 from kerasrnn.divergence import stopped_where_not_finite
 from kerasrnn.models.resumable import CHECKPOINT_EVERY, finished_history, start_run
 from kerasrnn.models.trainable import TrainableModel
@@ -65,6 +65,7 @@ def train(
         BlockingIOError: if another process trains in `run_dir`.
     """
     check_epochs(epochs)
+    check_flags(resume=resume)
     batches = model.batches(data, for_training=True)
     if model.stops_where_not_finite:
         callbacks = stopped_where_not_finite(callbacks, model)

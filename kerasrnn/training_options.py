@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from kerasrnn import teacher_forcing, truncation
-from kerasrnn.checks import check_flag, check_one_of, check_positive_integer, is_number
+from kerasrnn.checks import check_flags, check_one_of, check_positive_integer, is_number
 from kerasrnn.streams import RandomWindow, check_window
 from kerasrnn.teacher_forcing import ScheduledSampling
 from kerasrnn.truncation import FullBPTT, RandomizedTruncation, TruncatedBPTT, Truncation
@@ -61,8 +61,7 @@ class TrainingOptions:
             object.__setattr__(self, "truncation", truncation.get(self.truncation))
         for name in ("accumulation_steps", "parallel_parts"):
             check_positive_integer(name, getattr(self, name))
-        for name in ("carry_state", "recompute"):
-            check_flag(name, getattr(self, name))
+        check_flags(carry_state=self.carry_state, recompute=self.recompute)
         for name in ("clip_norm", "clip_value"):
             value = getattr(self, name)
             if value is not None and not (is_number(value) and 0 < value < math.inf):

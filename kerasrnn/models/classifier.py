@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from kerasrnn.checks import (
     as_texts,
+    check_flags,
     check_one_of,
     check_positive_integer,
     check_rate,
@@ -82,11 +83,12 @@ class TextClassifier(TakesIds, ResumableModel):
         check_positive_integer("embedding_dim", embedding_dim)
         check_positive_integer("units", units)
         check_rate("dropout", dropout)
+        check_flags(bidirectional=bidirectional)
         names = [] if isinstance(labels, str) else as_texts("labels", labels)
         if len(names) != 2 or names[0] == names[1]:
             raise ValueError(f"labels must be two names that differ, got labels={labels!r}.")
         max_length, embedding_dim = plain(max_length), plain(embedding_dim)
-        units, dropout = plain(units), plain(dropout)
+        units, dropout, bidirectional = plain(units), plain(dropout), plain(bidirectional)
         super().__init__(**kwargs)
         if not isinstance(vocabulary, Vocabulary):
             vocabulary = Vocabulary(vocabulary)

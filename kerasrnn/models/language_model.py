@@ -12,6 +12,7 @@ from kerasrnn import generation, rnn, sampling
 from kerasrnn.characters import UNKNOWN_ID, CharacterVocabulary, to_utf8
 from kerasrnn.checks import (
     as_texts,
+    check_flags,
     check_one_of,
     check_positive_integer,
     check_rate,
@@ -125,6 +126,8 @@ class CharLanguageModel(TakesIds, SequenceModel):
         check_one_of("cell", cell, CELLS)
         check_rate("dropout", dropout)
         check_rate("recurrent_dropout", recurrent_dropout)
+        check_flags(residual=residual, tie_weights=tie_weights)
+        residual, tie_weights = bool(residual), bool(tie_weights)
         units, num_layers, embedding_dim = plain(units), plain(num_layers), plain(embedding_dim)
         dropout, recurrent_dropout = plain(dropout), plain(recurrent_dropout)
         vanilla = cell == "vanilla"

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from kerasrnn.checkpoints import RunCallbacks, TrainingRun, plain
-from kerasrnn.checks import check_epochs, check_positive_integer
+from kerasrnn.checks import check_epochs, check_flags, check_positive_integer
 from kerasrnn.divergence import check_weights, stopped_where_not_finite
 from kerasrnn.step_errors import DIVERGED, clear_errors, required
 
@@ -168,6 +168,7 @@ class ResumableModel(keras.Model):
             BlockingIOError: if another process trains in `run_dir`.
         """
         check_epochs(epochs)
+        check_flags(resume=resume)
         if batch_size is not None:
             check_positive_integer("batch_size", batch_size)
         if self.stops_where_not_finite:
