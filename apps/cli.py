@@ -25,7 +25,9 @@ NARROWEST, WIDEST = 40, 500
 COUNT = 2**31 - 1
 """The most of what is counted without being kept: the largest int32, as TensorFlow counts."""
 FLOATS = 1e-37, 1e38
-"""The rates and norms that float32 holds, with room for a factor of two."""
+"""The rates that float32 holds, with room for a factor of two."""
+NORMS = 1e-37, 1e37
+"""The norms that float32 holds together with their reciprocals, which clipping takes."""
 
 
 def check_option(options: Any, name: str, holds: bool, rule: str) -> None:

@@ -13,7 +13,6 @@ import datetime
 import importlib.metadata
 import io
 import json
-import math
 import platform
 import shlex
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.cli import UserError
+from apps.plain_json import to_json
 from apps.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
@@ -157,19 +157,6 @@ def without_places(config: dict) -> dict:
 def write_json(path: Path, content: dict) -> None:
     """Writes a JSON file; a reader sees the old content or the new one."""
     files.write_text(path, to_json(content, indent=2) + "\n")
-
-
-def to_json(content: Any, indent: int | None = None) -> str:
-    """JSON, in which numbers that are not finite are `null`."""
-    return json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False)
-
-
-def _finite(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
-    if isinstance(content, (list, tuple)):
-        return [_finite(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def write_history(path: Path, rows: Sequence[dict[str, float]]) -> None:
