@@ -68,7 +68,13 @@ def prepared(run_dir: Path | None, app: str, options: Any, data: str) -> Iterato
 def _make_ready(folder: Path, app: str, options: Any, config: dict) -> None:
     found = [name for name in _CONTENTS if (folder / name).exists()]
     before = _read_config(folder)
-    if found and not set(as_config(options)) <= set(before):
+    if _is_damaged(folder, before):
+        if options.resume:
+            raise UserError(
+                f"{folder / CONFIG}: the file is damaged: it does not tell the options of the "
+                "run. Use --no-resume to replace the run, or another --run-dir."
+            )
+    elif found and not set(as_config(options)) <= set(before):
         raise UserError(
             f"{folder / found[0]}: this is no run of {app}, and would be replaced. "
             "Use another --run-dir."
@@ -86,6 +92,12 @@ def _make_ready(folder: Path, app: str, options: Any, config: dict) -> None:
     for name in (*_RESULTS, METRICS):  # until nothing can be gone on with, it is finished
         files.remove(folder / name)
     write_json(folder / CONFIG, config)
+
+
+def _is_damaged(folder: Path, config: dict) -> bool:
+    """Whether it tells nothing beside the checkpoints of a run, which is one of ours then."""
+    is_run = any((folder / "checkpoints").glob("step-*.npz"))
+    return is_run and not config and (folder / CONFIG).is_file()
 
 
 def is_unfinished(folder: Path) -> bool:
