@@ -96,7 +96,7 @@ WRITE += "files.write_text(Path(sys.argv[1]), 'é\\n')"
     ],
 )
 def test_what_is_no_ordinary_file_is_written_as_it_is(tmp_path, line, out):
-    script = f"W() {{ '{sys.executable}' -c \"{WRITE}\" \"$@\"; }}; {line}"
+    script = f'W() {{ \'{sys.executable}\' -c "{WRITE}" "$@"; }}; {line}'
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {script}"],
         capture_output=True,
