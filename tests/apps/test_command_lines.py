@@ -19,7 +19,7 @@ import typing
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 from apps import cli
@@ -32,7 +32,20 @@ LONGEST = 20.0  # seconds that a command may take
 APPS = {"sentiment": SENTIMENT, "chargen": CHARGEN}
 COMMANDS = [(app, name) for app, commands in APPS.items() for name in commands]
 
-NO_NUMBERS = ["", " ", "x", "1.5.2", "0x10", "½", "--", "-", "true", "\x1b[31m", "1e", "é" * 99]
+NO_NUMBERS = [
+    "",
+    " ",
+    "x",
+    "1.5.2",
+    "0x10",
+    "½",
+    "--",
+    "-",
+    "true",
+    "\x1b[31m",
+    "1e",
+    "é " * 5000,
+]
 NO_PATHS = ["", "~nosuchuser/x", "x" * 300, "y/" * 3000, "caf\udce9", "a\0b"]
 ODD_PATHS = [
     "missing",
@@ -174,7 +187,7 @@ def sane_values(app: str, name: str, option: str, kind, folder: Path) -> st.Sear
     """What makes a command do its work within a second."""
     known = RANGES.get((app, name, option))
     if kind is int:
-        numbers = st.integers(int(known.least), int(max(known.least, 1)) + 7)
+        numbers = st.integers(int(known.least), int(max(known.least, 1)) + 1)
         return numbers.map(lambda number: Value(str(number)))
     if kind is float:
         return st.sampled_from(["0.1", "0.5", "0.9"]).map(Value)
@@ -250,7 +263,7 @@ def check_said(status: int, err: str, is_mad: bool) -> None:
     if status == 2:
         assert [line.partition(" ")[0] for line in lines] == ["error:"], err
         assert err.endswith("\n")
-        assert len(err) < 10_000
+        assert len(err) < 1100
 
 
 tried = settings(
@@ -309,8 +322,8 @@ def refuse(constant):
 
 
 @pytest.mark.slow
-@tried
-@given(data=st.data(), stdin=st.sampled_from(list(FILES.values())))
+@settings(tried, phases=set(Phase) - {Phase.shrink})  # which would take many minutes
+@given(data=st.data(), stdin=st.sampled_from(list(FILES)))
 def test_any_command_ends_well(models, data, stdin):
     with tempfile.TemporaryDirectory() as temporary, contextlib.chdir(temporary):
         folder = Path(temporary)
@@ -318,7 +331,7 @@ def test_any_command_ends_well(models, data, stdin):
             (folder / name).write_bytes(content)
         app, arguments, is_mad = data.draw(command_lines(folder))
         begin = time.monotonic()
-        status, out, err = call(app, arguments, stdin=stdin)
+        status, out, err = call(app, arguments, stdin=FILES[stdin])
         seconds = time.monotonic() - begin
         event(f"{app} {arguments[0]}: {status}")
         check_said(status, err, is_mad)
