@@ -22,10 +22,14 @@ INTERRUPTED = 130
 NARROWEST, WIDEST = 40, 500
 """Columns of a terminal that lines are laid out for."""
 
+LONGEST_MESSAGE = 1000  # characters
+
 COUNT = 2**31 - 1
 """The most of what is counted without being kept: the largest int32, as TensorFlow counts."""
 FLOATS = 1e-37, 1e38
-"""The rates and norms that float32 holds, with room for a factor of two."""
+"""The rates that float32 holds, with room for a factor of two."""
+NORMS = 1e-37, 1e37
+"""The norms that float32 holds together with their reciprocals, which clipping takes."""
 
 
 def check_option(options: Any, name: str, holds: bool, rule: str) -> None:
@@ -134,7 +138,11 @@ def _check_open(output: streams.Output) -> None:
 
 
 def _fail(message: str) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    line = " ".join(message.split())
+    if len(line) > LONGEST_MESSAGE:  # what was given stands in its middle, at any length
+        half = LONGEST_MESSAGE // 2
+        line = f"{line[:half]} ... {line[-half:]}"
+    print(f"error: {line}", file=sys.stderr)
     return USAGE_ERROR
 
 

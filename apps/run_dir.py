@@ -13,7 +13,6 @@ import datetime
 import importlib.metadata
 import io
 import json
-import math
 import platform
 import shlex
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.cli import UserError
+from apps.plain_json import to_json
 from apps.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
@@ -68,7 +68,13 @@ def prepared(run_dir: Path | None, app: str, options: Any, data: str) -> Iterato
 def _make_ready(folder: Path, app: str, options: Any, config: dict) -> None:
     found = [name for name in _CONTENTS if (folder / name).exists()]
     before = _read_config(folder)
-    if found and not set(as_config(options)) <= set(before):
+    if _is_damaged(folder, before):
+        if options.resume:
+            raise UserError(
+                f"{folder / CONFIG}: the file is damaged: it does not tell the options of the "
+                "run. Use --no-resume to replace the run, or another --run-dir."
+            )
+    elif found and not set(as_config(options)) <= set(before):
         raise UserError(
             f"{folder / found[0]}: this is no run of {app}, and would be replaced. "
             "Use another --run-dir."
@@ -86,6 +92,12 @@ def _make_ready(folder: Path, app: str, options: Any, config: dict) -> None:
     for name in (*_RESULTS, METRICS):  # until nothing can be gone on with, it is finished
         files.remove(folder / name)
     write_json(folder / CONFIG, config)
+
+
+def _is_damaged(folder: Path, config: dict) -> bool:
+    """Whether it tells nothing beside the checkpoints of a run, which is one of ours then."""
+    is_run = any((folder / "checkpoints").glob("step-*.npz"))
+    return is_run and not config and (folder / CONFIG).is_file()
 
 
 def is_unfinished(folder: Path) -> bool:
@@ -157,19 +169,6 @@ def without_places(config: dict) -> dict:
 def write_json(path: Path, content: dict) -> None:
     """Writes a JSON file; a reader sees the old content or the new one."""
     files.write_text(path, to_json(content, indent=2) + "\n")
-
-
-def to_json(content: Any, indent: int | None = None) -> str:
-    """JSON, in which numbers that are not finite are `null`."""
-    return json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False)
-
-
-def _finite(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
-    if isinstance(content, (list, tuple)):
-        return [_finite(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def write_history(path: Path, rows: Sequence[dict[str, float]]) -> None:

@@ -14,6 +14,8 @@ with quiet_tensorflow():
     from kerasrnn import checkpoints, files
 
 CHECKPOINT_EVERY = 100  # training steps: a few seconds
+WORST_LOSS = 700.0
+"""Nats of a validation loss that no model reaches unless it has diverged: e^700 choices."""
 
 
 class HistoryFile(keras.callbacks.Callback):
@@ -78,14 +80,28 @@ def fit(
             checkpoint_every=CHECKPOINT_EVERY,
         ).history
     except FloatingPointError as error:
-        reason = str(error).partition(" The weights")[0]
-        raise UserError(
-            f"the training has diverged: {reason} Use a lower --learning-rate or --clip-norm."
-        ) from error
+        reason = str(error).partition(" The weights")[0].partition(" Lower the")[0]
+        raise _diverged(reason) from error
     except checkpoints.RunError as error:
         reason = str(error).replace("resume=False", "--no-resume")
         raise UserError(reason.replace("another run_dir", "another --run-dir")) from error
+    _check_useful(history, chosen_by, mode)
     run_dir.write_history(history_file.path, history_file.rows)  # it may have been damaged
     with files.writing(folder / "checkpoints" / "best.keras") as hidden:
         model.save(hidden)
     return history, clock.seconds
+
+
+def _check_useful(history: dict[str, list[float]], chosen_by: str, mode: str) -> None:
+    """Refuses a model that is finite, but worse than any that has learned, or has not."""
+    figures = history[chosen_by]
+    best = figures.index(max(figures) if mode == "max" else min(figures))
+    loss = history["val_loss"][best]
+    if loss > WORST_LOSS:
+        raise _diverged(f"epoch {best + 1}, the best one, has val_loss={loss:g}.")
+
+
+def _diverged(reason: str) -> UserError:
+    return UserError(
+        f"the training has diverged: {reason} Use a lower --learning-rate or --clip-norm."
+    )

@@ -31,7 +31,8 @@ def writing(path: Path) -> Iterator[Path]:
         OSError: if it cannot be written; `filename` is `path` then.
     """
     if path.exists() and not path.is_file():  # before links are followed: pipes have no path
-        yield path
+        with named(path, None):
+            yield path
         return
     path = Path(os.path.realpath(path))
     hidden = path.with_name(f"{HIDDEN}{path.name}")

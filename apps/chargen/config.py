@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from apps import conversion
-from apps.cli import COUNT, FLOATS, UserError, check_numbers, check_option
+from apps.cli import COUNT, FLOATS, NORMS, UserError, check_numbers, check_option
 
 MODELS = Path("saved_models/chargen")
 LARGEST_STATE, MOST_LAYERS = 100_000, 100
@@ -88,7 +88,8 @@ class Train:
         check_numbers(self, "steps keep_versions", 1, COUNT)
         check_numbers(self, "patience warmup_steps", 0, COUNT)
         check_numbers(self, "max_characters", 2, LONGEST_TEXT)
-        check_numbers(self, "learning_rate clip_norm", *FLOATS)
+        check_numbers(self, "learning_rate", *FLOATS)
+        check_numbers(self, "clip_norm", *NORMS)
         check_option(self, "seed", 0 <= self.seed < 2**31, "must lie in [0, 2**31)")
         for name in ("dropout", "recurrent_dropout"):
             check_option(self, name, 0 <= getattr(self, name) < 1, "must lie in [0, 1)")

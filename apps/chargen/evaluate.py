@@ -1,6 +1,5 @@
 """How well an exported model predicts a text."""
 
-import json
 import math
 from collections.abc import Iterable
 
@@ -11,6 +10,7 @@ from apps.chargen import data
 from apps.chargen.config import Evaluate
 from apps.cli import UserError
 from apps.exported import find_model, load_signature
+from apps.plain_json import to_line
 from apps.tables import make_table
 
 PIECE = 4096
@@ -29,7 +29,7 @@ def run(options: Evaluate) -> dict:
     signature, folder = load_signature(options.model, "chargen", "score", ["nats"])
     scores = score(signature.loaded, pieces, length, show_progress=not options.json)
     if options.json:
-        print(json.dumps({"model": str(folder), "data_source": source, **scores}))
+        print(to_line({"model": str(folder), "data_source": source, **scores}))
         return scores
     print(f"model: {folder}\ndata: {source}")
     figures = {

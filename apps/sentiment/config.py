@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from apps import conversion
-from apps.cli import COUNT, FLOATS, UserError, check_numbers, check_option
+from apps.cli import COUNT, FLOATS, NORMS, UserError, check_numbers, check_option
 
 MODELS = Path("saved_models/sentiment")
 
@@ -76,7 +76,8 @@ class Train:
         check_numbers(self, "keep_versions", 1, COUNT)
         check_numbers(self, "patience", 0, COUNT)
         check_numbers(self, "max_examples", 20, COUNT)
-        check_numbers(self, "learning_rate clip_norm", *FLOATS)
+        check_numbers(self, "learning_rate", *FLOATS)
+        check_numbers(self, "clip_norm", *NORMS)
         check_option(self, "seed", 0 <= self.seed < 2**32, "must lie in [0, 2**32)")
         check_option(self, "dropout", 0 <= self.dropout < 1, "must lie in [0, 1)")
         check_option(

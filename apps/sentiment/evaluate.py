@@ -1,6 +1,5 @@
 """Scoring an exported model on labelled reviews."""
 
-import json
 import math
 import sys
 
@@ -11,6 +10,7 @@ from rich.table import Table
 
 from apps.cli import UserError
 from apps.exported import find_model, load_signature
+from apps.plain_json import to_line
 from apps.sentiment import data as reviews
 from apps.sentiment.config import Evaluate
 from apps.sentiment.predict import CHUNK_SIZE, SIGNATURE, classify
@@ -35,7 +35,7 @@ def run(options: Evaluate) -> dict:
         )
     scores = score(signature, labelled, show_progress=not options.json)
     if options.json:
-        print(json.dumps({"model": str(folder), "data_source": source, **scores}))
+        print(to_line({"model": str(folder), "data_source": source, **scores}))
         return scores
     print(f"model: {folder}\ndata: {source}")
     figures = {

@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -11,6 +10,7 @@ from rich.progress import Progress
 
 from apps.errors import UserError
 from apps.exported import load_signature
+from apps.plain_json import to_line
 from apps.records import check_text, decode_lines, read_lines
 from apps.sentiment.config import Predict
 from apps.sentiment.data import read_texts
@@ -82,9 +82,7 @@ def _batches(texts: Iterable[str], size: int) -> Iterator[list[str]]:
 
 def _format(text: str, label: str, probability: float, as_json: bool) -> str:
     if as_json:
-        return json.dumps(
-            {"text": text, "label": label, "probability": probability}, ensure_ascii=False
-        )
+        return to_line({"text": text, "label": label, "probability": probability})
     preview = " ".join(text[: 4 * PREVIEW_LENGTH].split())
     if len(preview) > PREVIEW_LENGTH:
         preview = preview[: PREVIEW_LENGTH - 1] + "…"

@@ -299,10 +299,59 @@ def test_a_model_with_foreign_options_is_said(trained, text, tmp_path, capsys, c
     assert not (tmp_path / "run").exists()
 
 
-def test_a_training_that_diverges_ends_with_one_line(text, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--learning-rate", "1e38"], "diverged: step 3 is not finite: its loss is "),
+        (["--learning-rate", "1e34"], "diverged: epoch 1 has loss=inf. Use"),
+        (["--learning-rate", "1e30"], "diverged: epoch 1, the best one, has val_loss="),
+    ],
+)
+def test_a_training_that_diverges_says_so_in_one_line_and_publishes_nothing(
+    text, tmp_path, capsys, options, message
+):
     places = ["--data", text, "--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
-    assert run("train", *places, *SMALL, "--epochs", 1, "--learning-rate", "1e38") == 2
-    assert "diverged: step" in capsys.readouterr().err.splitlines()[-1]
+    said = []
+    for _ in range(2):
+        assert run("train", *places, *SMALL, "--epochs", 1, *options) == 2
+        said.append(capsys.readouterr().err)
+        left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+        assert not [path for path in left if ".writing-" in path or path.startswith("models/")]
+        assert not {"run/metrics.json", "run/checkpoints/best.keras", "run/ids.npy"} & left
+    assert message in said[0]
+    assert said[0].endswith(". Use a lower --learning-rate or --clip-norm.\n")
+    assert said[0].count("\n") == 1
+    assert said[0] == said[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--clip-norm", "1e37"],
+        ["--clip-norm", "1e-37"],
+        ["--learning-rate", "1e-37"],
+        ["--dropout", str(1 - 2**-53), "--recurrent-dropout", str(1 - 2**-53)],
+        ["--warmup-steps", str(2**31 - 1)],
+    ],
+)
+def test_what_is_allowed_at_most_trains(text, tmp_path, options):
+    places = ["--data", text, "--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
+    assert run("train", *places, *SMALL, "--epochs", 1, *options) == 0
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(), parse_constant=refuse)
+    assert 0 < metrics["validation_loss"] < 5
+
+
+def refuse(constant):
+    raise AssertionError(constant)
+
+
+def test_figures_that_are_no_numbers_are_json_all_the_same(trained, text, capsys, monkeypatch):
+    monkeypatch.setattr("apps.chargen.evaluate.perplexity", lambda _: math.inf)
+    arguments = ["--model", trained / "models", "--data", text, "--json"]
+    assert run("evaluate", *arguments) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert found["perplexity"] is None
 
 
 def test_a_run_goes_on_with_its_own_text_only(text, tmp_path, capsys, monkeypatch):

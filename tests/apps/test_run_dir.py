@@ -103,23 +103,32 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, name):
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", "null", "[" * 10_000, "\x00"])
-def test_a_damaged_config_is_no_run(unfinished, content):
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null", "[" * 10_000, "\x00", '{"seed": '])
+def test_a_run_whose_config_is_damaged_is_replaced_on_demand_only(unfinished, content):
     (unfinished / "config.json").write_text(content)
-    with pytest.raises(UserError, match="no run of sentiment"):
+    message = r"config.json: the file is damaged: .* Use --no-resume to replace the run"
+    with pytest.raises(UserError, match=message):
         prepare(unfinished, Train(seed=9))
+    assert (unfinished / "checkpoints" / "step-0000000100.npz").exists()
+    prepare(unfinished, Train(seed=9, resume=False))
+    assert [path.name for path in unfinished.iterdir()] == ["config.json"]
+    assert json.loads((unfinished / "config.json").read_text())["seed"] == 9
+
+
+@pytest.mark.parametrize("content", [None, '{"mine": 1}'])
+@pytest.mark.parametrize("resume", [True, False])
+def test_checkpoints_of_another_program_are_left_alone(unfinished, content, resume):
+    (unfinished / "config.json").unlink()
+    if content is not None:
+        (unfinished / "config.json").write_text(content)
+    with pytest.raises(UserError, match="no run of sentiment"):
+        prepare(unfinished, Train(seed=9, resume=resume))
     assert (unfinished / "checkpoints" / "step-0000000100.npz").exists()
 
 
-def test_what_is_written_as_json_is_json(tmp_path):
-    content = {"loss": math.nan, "more": [math.inf, -math.inf, 1.5, {"deep": (math.nan,)}]}
-    run_dir_module.write_json(tmp_path / "metrics.json", content)
-
-    def refuse(constant):
-        raise AssertionError(constant)
-
-    read = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=refuse)
-    assert read == {"loss": None, "more": [None, None, 1.5, {"deep": [None]}]}
+def test_figures_are_written_as_json_that_every_program_reads(tmp_path):
+    run_dir_module.write_json(tmp_path / "metrics.json", {"loss": math.nan})
+    assert json.loads((tmp_path / "metrics.json").read_text()) == {"loss": None}
 
 
 def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path, monkeypatch):

@@ -192,6 +192,82 @@ def test_evaluate_prints_scores_and_confusion(trained, reviews, capsys):
     assert 0 < scores["loss"] < 0.5
 
 
+def refuse(constant):
+    raise AssertionError(constant)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_figures_that_are_no_numbers_are_json_all_the_same(
+    trained, reviews, capsys, monkeypatch, command
+):
+    def answers(signature, texts):
+        return [("positive", float("nan"))] * len(texts)
+
+    monkeypatch.setattr(f"apps.sentiment.{command}.classify", answers)
+    source = ["--data", reviews] if command == "evaluate" else ["fine"]
+    assert run(command, "--model", trained / "models", "--json", *source) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert found["loss" if command == "evaluate" else "probability"] is None
+
+
+def everything(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--learning-rate", "1e38"], "diverged: step 2 is not finite: its loss is nan, the"),
+        (["--learning-rate", "1e30"], "diverged: epoch 1, the best one, has val_loss="),
+        (["--learning-rate", "1e38", "--clip-norm", "1e37"], "diverged: step 2 is not finite"),
+    ],
+)
+def test_a_training_that_diverges_says_so_in_one_line_and_publishes_nothing(
+    reviews, tmp_path, capsys, options, message
+):
+    arguments = ["--data", reviews, "--run-dir", tmp_path / "run", "--output", tmp_path / "m"]
+    said = []
+    for _ in range(2):
+        assert run("train", *arguments, *SMALL, "--epochs", 1, *options) == 2
+        said.append(capsys.readouterr().err)
+        left = everything(tmp_path)
+        assert not [path for path in left if ".writing-" in path or path.startswith("m/")]
+        assert not {"run/metrics.json", "run/checkpoints/best.keras"} & left
+    assert message in said[0]
+    assert said[0].startswith("error: the training has ")
+    assert said[0].endswith("Use a lower --learning-rate or --clip-norm.\n")
+    assert said[0].count("\n") == 1
+    assert said[0] == said[1]
+
+
+def test_a_norm_that_no_gradient_has_clips_nothing(reviews, tmp_path):
+    """Its reciprocal is 0 for the processor beyond 8e37, and so was the clipped gradient."""
+    losses = []
+    for norm in ("1e30", "1e37", "1e-37"):  # the last one lets nothing through
+        folder = tmp_path / norm
+        places = ["--data", reviews, "--run-dir", folder / "run", "--output", folder / "m"]
+        assert run("train", *places, *SMALL, "--epochs", 1, "--clip-norm", norm) == 0
+        losses.append(json.loads((folder / "run" / "metrics.json").read_text())["test_loss"])
+    assert losses[0] == losses[1] != losses[2]
+    assert run("train", *places, *SMALL, "--clip-norm", "1e38") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--clip-norm", "1e-37"],
+        ["--learning-rate", "1e-37"],
+        ["--dropout", str(1 - 2**-53)],
+    ],
+)
+def test_what_is_allowed_at_most_trains(reviews, tmp_path, options):
+    arguments = ["--data", reviews, "--run-dir", tmp_path / "run", "--output", tmp_path / "m"]
+    assert run("train", *arguments, *SMALL, "--epochs", 1, *options) == 0
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(), parse_constant=refuse)
+    assert 0 < metrics["test_loss"] < 1
+
+
 def test_scores_of_one_label_are_warned_of(trained, tmp_path, capsys):
     (tmp_path / "r.csv").write_text("text,label\nlovely,1\ngreat,1\n")
     arguments = ["--model", trained / "models", "--data", tmp_path / "r.csv", "--json"]
