@@ -1,7 +1,9 @@
 """A program of a user that shows nothing of what TensorFlow says on start."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,13 +21,8 @@ from apps.quiet import quiet_tensorflow
 with quiet_tensorflow():
     import keras, kerasrnn
 """
-BY_HAND = """
-import os
-os.environ["TF_CPP_MIN_LOG_LEVEL"], errors = "3", os.dup(2)
-os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-import keras, kerasrnn
-os.dup2(errors, 2)
-"""
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+BY_HAND = next(b for b in re.findall(r"```python\n(.*?)```", README, re.S) if "os.dup2" in b)
 
 
 @pytest.mark.parametrize("beginning", [WITH_THE_PACKAGE, BY_HAND])
