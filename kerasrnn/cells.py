@@ -7,7 +7,15 @@ import keras
 import tensorflow as tf
 
 from kerasrnn import initializers, recurrence
-from kerasrnn.checks import check_flags, check_positive_integer, check_rate, is_number, plain
+from kerasrnn.checks import (
+    check_flags,
+    check_positive_integer,
+    check_rate,
+    check_seed,
+    is_number,
+    plain,
+    shown,
+)
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -108,8 +116,10 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         check_rate("recurrent_dropout", recurrent_dropout)
         check_rate("zoneout", zoneout)
         if not is_number(alpha) or not 0 < alpha <= 1:
-            raise ValueError(f"alpha must lie in (0, 1], got alpha={alpha!r}.")
-        check_flags(use_kernel=use_kernel, learn_alpha=learn_alpha, residual=residual)
+            raise ValueError(f"alpha must lie in (0, 1], got alpha={shown(alpha)}.")
+        check_seed(seed)
+        check_flags(use_bias=use_bias, use_kernel=use_kernel)
+        check_flags(learn_alpha=learn_alpha, residual=residual)
         if learn_alpha and alpha == 1:
             raise ValueError(
                 "learn_alpha=True begins with an alpha below 1, which gradients can change, "
@@ -118,7 +128,7 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         super().__init__(
             plain(units),
             activation=activation,
-            use_bias=use_bias,
+            use_bias=bool(use_bias),
             kernel_initializer=kernel_initializer,
             recurrent_initializer=initializers.named(recurrent_initializer),
             bias_initializer=bias_initializer,

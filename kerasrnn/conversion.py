@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from kerasrnn.checks import check_one_of, check_path
 from kerasrnn.files import writing
 
 SIGNATURES = ("ids", "step")
@@ -42,8 +43,9 @@ def convert(exported: str | Path, output: str | Path, format: str = "onnx") -> t
         ImportError: if the converter is not installed; it says what to install.
         OSError: if `exported` cannot be read, or `output` cannot be written.
     """
-    if format not in FORMATS:
-        raise ValueError(f"format must be one of {', '.join(FORMATS)}, got format={format!r}.")
+    check_one_of("format", format, FORMATS)
+    check_path("exported", exported)
+    check_path("output", output)
     loaded = tf.saved_model.load(str(exported))
     name = next((name for name in SIGNATURES if name in loaded.signatures), None)
     if name is None:

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn import rnn
-from kerasrnn.checks import check_positive_integer, is_integer
+from kerasrnn.checks import check_path, check_positive_integer, is_integer
 from kerasrnn.figures import make_figure
 from kerasrnn.flow_report import GradientFlowReport
 from kerasrnn.measurement import (
@@ -226,6 +226,7 @@ class GradientFlow(keras.callbacks.Callback):
         super().__init__()
         check_positive_integer("every", every)
         if log_dir is not None:
+            check_path("log_dir", log_dir)
             make_figure(1, 1)  # or says that matplotlib is missing
             _check_tensorboard()
         self.every = every

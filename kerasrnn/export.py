@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn import files
-from kerasrnn.checks import check_positive_integer
+from kerasrnn.checks import check_path, check_positive_integer, check_text, shown
 from kerasrnn.exportable import check_finite, names_of_layers_with_state, resources
 from kerasrnn.signatures import make_signatures
 from kerasrnn.warm_up import write_warm_up
@@ -111,6 +111,21 @@ def export(
         OSError: if the folder cannot be written, for example on a full disk;
             nothing of it is left then.
     """
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"model must be a keras.Model, got model={shown(model)}.")
+    check_path("directory", directory)
+    if receipt is not None:
+        check_path("receipt", receipt)
+    if model_card is not None:
+        check_text("model_card", model_card)
+    try:
+        json.dumps(config)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"config must be what JSON can hold, got config={shown(config)}."
+        ) from error
+    if config is not None and not isinstance(config, dict):
+        raise ValueError(f"config must be a dict, got config={shown(config)}.")
     if not model.built:
         raise ValueError("The model must be built before export: call it once on its inputs.")
     if keep is not None:

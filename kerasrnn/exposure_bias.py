@@ -8,7 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn import teacher_forcing
+from kerasrnn.checks import check_one_of, check_positive_integer, is_integer, shown
 from kerasrnn.figures import make_figure
+from kerasrnn.measurement import as_tensors
 from kerasrnn.models.sequence import SequenceModel
 
 
@@ -87,11 +89,24 @@ def exposure_bias(
     Reference: S. Bengio et al., "Scheduled sampling for sequence prediction
     with recurrent neural networks", 2015, arXiv:1506.03099.
     """
-    inputs, targets = tf.convert_to_tensor(inputs), tf.convert_to_tensor(targets)
-    time = inputs.shape[1]
-    if not 1 <= context <= time:
+    if not isinstance(model, SequenceModel):
+        raise ValueError(f"model must be a kerasrnn.SequenceModel, got model={shown(model)}.")
+    check_one_of("draw", draw, teacher_forcing.DRAWS)
+    check_positive_integer("batch_size", batch_size)
+    if not is_integer(seed) or not -(2**31) <= seed < 2**31:
+        raise ValueError(f"seed must be an integer of 32 bits, got seed={shown(seed)}.")
+    inputs, targets = as_tensors(inputs), as_tensors(targets)
+    shapes = [getattr(tensor, "shape", ()) for tensor in (inputs, targets)]
+    if len(shapes[0]) < 2 or shapes[0][:2] != shapes[1][:2]:
         raise ValueError(
-            f"context must lie between 1 and the {time} steps there are, got context={context}."
+            "inputs and targets must be (sequences, time, ...), got shapes "
+            f"{tuple(shapes[0])} and {tuple(shapes[1])}."
+        )
+    time = inputs.shape[1]
+    if not is_integer(context) or not 1 <= context <= time:
+        raise ValueError(
+            f"context must lie between 1 and the {time} steps there are, "
+            f"got context={shown(context)}."
         )
     model.prepare(tf.data.Dataset.from_tensors((inputs[:1], targets[:1])))
 

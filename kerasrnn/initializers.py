@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasrnn.checks import check_seed, is_number
+from kerasrnn.checks import check_seed, is_number, plain, shown
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -39,11 +39,10 @@ class SpectralRadius(keras.initializers.Initializer):
 
     def __init__(self, radius: float = 1.0, seed: int | None = None):
         if not (is_number(radius) and 0 < radius < float("inf")):
-            raise ValueError(f"radius must be positive, got radius={radius!r}.")
+            raise ValueError(f"radius must be positive, got radius={shown(radius)}.")
         check_seed(seed)
-        self.radius = radius
-        self.seed = seed
-        self._normal = keras.initializers.RandomNormal(stddev=1.0, seed=seed)
+        self.radius, self.seed = plain(radius), plain(seed)
+        self._normal = keras.initializers.RandomNormal(stddev=1.0, seed=self.seed)
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> tf.Tensor:
         if len(shape) != 2 or shape[0] != shape[1]:
@@ -60,4 +59,8 @@ class SpectralRadius(keras.initializers.Initializer):
 
 def named(identifier: Any) -> Any:
     """`SpectralRadius()` for `"spectral_radius"`; what Keras knows stays as it is."""
-    return SpectralRadius() if identifier == "spectral_radius" else identifier
+    return SpectralRadius() if _is_name(identifier) else identifier
+
+
+def _is_name(identifier: Any) -> bool:
+    return isinstance(identifier, str) and identifier == "spectral_radius"

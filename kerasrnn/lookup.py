@@ -10,6 +10,15 @@ from kerasrnn.characters import UNKNOWN_ID
 from kerasrnn.checks import check_positive_integer, plain
 
 
+def check_whole(name: str, ids: Any) -> None:
+    """Raises a `ValueError` for a number that is no integer, in an array of any type."""
+    values = np.asarray(ids)
+    if np.issubdtype(values.dtype, np.floating):
+        wrong = values[values != np.floor(values)]  # NaN, too
+        if wrong.size:
+            raise ValueError(f"{name} must be whole numbers, got {wrong[0]}.")
+
+
 def check_ids(name: str, ids: Any, num_ids: int) -> None:
     """Checks the ids of an eager call; a look-up in a graph checks them itself.
 
@@ -36,6 +45,8 @@ def check_ids(name: str, ids: Any, num_ids: int) -> None:
             f"{name} takes ids from 0 to {num_ids - 1}, the {num_ids} entries of its "
             f"vocabulary, got ids from {smallest} to {largest}."
         )
+    if dtype.is_floating:
+        check_whole(f"ids of {name}", ids)
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from kerasrnn import rnn
 from kerasrnn.cells import VanillaRNNCell
+from kerasrnn.checks import check_flags, shown
 from kerasrnn.flow_report import GradientFlowReport, LayerFlow
 from kerasrnn.probes import CellRecord, recording, recurrent_layers
 from kerasrnn.spectrum import KernelSpectrum, spectra
@@ -33,7 +34,8 @@ class Measurement:
 
     def __init__(self, model: keras.Model, training: bool = False, traced: bool = False):
         if not isinstance(model, keras.Model):
-            raise ValueError(f"model must be a keras.Model, got {model!r}.")
+            raise ValueError(f"model must be a keras.Model, got {shown(model)}.")
+        check_flags(training=training)
         if not model.compiled:
             raise ValueError(
                 f"{model.name} is not compiled, and so has no loss. Call model.compile first."

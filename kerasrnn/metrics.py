@@ -4,6 +4,8 @@ import math
 
 import keras
 
+from kerasrnn.checks import check_flags
+
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class Perplexity(keras.metrics.SparseCategoricalCrossentropy):
@@ -27,7 +29,8 @@ class Perplexity(keras.metrics.SparseCategoricalCrossentropy):
     """
 
     def __init__(self, name: str = "perplexity", from_logits: bool = False, **kwargs):
-        super().__init__(name=name, from_logits=from_logits, **kwargs)
+        check_flags(from_logits=from_logits)
+        super().__init__(name=name, from_logits=bool(from_logits), **kwargs)
 
     def result(self):
         return keras.ops.exp(super().result())
@@ -53,7 +56,8 @@ class BitsPerCharacter(keras.metrics.SparseCategoricalCrossentropy):
     """
 
     def __init__(self, name: str = "bits_per_character", from_logits: bool = False, **kwargs):
-        super().__init__(name=name, from_logits=from_logits, **kwargs)
+        check_flags(from_logits=from_logits)
+        super().__init__(name=name, from_logits=bool(from_logits), **kwargs)
 
     def result(self):
         return super().result() / math.log(2)

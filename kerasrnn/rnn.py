@@ -11,8 +11,17 @@ import tensorflow as tf
 
 from kerasrnn import call_shapes
 from kerasrnn import truncation as truncations
+from kerasrnn.checks import check_flags, shown
 from kerasrnn.truncation import FullBPTT, Truncation, gate_gradient
 
+FLAGS = {
+    "return_sequences",
+    "return_state",
+    "go_backwards",
+    "stateful",
+    "unroll",
+    "zero_output_for_mask",
+}
 _changing_rates = threading.RLock()
 
 
@@ -56,9 +65,13 @@ class RNN(keras.layers.RNN):
         **kwargs: Any,
     ):
         if isinstance(cell, (list, tuple)) and not cell:
-            raise ValueError(f"cell must be a cell or a list of cells, got cell={cell!r}.")
+            raise ValueError(f"cell must be a cell or a list of cells, got cell={shown(cell)}.")
+        flags = {name: kwargs[name] for name in kwargs.keys() & FLAGS}
+        check_flags(**flags)
+        kwargs |= {name: bool(flag) for name, flag in flags.items()}
+        policy = truncations.get(truncation)
         super().__init__(cell, **kwargs)
-        self._truncation = truncations.get(truncation)
+        self._truncation = policy
         self._gate_seed_generator = None
         if self._find_seed_generator() is None:
             self._gate_seed_generator = keras.random.SeedGenerator()

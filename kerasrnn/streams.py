@@ -145,7 +145,8 @@ class Stream:
             targets = _as_arrays("targets", targets)
         if len(inputs) < batch_size:
             raise ValueError(
-                f"batch_size={batch_size} places need as many sequences, got {len(inputs)}. "
+                f"batch_size={batch_size} places need as many sequences, got {len(inputs)} "
+                "in inputs. "
                 "Use a smaller batch_size, or Stream.from_tokens to cut one long sequence."
             )
         lengths = list(map(len, inputs))
@@ -153,7 +154,7 @@ class Stream:
             raise ValueError("targets must be as many and as long as inputs.")
         if not all(lengths):
             raise ValueError(
-                "every sequence must have at least one step with a target, but one is empty."
+                "inputs must have at least one step with a target each, but one is empty."
             )
         self.inputs, self.targets = inputs, targets
         self.batch_size = int(batch_size)
@@ -308,10 +309,17 @@ class Stream:
 
 def _as_arrays(name, sequences):
     """A list of arrays `(time, ...)` of one type and of the same features; none is copied."""
-    arrays = [
-        s if isinstance(getattr(s, "dtype", None), np.dtype) else np.asarray(s)
-        for s in _as_list(name, sequences)
-    ]
+    listed = _as_list(name, sequences)
+    try:
+        arrays = [
+            s if isinstance(getattr(s, "dtype", None), np.dtype) else np.asarray(s)
+            for s in listed
+        ]
+    except ValueError:  # of NumPy, for lists whose parts differ in length
+        raise ValueError(
+            f"{name} must be arrays (time, ...), got a list that makes none: its parts differ "
+            "in length."
+        ) from None
     for array in arrays:
         if array.dtype.kind in _NO_NUMBERS or not array.shape:
             raise ValueError(
@@ -332,7 +340,9 @@ def _features(array):
 
 def _as_list(name, given):
     try:
-        return [] if isinstance(given, (str, bytes, dict)) else list(given)
+        if isinstance(given, (str, bytes, dict)):
+            raise TypeError
+        return list(given)
     except TypeError:
         raise ValueError(
             f"{name} must be arrays, one for each sequence, got {type(given).__name__}."

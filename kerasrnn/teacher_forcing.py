@@ -18,7 +18,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasrnn.checks import check_one_of, check_probability, is_number
+from kerasrnn.checks import check_one_of, check_probability, from_config_of, is_number, shown
 
 DRAWS = ("greedy", "sample")
 
@@ -201,7 +201,7 @@ def get(identifier: "ScheduledSampling | float | dict | None") -> ScheduledSampl
         ValueError: for anything else.
     """
     if isinstance(identifier, dict):
-        identifier = keras.saving.deserialize_keras_object(identifier)
+        identifier = from_config_of("teacher_forcing", identifier)
     if isinstance(identifier, ScheduledSampling):
         return identifier
     if identifier is None:
@@ -209,7 +209,7 @@ def get(identifier: "ScheduledSampling | float | dict | None") -> ScheduledSampl
     if not is_number(identifier):
         raise ValueError(
             "teacher_forcing must be a number in [0, 1] or a kerasrnn.ScheduledSampling, "
-            f"got teacher_forcing={identifier!r}."
+            f"got teacher_forcing={shown(identifier)}."
         )
     check_probability("teacher_forcing", identifier)
     return ScheduledSampling(1.0 - float(identifier))

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from kerasrnn import training_step
 from kerasrnn.checkpoints import RunCallbacks
-from kerasrnn.checks import check_epochs, check_flags
+from kerasrnn.checks import check_epochs, check_flags, check_path, check_positive_integer, shown
 from kerasrnn.divergence import stopped_where_not_finite
 from kerasrnn.models.resumable import CHECKPOINT_EVERY, finished_history, start_run
 from kerasrnn.models.trainable import TrainableModel
@@ -64,8 +64,15 @@ def train(
             with what `compile` was given.
         BlockingIOError: if another process trains in `run_dir`.
     """
+    if not isinstance(model, TrainableModel):
+        raise ValueError(f"model must be a kerasrnn.SequenceModel, got model={shown(model)}.")
     check_epochs(epochs)
     check_flags(resume=resume)
+    if str(verbose) not in ("auto", "0", "1", "2"):
+        raise ValueError(f'verbose must be 0, 1, 2 or "auto", got verbose={shown(verbose)}.')
+    check_positive_integer("checkpoint_every", checkpoint_every)
+    if run_dir is not None:
+        check_path("run_dir", run_dir)
     batches = model.batches(data, for_training=True)
     if model.stops_where_not_finite:
         callbacks = stopped_where_not_finite(callbacks, model)

@@ -19,7 +19,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasrnn.checks import check_positive_integer, is_number
+from kerasrnn.checks import (
+    check_flags,
+    check_positive_integer,
+    from_config_of,
+    is_number,
+    shown,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,10 +145,11 @@ class RandomizedTruncation(Truncation):
     per_sequence: bool = True
 
     def __post_init__(self):
+        check_flags(per_sequence=self.per_sequence)
         if not (is_number(self.keep_probability) and 0 < self.keep_probability <= 1):
             raise ValueError(
                 "keep_probability must lie in (0, 1], "
-                f"got keep_probability={self.keep_probability!r}."
+                f"got keep_probability={shown(self.keep_probability)}."
             )
 
     def gates(self, length, batch_size=1, seed=None):
@@ -158,14 +165,14 @@ def get(identifier: "Truncation | str | dict | None") -> Truncation:
         ValueError: for anything else.
     """
     if isinstance(identifier, dict):
-        identifier = keras.saving.deserialize_keras_object(identifier)
-    if identifier is None or identifier == "full":
+        identifier = from_config_of("truncation", identifier)
+    if identifier is None or (isinstance(identifier, str) and identifier == "full"):
         return FullBPTT()
     if isinstance(identifier, Truncation):
         return identifier
     raise ValueError(
         'truncation must be None, "full", TruncatedBPTT(window) or '
-        f"RandomizedTruncation(keep_probability), got truncation={identifier!r}."
+        f"RandomizedTruncation(keep_probability), got truncation={shown(identifier)}."
     )
 
 

@@ -12,6 +12,7 @@ from kerasrnn.checks import (
     check_positive_integer,
     check_rate,
     plain,
+    shown,
 )
 from kerasrnn.layers import VanillaRNN
 from kerasrnn.models.resumable import ResumableModel
@@ -86,7 +87,9 @@ class TextClassifier(TakesIds, ResumableModel):
         check_flags(bidirectional=bidirectional)
         names = [] if isinstance(labels, str) else as_texts("labels", labels)
         if len(names) != 2 or names[0] == names[1]:
-            raise ValueError(f"labels must be two names that differ, got labels={labels!r}.")
+            raise ValueError(
+                f"labels must be two names that differ, got labels={shown(labels)}."
+            )
         max_length, embedding_dim = plain(max_length), plain(embedding_dim)
         units, dropout, bidirectional = plain(units), plain(dropout), plain(bidirectional)
         super().__init__(**kwargs)

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from kerasrnn.checkpoints import RunCallbacks, TrainingRun, plain
-from kerasrnn.checks import check_epochs, check_flags, check_positive_integer
+from kerasrnn.checks import check_epochs, check_flags, check_path, check_positive_integer
 from kerasrnn.divergence import check_weights, stopped_where_not_finite
 from kerasrnn.step_errors import DIVERGED, clear_errors, required
 
@@ -169,6 +169,9 @@ class ResumableModel(keras.Model):
         """
         check_epochs(epochs)
         check_flags(resume=resume)
+        check_positive_integer("checkpoint_every", checkpoint_every)
+        if run_dir is not None:
+            check_path("run_dir", run_dir)
         if batch_size is not None:
             check_positive_integer("batch_size", batch_size)
         if self.stops_where_not_finite:

@@ -9,6 +9,14 @@ import tensorflow as tf
 
 from kerasrnn import rnn, streams, teacher_forcing, training_data, training_step
 from kerasrnn.carrying import cannot_carry, held_recurrence
+from kerasrnn.checks import (
+    check_flags,
+    check_positive_integer,
+    check_rate,
+    from_config_of,
+    shown,
+)
+from kerasrnn.lookup import InputTable, check_whole
 from kerasrnn.models.resumable import ResumableModel
 from kerasrnn.step_errors import clear_errors
 from kerasrnn.step_losses import loss_of_each
@@ -138,6 +146,17 @@ class TrainableModel(ResumableModel):
             )
         if loss is None:
             raise ValueError("compile needs a loss.")
+        if optimizer is None:
+            raise ValueError("compile needs an optimizer, got optimizer=None.")
+        if isinstance(optimizer, dict):
+            optimizer = from_config_of("optimizer", optimizer, keras.optimizers.get)
+        flags = {n: options[n] for n in ("run_eagerly", "auto_scale_loss") if n in options}
+        check_flags(**flags)
+        if "steps_per_execution" in options:
+            check_positive_integer("steps_per_execution", options["steps_per_execution"])
+        for name, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+            if given is not None and not isinstance(given, (list, tuple, dict)):
+                raise ValueError(f"{name} must be a list, got {name}={shown(given)}.")
         options["jit_compile"] = False
         super().compile(optimizer, loss, None, metrics, weighted_metrics, **options)
         rate = self.optimizer.learning_rate
@@ -302,6 +321,7 @@ class TrainableModel(ResumableModel):
         """
         options = self.training_options
         if isinstance(data, Stream):
+            self._check_ids(data)
             if options.window is None:
                 raise ValueError("A Stream is read in windows: compile with window=.")
             window, stride = options.window, options.stride
@@ -368,6 +388,8 @@ class TrainableModel(ResumableModel):
             FloatingPointError: if a step or the validation loss is not finite.
             ValueError: for data that does not go with what `compile` was given.
         """
+        if validation_split is not None:
+            check_rate("validation_split", validation_split)
         if self.training_options.window is not None:
             if validation_split:
                 raise ValueError(
@@ -376,10 +398,7 @@ class TrainableModel(ResumableModel):
             x = self._windows(x, y, sample_weight, batch_size, for_training=True)
             size, y, sample_weight, batch_size = batch_size, None, None, None
             if validation_data is not None:
-                validation = validation_data
-                if not isinstance(validation, tuple):
-                    validation = (validation,)
-                x_val, y_val, weight_val = (*validation, None, None)[:3]
+                x_val, y_val, weight_val = _unpack_validation_data(validation_data)
                 validation_data = self._windows(
                     x_val, y_val, weight_val, size, for_training=False
                 )
@@ -427,6 +446,30 @@ class TrainableModel(ResumableModel):
                 sample_weight=sample_weight,
                 **options,
             )
+
+    def predict(self, x: Any, *arguments: Any, **options: Any) -> Any:
+        """The outputs for whole sequences: `keras.Model.predict`.
+
+        Raises:
+            ValueError: for what holds no whole sequences of one length, a stream for example.
+        """
+        arrays = _inputs(x) if isinstance(x, dict) and "inputs" in x else x
+        ragged = isinstance(x, (Stream, tf.RaggedTensor)) or _dtype_of(arrays) == "object"
+        if ragged or arrays is None or isinstance(x, (str, bytes, int, float)):
+            raise ValueError(
+                f"predict takes whole sequences of one length, got {type(x).__name__}. Pad "
+                "them, or call model(x, states=states, return_states=True) for one window "
+                "after the other."
+            )
+        self._check_ids(arrays)
+        return super().predict(x, *arguments, **options)
+
+    def _check_ids(self, inputs):
+        """Numbers of an array or a stream that are looked up must be whole."""
+        if isinstance(self.sequence_layers[0], InputTable):
+            for sequence in inputs.inputs if isinstance(inputs, Stream) else [inputs]:
+                if "float" in _dtype_of(sequence):
+                    check_whole("ids", sequence)
 
     def train_on_batch(
         self,
@@ -579,6 +622,7 @@ class TrainableModel(ResumableModel):
         if isinstance(x, keras.utils.PyDataset):
             return tf.data.Dataset.from_tensors(x[0])
         training_data.check_given(x, y, None)
+        self._check_ids(x)
         return tf.data.Dataset.from_tensors((x[:1], y[:1]))
 
     def carried_states(self) -> list:
@@ -644,9 +688,27 @@ class TrainableModel(ResumableModel):
             self.build_optimizer()
 
 
+def _unpack_validation_data(given):
+    """Inputs, targets and weights; the last two are `None` where the first holds them."""
+    if not isinstance(given, (tuple, list)):
+        return given, None, None
+    if not 0 < len(given) < 4:
+        raise ValueError(
+            "validation_data must be (x, y) or (x, y, sample_weight), a stream or a dataset, "
+            f"got {len(given)} parts."
+        )
+    return (*given, None, None)[:3]
+
+
 def _inputs_of(batches):
     inputs, *_ = keras.utils.unpack_x_y_sample_weight(batches.element_spec)
     return _inputs(inputs)
+
+
+def _dtype_of(x):
+    """The name of the type of an array, or nothing."""
+    dtype = getattr(x, "dtype", "")
+    return getattr(dtype, "name", str(dtype))
 
 
 def _inputs(x):
