@@ -693,7 +693,9 @@ def test_layers_and_data_that_cannot_be_windowed_are_named(ids, stream):
         make().fit(stream, verbose=0)
     with pytest.raises(ValueError, match="You must call compile"):
         kerasrnn.SequenceModel([keras.layers.Dense(2)]).fit(ids, ids)
-    with pytest.raises(ValueError, match="data must be a kerasrnn.Stream, a tf.data.Dataset or"):
+    with pytest.raises(
+        ValueError, match="data must be a kerasrnn.Stream, a tf.data.Dataset or"
+    ):
         kerasrnn.train(make(), ids)
     batches = tf.data.Dataset.from_tensors((ids[:, :-1], ids[:, 1:]))
     with pytest.raises(ValueError, match="needs batches of window=5 steps, got 26"):
