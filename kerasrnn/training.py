@@ -68,7 +68,7 @@ def train(
         raise ValueError(f"model must be a kerasrnn.SequenceModel, got model={shown(model)}.")
     check_epochs(epochs)
     check_flags(resume=resume)
-    if str(verbose) not in ("auto", "0", "1", "2"):
+    if not isinstance(verbose, (str, int)) or verbose not in ("auto", 0, 1, 2):
         raise ValueError(f'verbose must be 0, 1, 2 or "auto", got verbose={shown(verbose)}.')
     check_positive_integer("checkpoint_every", checkpoint_every)
     if run_dir is not None:

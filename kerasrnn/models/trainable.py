@@ -659,7 +659,7 @@ class TrainableModel(ResumableModel):
         ):
             raise ValueError(
                 f"{self.sequence_layers[0].name} takes integers as ids, got inputs of type "
-                f"{inputs.dtype.name}."
+                f'{inputs.dtype.name}. Use x.astype("int32").'
             )
 
     def smallest_example(self, spec: tf.TensorSpec) -> tf.Tensor:
