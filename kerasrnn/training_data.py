@@ -78,8 +78,10 @@ def read_in_order(data: keras.utils.PyDataset) -> tf.data.Dataset:
         data.on_epoch_begin()
         numbers = itertools.count() if data.num_batches is None else range(data.num_batches)
         for number in numbers:
-            yield _arrays(data[number])
-        data.on_epoch_end()
+            batch = _arrays(data[number])
+            if number + 1 == data.num_batches:
+                data.on_epoch_end()  # nobody asks for more after the last one
+            yield batch
 
     first, last = (_arrays(data[number]) for number in (0, (data.num_batches or 1) - 1))
     signature = tf.nest.map_structure(_common_spec, first, last)
