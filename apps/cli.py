@@ -64,8 +64,9 @@ class Command:
     presets: Mapping[str, object] = dataclasses.field(default_factory=dict)
     """Options by the name given with `--preset`."""
     prints: Callable[[Any], bool] = lambda _: True
-    """Whether, with these options, what it prints is what it is run for. It is refused then
-    where standard output is closed, and ends when nobody reads it any more; else it goes on."""
+    """Whether, with these options, the command is run for what it prints. Then it does not
+    start if standard output is closed, and it stops when the reader of the output has gone.
+    Otherwise it continues in both cases."""
 
 
 def main(

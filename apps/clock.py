@@ -9,8 +9,8 @@ import keras
 class TrainingClock(keras.callbacks.Callback):
     """Counts the seconds of training in `seconds`.
 
-    As every attribute of a callback, they are part of a checkpoint: a run that
-    goes on after an interruption counts on.
+    They are saved in the checkpoint, like every attribute of a callback. So a run that
+    continues after an interruption counts on.
     """
 
     def __init__(self):

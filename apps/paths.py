@@ -1,4 +1,4 @@
-"""Paths that users name: what can be none is refused before anything is done."""
+"""Checks of paths that users name, before any work starts."""
 
 import dataclasses
 import errno

@@ -149,7 +149,7 @@ def check_text(text: str, where: str) -> str:
 
 
 def _without_nul(lines, path):
-    """The lines, if none holds a NUL, as UTF-16 that is read as UTF-8 does."""
+    """The lines. One with a NUL character is an error: UTF-16 read as UTF-8 has them."""
     for number, line in enumerate(lines, 1):
         if "\0" in line:
             position = line.index("\0") + 1
@@ -178,7 +178,7 @@ def _read_csv(lines, path, columns):
             if (reader.fieldnames or []).count(name) > 1:
                 raise UserError(
                     f"{path}, line 1: there are {reader.fieldnames.count(name)} columns "
-                    f"{name!r}. Leave one of them."
+                    f"{name!r}. Keep only one of them."
                 )
         of_row.clear()
         for row in reader:

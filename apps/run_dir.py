@@ -1,9 +1,8 @@
 """What a training run leaves behind: options, figures, checkpoints.
 
 A run may be killed at any moment, and goes on when the same command is given again.
-Therefore `config.json` is written before anything else and is never missing while
-there is something; `metrics.json` is written last, and is taken away last when a run is
-replaced. Every file is whole or absent.
+Therefore `config.json` is written first: it is there whenever any other file is there.
+`metrics.json` is written last, and is removed last when a run is replaced. Every file is whole or absent.
 """
 
 import contextlib
@@ -89,13 +88,16 @@ def _make_ready(folder: Path, app: str, options: Any, config: dict) -> None:
             f"{', '.join(differing)}). Use its options, another --run-dir, or --no-resume to "
             "replace it."
         )
-    for name in (*_RESULTS, METRICS):  # until nothing can be gone on with, it is finished
+    for name in (
+        *_RESULTS,
+        METRICS,
+    ):  # METRICS last: as long as it is there, the old run is a finished one
         files.remove(folder / name)
     write_json(folder / CONFIG, config)
 
 
 def _is_damaged(folder: Path, config: dict) -> bool:
-    """Whether it tells nothing beside the checkpoints of a run, which is one of ours then."""
+    """Whether `config.json` cannot be read, but the checkpoints of a run are there."""
     is_run = any((folder / "checkpoints").glob("step-*.npz"))
     return is_run and not config and (folder / CONFIG).is_file()
 

@@ -12,10 +12,10 @@ OUTPUT = "standard output"
 
 
 class _Descriptor(io.FileIO):
-    """A descriptor that leads nowhere after its first failure.
+    """A file descriptor. After its first error in writing, all later output is discarded.
 
-    So neither what is still in a buffer nor what C libraries write fails again.
-    A failure that is forgiven passes unseen.
+    So buffered text and the output of C libraries cause no second error. Errors of
+    the type `forgiven` are ignored.
     """
 
     def __init__(self, descriptor: int, shown: str, forgiven: type[OSError] | None):
@@ -48,7 +48,7 @@ class Output:
     descriptor: _Descriptor | None
 
     def outlive_reader(self) -> None:
-        """From now on nothing happens when the reader of the output goes, as `head` does."""
+        """From now on it is no error if the reader of the output ends early, as `head` does."""
         if self.descriptor is not None:
             self.descriptor.forgiven = BrokenPipeError
 

@@ -15,14 +15,14 @@ with quiet_tensorflow():
 
 CHECKPOINT_EVERY = 100  # training steps: a few seconds
 WORST_LOSS = 700.0
-"""Nats of a validation loss that no model reaches unless it has diverged: e^700 choices."""
+"""A validation loss that only a model that has diverged reaches, in nats."""
 
 
 class HistoryFile(keras.callbacks.Callback):
     """Writes the figures of all epochs into a CSV file after each of them.
 
-    As every attribute of a callback, `rows` are part of a checkpoint: the file is never
-    read, and whatever has become of it, it is written whole.
+    `rows` are saved in the checkpoint, like every attribute of a callback. So the file is
+    never read. It is always written completely, even if it was damaged.
     """
 
     def __init__(self, path: Path):
@@ -93,7 +93,7 @@ def fit(
 
 
 def _check_useful(history: dict[str, list[float]], chosen_by: str, mode: str) -> None:
-    """Refuses a model that is finite, but worse than any that has learned, or has not."""
+    """Raises an error if the loss is finite, but far worse than that of an untrained model."""
     figures = history[chosen_by]
     best = figures.index(max(figures) if mode == "max" else min(figures))
     loss = history["val_loss"][best]
@@ -103,5 +103,5 @@ def _check_useful(history: dict[str, list[float]], chosen_by: str, mode: str) ->
 
 def _diverged(reason: str) -> UserError:
     return UserError(
-        f"the training has diverged: {reason} Use a lower --learning-rate or --clip-norm."
+        f"the training has diverged: {reason} Use a smaller --learning-rate or --clip-norm."
     )

@@ -123,10 +123,10 @@ def fit_mask(layer: keras.layers.RNN, mask: Any, sequences: tf.Tensor) -> tf.Ten
 def required_steps(
     sequences: tf.Tensor, mask: tf.Tensor | None
 ) -> contextlib.AbstractContextManager:
-    """What is made inside runs only if there is a step, and a mask for each.
+    """Ops made inside run only if there is a step, and as many steps in the mask.
 
-    For graphs whose scans XLA compiles: it reads beyond the end of a tensor without an error.
-    Where lengths are known, there is nothing to be checked here.
+    XLA needs this check: code that it compiles reads past the end of a tensor without
+    an error. Where lengths are known, nothing is checked here.
 
     Args:
         sequences: `(batch, time, ...)`.

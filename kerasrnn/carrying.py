@@ -26,7 +26,7 @@ def cannot_carry(layer: keras.layers.Layer) -> str | None:
     >>> cannot_carry(lstm) is None
     True
     >>> cannot_carry(keras.Sequential([lstm], name="block"))
-    'block holds the recurrent layer memory, whose state cannot be carried.'
+    'block contains the recurrent layer memory, whose state cannot be carried.'
     """
     backwards = isinstance(layer, keras.layers.RNN) and layer.go_backwards
     if backwards or isinstance(layer, keras.layers.Bidirectional):
@@ -34,4 +34,6 @@ def cannot_carry(layer: keras.layers.Layer) -> str | None:
     held = held_recurrence(layer)
     if held is None:
         return None
-    return f"{layer.name} holds the recurrent layer {held.name}, whose state cannot be carried."
+    return (
+        f"{layer.name} contains the recurrent layer {held.name}, whose state cannot be carried."
+    )

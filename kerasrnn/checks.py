@@ -10,13 +10,13 @@ from keras.random import SeedGenerator
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether a value is a real number, of Python or of NumPy; `True` is none."""
+    """Whether a value is a real number of Python or NumPy; `True` and `False` are not."""
     known = (int, float, np.integer, np.floating)
     return isinstance(value, known) and not isinstance(value, bool)
 
 
 def is_integer(value: Any) -> TypeGuard[int]:
-    """Whether a value is an integer, of Python or of NumPy; `True` is none."""
+    """Whether a value is an integer of Python or NumPy; `True` and `False` are not."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
@@ -36,7 +36,9 @@ def from_config_of(
     try:
         return get(config)
     except (TypeError, ValueError, LookupError, AttributeError) as error:
-        raise ValueError(f"{name} is no configuration: {name}={shown(config)}.") from error
+        raise ValueError(
+            f"{name} is not a configuration of Keras: {name}={shown(config)}."
+        ) from error
 
 
 def shown(value: Any) -> str:

@@ -1,8 +1,8 @@
 """How scans over time run: compiled by XLA, as a graph traced once, or as plain ops.
 
-XLA compiles them in training. It does so for every shape, which takes a tenth of a second
-and memory that is never given back; so an eager call of inference, which may meet ever other
-shapes, runs one graph of plain ops instead. Graphs of inference hold the plain ops
+XLA compiles them in training. It compiles again for each new shape, which takes a tenth of a
+second and memory that is never freed. Eager inference may see many shapes, so it runs one
+graph of plain ops instead. Graphs of inference hold the plain ops
 themselves, so that an exported model runs anywhere.
 """
 

@@ -97,10 +97,11 @@ def export(
         model_card: Markdown, written to `assets.extra/model_card.md`.
         keep: how many versions stay, the newest ones; the others are removed
             afterwards, as far as the system lets go of them. Default: `None`: all.
-        receipt: a file that notes which weights are published as what, written just
-            before. Where the same weights are exported with the same receipt again,
-            and that version is still there, it is returned, and no second one is made:
-            a program that was killed can do it all once more. Default: `None`, none.
+        receipt: the path of a file that notes the exported weights and version. It is
+            written just before the version is published. If you export the same
+            weights with the same file again, and that version still exists, its
+            path is returned and no new version is made. So a program that was
+            killed can simply be run again. Default: `None`, no file.
 
     Returns:
         The folder written, `directory/<version>`.

@@ -49,7 +49,10 @@ def writing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def named(path: Path, *others: object) -> Iterator[None]:
-    """An `OSError` in it whose `filename` is one of `others` names `path`; writes name none."""
+    """Raises an `OSError` whose `filename` is one of `others` again, with `path` in its place.
+
+    A write that fails has the `filename` `None`.
+    """
     try:
         yield
     except OSError as error:

@@ -61,6 +61,6 @@ def _message(loss, losses, outputs, num_axes):
     one = "step, (batch, time)" if num_axes == 2 else "sequence, (batch,)"
     return (
         f"The loss {name} returned shape {tuple(losses.shape)} for outputs of shape "
-        f"{tuple(outputs.shape)}, but not everything counts alike here: some is masked or has "
-        f"a weight, as in every window of a Stream. Return one loss per {one}."
+        f"{tuple(outputs.shape)}, but here some steps are masked or weighted, "
+        f"as always with a Stream. Return one loss per {one}."
     )

@@ -317,8 +317,8 @@ def _as_arrays(name, sequences):
         ]
     except ValueError:  # of NumPy, for lists whose parts differ in length
         raise ValueError(
-            f"{name} must be arrays (time, ...), got a list that makes none: its parts differ "
-            "in length."
+            f"{name} must be arrays (time, ...), but a list given cannot be made into one: its "
+            "parts differ in length."
         ) from None
     for array in arrays:
         if array.dtype.kind in _NO_NUMBERS or not array.shape:

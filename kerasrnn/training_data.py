@@ -28,13 +28,13 @@ def check_given(x: Any, y: Any, sample_weight: Any) -> None:
         for name, value in (("y", y), ("sample_weight", sample_weight)):
             if value is not None:
                 raise ValueError(
-                    f"{name} stands inside the {kind} that x is: leave {name} away, "
+                    f"x is a {kind}, which already contains {name}. Do not pass {name}, "
                     f"got {name} of type {type(value).__name__}."
                 )
     elif isinstance(x, Iterator):
         raise ValueError(
-            f"x must be {TAKEN}, got a {kind}, of which nobody knows where its sequences "
-            "begin. Use tf.data.Dataset.from_generator."
+            f"x must be {TAKEN}, got a {kind}. It does not show where sequences begin. "
+            "Use tf.data.Dataset.from_generator."
         )
     elif y is None or not _has_rows(x):
         raise ValueError(

@@ -23,8 +23,8 @@ class EpochReport(keras.callbacks.Callback):
     Args:
         path: the file of all samples.
 
-    As every attribute of a callback, `samples` are part of a checkpoint: the file is
-    never read, and whatever has become of it, it is written whole.
+    `samples` are saved in the checkpoint, like every attribute of a callback. So the
+    file is never read. It is always written completely, even if it was damaged.
     """
 
     def __init__(self, path: Path):

@@ -79,7 +79,7 @@ class Data:
     train: Reviews
     test: Reviews
     num_dropped: int = 0
-    """How many rows were left out, since their text had come before."""
+    """How many rows were left out as duplicates."""
 
 
 def load(data: str, data_dir: Path | None) -> Data:
@@ -150,8 +150,8 @@ def check_splits(source: str, splits: Mapping[str, Reviews], num_dropped: int = 
     total = sum(map(len, splits.values()))
     if not all(map(len, splits.values())):
         dropped = (
-            f" Of {total + num_dropped:,} rows, {num_dropped:,} were left out, since their "
-            "text had come before."
+            f" {num_dropped:,} of {total + num_dropped:,} rows were left out as duplicates: an "
+            "earlier row has the same text."
             if num_dropped
             else ""
         )
@@ -196,7 +196,7 @@ def _warn_of_contradictions(source: str, labelled: Reviews, counted: str) -> Non
     both = set(zip(labelled.texts, labelled.labels, strict=True))
     count = len(both) - len(set(labelled.texts))
     if count:
-        _warn(f"{source}: {count:,} texts stand there with both labels. {counted}")
+        _warn(f"{source}: {count:,} texts appear with both labels. {counted}")
 
 
 def _warn(message: str) -> None:

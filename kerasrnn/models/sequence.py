@@ -157,8 +157,8 @@ class SequenceModel(TrainableModel):
             inputs = inputs["inputs"]
         if (states is not None or return_states) and self._holding:
             raise ValueError(
-                f"{self._holding} It would be lost with states= and return_states=True: list "
-                "recurrent layers themselves, or call the model on whole sequences."
+                f"{self._holding} Do not use states= or return_states=True with this model: put "
+                "the recurrent layer itself into layers, or call the model on whole sequences."
             )
         if states is None:
             states = self.initial_states(tf.shape(inputs)[0])
@@ -169,7 +169,7 @@ class SequenceModel(TrainableModel):
 
     @functools.cached_property
     def _holding(self) -> str | None:
-        """Why the states are not all that is carried; `None` if they are. Of built models."""
+        """Why the states of a built model are incomplete; `None` if they are complete."""
         layers = (layer for layer in self.sequence_layers if held_recurrence(layer))
         return next(map(cannot_carry, layers), None)
 

@@ -481,9 +481,9 @@ class TrainableModel(ResumableModel):
     ):
         """One update: `keras.Model.train_on_batch`, which with a `window` carries states on.
 
-        With a `window` the batch is one window. It goes on from the states
-        after the one before, or begins if there was none, after `fit` and after
-        `reset_states`. A loop over the windows of a stream ends with the
+        With a `window` the batch is one window. It starts from the last states
+        of the batch before; from the initial states if there was none, and after
+        `fit` or `reset_states`. A loop over the windows of a stream ends with the
         weights that `fit` ends with.
 
         Args:
