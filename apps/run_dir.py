@@ -2,7 +2,8 @@
 
 A run may be killed at any moment, and goes on when the same command is given again.
 Therefore `config.json` is written first: it is there whenever any other file is there.
-`metrics.json` is written last, and is removed last when a run is replaced. Every file is whole or absent.
+`metrics.json` is written last, and is removed last when a run is replaced. Every file is
+whole or absent.
 """
 
 import contextlib
@@ -91,7 +92,7 @@ def _make_ready(folder: Path, app: str, options: Any, config: dict) -> None:
     for name in (
         *_RESULTS,
         METRICS,
-    ):  # METRICS last: as long as it is there, the old run is a finished one
+    ):  # while METRICS is there, the old run counts as finished
         files.remove(folder / name)
     write_json(folder / CONFIG, config)
 

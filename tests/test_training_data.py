@@ -155,7 +155,7 @@ REFUSED = {
     "no steps": ((X[:, :0], Y[:, :0]), "at least one step"),
     "numbers without time": ((X[:, 0, 0], Y[:, 0, 0]), r"\(time, ...\), got .* shape \(\)"),
     "features that differ": (([X[0], X[0, :, :2]], [Y[0]] * 2), "the same features"),
-    "a second y": ((WHOLE, Y), "leave y away"),
+    "a second y": ((WHOLE, Y), "already contains y. Do not pass y"),
 }
 WEIGHTS = {
     "few": (np.ones(3), "sample_weight must be as many"),

@@ -157,7 +157,7 @@ class SequenceModel(TrainableModel):
             inputs = inputs["inputs"]
         if (states is not None or return_states) and self._holding:
             raise ValueError(
-                f"{self._holding} Do not use states= or return_states=True with this model: put "
+                f"{self._holding} Do not use states= or return_states=True: put "
                 "the recurrent layer itself into layers, or call the model on whole sequences."
             )
         if states is None:

@@ -319,7 +319,7 @@ def test_a_training_that_diverges_says_so_in_one_line_and_publishes_nothing(
         assert not [path for path in left if ".writing-" in path or path.startswith("models/")]
         assert not {"run/metrics.json", "run/checkpoints/best.keras", "run/ids.npy"} & left
     assert message in said[0]
-    assert said[0].endswith(". Use a lower --learning-rate or --clip-norm.\n")
+    assert said[0].endswith(". Use a smaller --learning-rate or --clip-norm.\n")
     assert said[0].count("\n") == 1
     assert said[0] == said[1]
 

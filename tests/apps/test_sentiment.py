@@ -235,7 +235,7 @@ def test_a_training_that_diverges_says_so_in_one_line_and_publishes_nothing(
         assert not {"run/metrics.json", "run/checkpoints/best.keras"} & left
     assert message in said[0]
     assert said[0].startswith("error: the training has ")
-    assert said[0].endswith("Use a lower --learning-rate or --clip-norm.\n")
+    assert said[0].endswith("Use a smaller --learning-rate or --clip-norm.\n")
     assert said[0].count("\n") == 1
     assert said[0] == said[1]
 

@@ -151,7 +151,7 @@ def test_splits_that_teach_nothing_are_refused(counts, message):
 
 
 def test_how_many_duplicates_were_dropped_is_said():
-    with pytest.raises(UserError, match="Of 200 rows, 198 were left out, since"):
+    with pytest.raises(UserError, match="198 of 200 rows were left out as duplicates"):
         check_splits((1, 1), (0, 0), (0, 0), num_dropped=198)
 
 
@@ -184,7 +184,7 @@ def test_texts_with_both_labels_are_warned_of(tmp_path, capsys):
     rows = [("a", 1), ("a", 0), ("b", 0), ("b", 0), ("a", 0), ("c", 1), ("c", 0)]
     path = write_csv(tmp_path / "r.csv", rows)
     data.load(str(path), None)
-    warning = f"warning: {path}: 2 texts stand there with both labels. "
+    warning = f"warning: {path}: 2 texts appear with both labels. "
     assert capsys.readouterr().err == warning + "The first label of each counts.\n"
     data.load_for_evaluation(str(path), None)
     assert capsys.readouterr().err == warning + "Each of them counts.\n"
