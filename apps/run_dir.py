@@ -55,12 +55,14 @@ def prepared(run_dir: Path | None, app: str, options: Any, data: str) -> Iterato
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as locks:
         try:
-            locks.enter_context(files.locked(folder, wait=False))
+            alone = locks.enter_context(files.locked(folder, wait=False))
         except BlockingIOError:
             raise UserError(
                 f"{folder}: another process is training in this folder. "
                 "Wait for its end, or use another --run-dir."
             ) from None
+        if alone:
+            files.remove_unfinished(folder)
         _make_ready(folder, app, options, {**as_config(options), _DATA: data})
         yield folder
 
@@ -79,7 +81,6 @@ def _make_ready(folder: Path, app: str, options: Any, config: dict) -> None:
             f"{folder / found[0]}: this is no run of {app}, and would be replaced. "
             "Use another --run-dir."
         )
-    files.remove_unfinished(folder)
     differing = _find_differing(before, config)
     if found and options.resume and not differing:
         return

@@ -52,10 +52,13 @@ def fit_states(layer: keras.layers.RNN, initial_state: Any, sequences: tf.Tensor
     Raises:
         ValueError: for states of another number, another size, or of another batch.
     """
+    stacked = hasattr(layer.cell, "cells")
+    if not stacked and not all(isinstance(size, int) for size in layer.state_size):
+        return initial_state  # states that are no vectors: the cell knows their shapes
     several = isinstance(initial_state, (list, tuple))
     states = list(initial_state) if several else [initial_state]
     sizes = tf.nest.flatten(list(layer.state_size))
-    nested = hasattr(layer.cell, "cells") or sizes != list(layer.state_size)
+    nested = stacked or sizes != list(layer.state_size)
     flat = tf.nest.flatten(states) if nested else states
     if len(flat) != len(sizes) or any(
         isinstance(state, (list, tuple, type(None))) for state in flat

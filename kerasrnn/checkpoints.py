@@ -1,6 +1,7 @@
 """Checkpoints of a training run: whole or absent, and enough to go on bit for bit."""
 
 import contextlib
+import errno
 import io
 import json
 import random
@@ -16,6 +17,15 @@ from kerasrnn import files
 
 _PREFIX, _SUFFIX = "step-", ".npz"
 _NUM_KEPT = 2
+_OF_THE_MACHINE = (
+    errno.EIO,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+)
+"""Errors in reading that say nothing of the file."""
 _PIECE = 2**20  # bytes written at a time
 _NEW = object()
 _NOTES = {
@@ -84,12 +94,17 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict]:
 
     Raises:
         DamagedCheckpointError: if the file is damaged, for example cut short.
+        OSError: if the machine cannot read it now.
     """
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         notes = json.loads(str(arrays.pop("notes")))
+    except MemoryError:
+        raise
     except Exception as error:  # what a damaged file makes of zipfile, zlib, NumPy and JSON
+        if getattr(error, "errno", None) in _OF_THE_MACHINE:
+            raise
         raise DamagedCheckpointError(f"{path} is damaged and cannot be read.") from error
     return arrays, notes
 
@@ -133,8 +148,8 @@ class TrainingRun:
         self._loaded: dict[str, Any] | None = None
         self.folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as locks:
-            locks.enter_context(files.locked(self.folder, wait=False))
-            files.remove_unfinished(self.folder)
+            if locks.enter_context(files.locked(self.folder, wait=False)):
+                files.remove_unfinished(self.folder)
             found = list_checkpoints(self.folder)
             if resume and found:
                 self._restore(found)

@@ -133,8 +133,9 @@ def export(
         check_positive_integer("keep", keep)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    with files.locked(directory, wait=True):
-        files.remove_unfinished(directory)
+    with files.locked(directory, wait=True) as alone:
+        if alone:
+            files.remove_unfinished(directory)
         weights = _digest_weights(model)
         published = None if receipt is None else _find_published(directory, receipt, weights)
         hidden = Path(tempfile.mkdtemp(prefix=files.HIDDEN, dir=directory))
@@ -148,6 +149,8 @@ def export(
                     files.write_text(Path(receipt), json.dumps(noted, indent=2) + "\n")
                 published = _publish(hidden / "model", directory)
             for path in _find_versions(directory)[: -keep if keep else 0]:
+                if path == published:  # an old one, with a receipt
+                    continue
                 with contextlib.suppress(OSError):  # gone, or in use; the new version stands
                     os.rename(path, hidden / path.name)
         except tf.errors.OpError as error:  # TensorFlow's file system reports in its own way
@@ -175,7 +178,7 @@ def _find_published(directory: Path, receipt: str | Path, weights: str) -> Path 
 
 
 def _publish(path: Path, directory: Path) -> Path:
-    for file in path.rglob("*"):
+    for file in (*path.rglob("*"), path):
         files.sync(file)
     version = max(list_versions(directory), default=0) + 1
     while True:

@@ -1,7 +1,9 @@
 """Files that are whole or absent, and folders that one process writes at a time."""
 
 import contextlib
+import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,9 @@ try:
     import fcntl
 except ImportError:  # Windows has no such locks: nothing guards a folder there
     fcntl = None  # type: ignore[assignment]
+
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+"""What some file systems say of a folder that is to be synced: they cannot."""
 
 HIDDEN = ".writing-"
 """What the names of unfinished files and folders begin with; no server reads such a folder."""
@@ -20,8 +25,8 @@ def writing(path: Path) -> Iterator[Path]:
     """Gives a hidden path to write to; what was written then appears at `path`.
 
     A reader, or a process that is killed at any moment, finds the old file or the
-    new one, whole and on the disk. A hidden file that a killed process has left
-    is replaced by the next try.
+    new one, whole and on the disk. `remove_unfinished` removes the hidden file that a
+    killed process has left.
 
     Args:
         path: the file; of a link, what it leads to. What is no ordinary file, such
@@ -35,10 +40,13 @@ def writing(path: Path) -> Iterator[Path]:
             yield path
         return
     path = Path(os.path.realpath(path))
-    hidden = path.with_name(f"{HIDDEN}{path.name}")
+    unique = secrets.token_hex(4)  # another process may be writing the same file
+    hidden = path.with_name(f"{HIDDEN}{unique}-{path.name[-100:]}")
     try:
         with named(path, None, str(hidden), hidden):
             yield hidden
+            if path.exists():
+                shutil.copymode(path, hidden)
             sync(hidden)
             os.replace(hidden, path)
             sync(path.parent)
@@ -79,6 +87,9 @@ def sync(path: Path) -> None:
     try:
         with named(path, None):
             os.fsync(descriptor)
+    except OSError as error:
+        if not path.is_dir() or error.errno not in _NO_SYNC:
+            raise
     finally:
         os.close(descriptor)
 
@@ -101,8 +112,10 @@ def remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, *, wait: bool) -> Iterator[None]:
+def locked(folder: Path, *, wait: bool) -> Iterator[bool]:
     """Keeps other processes out of a folder; a killed process leaves no lock behind.
+
+    Gives whether it does: not on Windows, and not where the file system has no locks.
 
     Args:
         folder: it exists; the lock is on the folder itself, not on a file in it.
@@ -112,23 +125,23 @@ def locked(folder: Path, *, wait: bool) -> Iterator[None]:
         BlockingIOError: if another process holds it and `wait` is false.
     """
     if fcntl is None:
-        yield
+        yield False
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        _lock(descriptor, folder, wait)
-        yield
+        yield _lock(descriptor, folder, wait)
     finally:
         with contextlib.suppress(OSError):  # children may hold the descriptor, too
             fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 
-def _lock(descriptor: int, folder: Path, wait: bool) -> None:
+def _lock(descriptor: int, folder: Path, wait: bool) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError as error:
         message = "another process is writing there"
         raise BlockingIOError(error.errno, message, str(folder)) from None
     except OSError:  # a file system without locks
-        return
+        return False
+    return True

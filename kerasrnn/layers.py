@@ -273,13 +273,19 @@ class VanillaRNN(RNN):
     def _skip_layer(self, last_state, states, inputs, mask):
         """x + h, where masked steps repeat the x of the step before."""
         if mask is not None:
-            used = tf.transpose(mask[..., 0])
-            length = tf.shape(used)[1]
+            mask = tf.broadcast_to(
+                mask, tf.concat([tf.shape(inputs)[:2], tf.shape(mask)[2:]], 0)
+            )
+            each_unit = mask.shape[-1] != 1
+            order = [1, 2, 0] if each_unit else [1, 0, 2]
+            used = tf.transpose(mask, [1, 2, 0]) if each_unit else tf.transpose(mask[..., 0])
+            length = tf.shape(used)[-1]
             used_first = tf.argsort(tf.where(used, 0, length) + tf.range(length))
-            count = tf.cumsum(tf.cast(used, tf.int32), axis=1)
-            latest = tf.gather(used_first, tf.maximum(count - 1, 0), batch_dims=1)
-            inputs = tf.gather(tf.transpose(inputs, [1, 0, 2]), latest, batch_dims=1)
-            inputs = tf.transpose(inputs, [1, 0, 2])
+            count = tf.cumsum(tf.cast(used, tf.int32), axis=-1)
+            axes = len(used.shape) - 1
+            latest = tf.gather(used_first, tf.maximum(count - 1, 0), batch_dims=axes)
+            inputs = tf.gather(tf.transpose(inputs, order), latest, batch_dims=axes)
+            inputs = tf.transpose(inputs, [2, 0, 1] if each_unit else order)
         return last_state + inputs[-1], states + inputs if self.return_sequences else None
 
     def _mask_outputs(self, last_output, outputs, mask):

@@ -67,7 +67,7 @@ class RNN(keras.layers.RNN):
         if isinstance(cell, (list, tuple)) and not cell:
             raise ValueError(f"cell must be a cell or a list of cells, got cell={shown(cell)}.")
         flags = {name: kwargs[name] for name in kwargs.keys() & FLAGS}
-        check_flags(**flags)
+        check_flags(**{n: flag for n, flag in flags.items() if flag not in (0, 1)})
         kwargs |= {name: bool(flag) for name, flag in flags.items()}
         policy = truncations.get(truncation)
         super().__init__(cell, **kwargs)

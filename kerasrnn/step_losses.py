@@ -29,7 +29,11 @@ def loss_of_each(
         ValueError: if `loss` does not tell apart what does not count alike.
     """
     targets = _as_outputs(tf.convert_to_tensor(targets), outputs)
-    call = loss.call if isinstance(loss, keras.losses.Loss) else loss
+    call = loss
+    if isinstance(loss, keras.losses.Loss):
+        call = loss.call
+        if not type(loss).__module__.startswith("keras."):  # those of Keras cast by themselves
+            targets = tf.cast(targets, loss.dtype)
     losses = tf.convert_to_tensor(call(targets, outputs))
     expected = targets.shape[:num_axes].merge_with(outputs.shape[:num_axes])
     rank = len(losses.shape)

@@ -1,6 +1,5 @@
 """The explicit training loop, around the same step that `fit` runs."""
 
-import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -78,13 +77,17 @@ def train(
         callbacks = stopped_where_not_finite(callbacks, model)
     if validation_data is not None:
         validation_data = model.batches(validation_data, for_training=False)
-    run = None
-    if run_dir is not None:
-        run = start_run(model, batches, run_dir, epochs, None, checkpoint_every, resume)
+    if run_dir is None:
+        return _loop(model, batches, validation_data, callbacks, epochs, verbose, None)
+    with start_run(model, batches, run_dir, epochs, None, checkpoint_every, resume) as run:
+        return _loop(model, batches, validation_data, callbacks, epochs, verbose, run)
+
+
+def _loop(model, batches, validation_data, callbacks, epochs, verbose, run):
+    if run:
         if run.ended and run.finished:
-            with run:
-                model.reset_states()
-                return finished_history(run, callbacks, verbose)
+            model.reset_states()
+            return finished_history(run, callbacks, verbose)
         listeners: Any = RunCallbacks(run, callbacks, verbose)
     else:
         model.prepare(batches)
@@ -107,7 +110,7 @@ def train(
     model.stop_training = False
     listeners.on_train_begin()
     logs: dict = {}
-    with run or contextlib.nullcontext(), model.forgetting("training"), clear_errors():
+    with model.forgetting("training"), clear_errors():
         for epoch in range(first_epoch, first_epoch if run and run.finished else epochs):
             model.reset_metrics()
             listeners.on_epoch_begin(epoch)

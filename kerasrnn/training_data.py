@@ -71,8 +71,13 @@ def _rows(given):
     return [row.numpy() for row in given]
 
 
-def read_in_order(data: keras.utils.PyDataset) -> tf.data.Dataset:
-    """The batches of a `PyDataset`, in their order; each of them is a window."""
+def read_in_order(data: keras.utils.PyDataset, time: int | None) -> tf.data.Dataset:
+    """The batches of a `PyDataset`, in their order; each of them is a window.
+
+    Args:
+        data: of `(inputs, targets[, sample_weight])`.
+        time: how long each batch is; `None`: batches may differ.
+    """
 
     def batches():
         data.on_epoch_begin()
@@ -83,8 +88,7 @@ def read_in_order(data: keras.utils.PyDataset) -> tf.data.Dataset:
                 data.on_epoch_end()  # nobody asks for more after the last one
             yield batch
 
-    first, last = (_arrays(data[number]) for number in (0, (data.num_batches or 1) - 1))
-    signature = tf.nest.map_structure(_common_spec, first, last)
+    signature = tf.nest.map_structure(lambda array: _spec(array, time), _arrays(data[0]))
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
     if data.num_batches is None:
         return dataset
@@ -96,6 +100,6 @@ def _arrays(batch):
     return tf.nest.map_structure(np.asarray, tuple(p for p in parts if p is not None))
 
 
-def _common_spec(first, last):
-    sizes = zip(first.shape[1:], last.shape[1:], strict=True)
-    return tf.TensorSpec([None, *(n if n == m else None for n, m in sizes)], first.dtype)
+def _spec(array, time):
+    sizes = [None, time, *array.shape[2:]] if array.ndim > 1 else [None] * array.ndim
+    return tf.TensorSpec(sizes, array.dtype)

@@ -39,7 +39,9 @@ def unpack(model, data) -> Window:
     counted = None if mask is None else tf.cast(mask, tf.float32)
     if sample_weight is not None:
         sample_weight = tf.cast(sample_weight, tf.float32)
-        if len(sample_weight.shape) == 1 and model.every_output:
+        if sample_weight.shape.rank == (3 if model.every_output else 2):
+            sample_weight = tf.squeeze(sample_weight, -1)
+        if sample_weight.shape.rank == 1 and model.every_output:
             sample_weight = sample_weight[:, None]
         sample_weight = tf.broadcast_to(sample_weight, shape)
         present = tf.cast(sample_weight != 0, tf.float32)

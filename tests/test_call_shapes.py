@@ -197,3 +197,43 @@ def test_graphs_hold_no_checks_where_shapes_are_known_or_nothing_is_trained():
     ):
         assert not any(op.type == "Assert" for op in graph.get_operations())
     assert_plain_graph(unknown.get_concrete_function().graph.as_graph_def())
+
+
+class MatrixCell(keras.layers.Layer):
+    """A cell whose state is a matrix."""
+
+    def __init__(self):
+        super().__init__()
+        self.state_size, self.output_size = [(2, 2)], 2
+
+    def call(self, inputs, states):
+        state = 0.5 * states[0] + inputs[:, None, :]
+        return keras.ops.sum(state, 1), [state]
+
+
+def test_states_that_are_no_vectors_are_those_of_keras_own_layer(rng):
+    x = rng.normal(size=(2, 5, 2)).astype("float32")
+    state = rng.normal(size=(2, 2, 2)).astype("float32")
+    found = kerasrnn.RNN(MatrixCell())(x, initial_state=[tf.constant(state)])
+    expected = keras.layers.RNN(MatrixCell())(x, initial_state=[tf.constant(state)])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("return_sequences", [False, True])
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("width", [1, 4])
+def test_a_skip_over_the_layer_reads_every_mask(rng, return_sequences, rows, width):
+    x = rng.normal(size=(3, 6, 4)).astype("float32")
+    mask = rng.random((rows, 6, width)) < 0.6
+    layer = kerasrnn.VanillaRNN(4, residual=True, return_sequences=return_sequences)
+    found = layer(x, mask=tf.constant(mask))
+    whole = np.broadcast_to(mask, (3, 6, width))
+    kept = kerasrnn.RNN(layer.cell, return_sequences=return_sequences)
+    np.testing.assert_allclose(found, kept(x, mask=tf.constant(whole)), atol=1e-5)
+
+
+def test_flags_of_keras_may_be_numbers(rng):
+    x = rng.normal(size=(2, 5, 3)).astype("float32")
+    layer = kerasrnn.VanillaRNN(4, return_sequences=1, go_backwards=0)
+    assert layer(x).shape == (2, 5, 4)
+    assert layer.get_config()["return_sequences"] is True

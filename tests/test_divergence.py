@@ -251,3 +251,11 @@ def test_a_list_of_callbacks_of_ones_own_works_too(values):
     with pytest.raises(FloatingPointError, match="epoch 1 has val_loss"):
         model.fit(values, validation_data=overflowing(values), callbacks=callbacks, verbose=0)
     assert recorder.epochs == []
+
+
+def test_checks_are_not_left_to_xla_on_a_machine_with_a_gpu(monkeypatch):
+    devices = tf.config.list_physical_devices
+    monkeypatch.setattr(
+        tf.config, "list_physical_devices", lambda kind=None: [kind] if kind else devices()
+    )
+    assert classifier("adam").jit_compile is False

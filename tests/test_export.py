@@ -330,3 +330,11 @@ def test_an_error_of_tensorflows_file_system_is_an_os_error(model, tmp_path, mon
 def test_an_unbuilt_model_is_refused(tmp_path):
     with pytest.raises(ValueError, match="built"):
         kerasrnn.export(kerasrnn.TextClassifier(WORDS), tmp_path)
+
+
+def test_a_version_that_a_receipt_names_is_kept(model, tmp_path):
+    models, receipt = tmp_path / "models", tmp_path / "receipt.json"
+    first = kerasrnn.export(model, models, receipt=receipt)
+    kerasrnn.export(model, models)
+    assert kerasrnn.export(model, models, receipt=receipt, keep=1) == first
+    assert list_versions(models) == [1, 2]

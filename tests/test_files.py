@@ -113,3 +113,44 @@ def test_a_folder_is_locked_until_the_process_that_locked_it_is_killed(tmp_path)
         other.kill()
         other.communicate()
     assert os.listdir(tmp_path) == []
+
+
+def test_two_who_write_one_file_write_it_whole(tmp_path):
+    file = tmp_path / "result.txt"
+    with files.writing(file) as first:
+        first.write_text("first")
+        with files.writing(file) as second:
+            second.write_text("second")
+        assert file.read_text() == "second"
+    assert file.read_text() == "first"
+    assert os.listdir(tmp_path) == ["result.txt"]
+
+
+def test_a_file_keeps_its_mode(tmp_path):
+    file = tmp_path / "result.txt"
+    file.touch(0o600)
+    files.write_text(file, "secret")
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EBADF])
+def test_a_file_system_that_syncs_no_folders_is_no_error(tmp_path, monkeypatch, number):
+    real = os.fsync
+
+    def fsync(descriptor):
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            raise OSError(number, os.strerror(number))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    files.write_text(tmp_path / "result.txt", "text")
+    assert (tmp_path / "result.txt").read_text() == "text"
+
+
+def test_without_locks_nobody_is_kept_out_and_that_is_said(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.EBADF, "no locks here")
+
+    monkeypatch.setattr(files.fcntl, "flock", flock)
+    with files.locked(tmp_path, wait=False) as alone:
+        assert alone is False

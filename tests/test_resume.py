@@ -360,6 +360,43 @@ def test_where_all_checkpoints_are_damaged_they_are_named_and_left_alone(run_dir
     fit(run_dir, resume=False)  # as the message says
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError(), *(OSError(n, os.strerror(n)) for n in (5, 13, 24))]
+)
+def test_what_the_machine_cannot_read_now_is_not_damaged(run_dir, monkeypatch, error):
+    before = contents(run_dir)
+
+    def load(*_, **__):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(np, "load", load)
+        with pytest.raises(type(error)):
+            fit(run_dir)
+    assert contents(run_dir) == before
+
+
+def test_an_error_before_the_loop_leaves_no_lock(tmp_path):
+    class Counter(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.count = 0
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.count += 1
+
+    model = small_model()
+    stream = kerasrnn.Stream.from_tokens(np.arange(80) % 9, batch_size=4)
+    train = functools.partial(kerasrnn.train, model, stream, run_dir=tmp_path, verbose=0)
+    train(callbacks=[Counter()])
+    try:
+        train(epochs=2)
+    except ValueError as error:
+        kept = error  # with its frames, as a notebook does
+    assert "had a callback Counter" in str(kept)
+    train(epochs=2, callbacks=[Counter()])
+
+
 @pytest.mark.parametrize("name", ["callbacks", "python_random", "numpy_random"])
 def test_notes_that_say_nothing_are_damage(run_dir, name):
     for path in checkpoints.list_checkpoints(run_dir / "checkpoints"):

@@ -264,3 +264,41 @@ def test_exposure_bias_refuses_a_loss_of_all_horizons(data):
     x, _ = data(1)
     with pytest.raises(ValueError, match="The loss whole returned"):
         kerasrnn.exposure_bias(make(FEATURES, whole), x, x)
+
+
+class Gap(keras.losses.Loss):
+    """A loss that computes with its targets as they come, as Keras lets it."""
+
+    def call(self, y_true, y_pred):
+        return tf.reduce_sum(tf.square(y_true - y_pred), -1)
+
+
+@pytest.mark.parametrize("window", [None, 4])
+def test_a_loss_of_ones_own_gets_targets_of_its_type(data, window):
+    x, _ = data(1)
+    y = np.arange(BATCH * TIME).reshape(BATCH, TIME, 1) % 3
+    keras.utils.set_random_seed(0)
+    layers = [kerasrnn.VanillaRNN(4, return_sequences=True), keras.layers.Dense(1)]
+    model = kerasrnn.SequenceModel(layers)
+    model.compile("sgd", Gap(), window=window)
+    expected = np.mean(np.square(model(x).numpy() - y))
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_loss_that_leaves_a_class_out_is_refused():
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0)
+    model = kerasrnn.SequenceModel([keras.layers.Dense(3)])
+    with pytest.raises(ValueError, match="ignore_class=0 of the loss .* Use sample_weight"):
+        model.compile("sgd", loss)
+
+
+@pytest.mark.parametrize("window", [None, TIME])
+def test_weights_may_have_an_axis_of_size_one(data, window):
+    x, y = data(1)
+    weights = np.linspace(0.5, 2, BATCH * TIME).reshape(BATCH, TIME).astype("float32")
+    layers = [kerasrnn.VanillaRNN(4, return_sequences=True), keras.layers.Dense(1)]
+    model = kerasrnn.SequenceModel(layers)
+    model.compile("sgd", "mse", window=window)
+    batches = tf.data.Dataset.from_tensors((x, y, weights[..., None]))
+    expected = np.mean(weights * np.square(model(x).numpy() - y)[..., 0])
+    assert model.evaluate(batches, verbose=0) == pytest.approx(expected, rel=1e-5)

@@ -82,6 +82,27 @@ def test_a_py_dataset_is_read_as_a_dataset_of_the_same_windows(data, length, way
     assert found.fit(x, y, validation_data=Batches(x, y), verbose=0).history["val_loss"]
 
 
+def test_batches_of_a_py_dataset_may_differ_in_length(data):
+    x, y = data
+    parts = [slice(0, 4), slice(4, 7), slice(7, 11)]
+
+    class Uneven(Batches):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, number):
+            return x[:, parts[number]], y[:, parts[number]]
+
+    found, expected = make(), make()
+    found.fit(Uneven(x, y), verbose=0)
+    for part in parts:
+        expected.train_on_batch(x[:, part], y[:, part])
+    for weights, wanted in zip(found.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_allclose(weights, wanted, atol=1e-6)
+    with pytest.raises(ValueError, match="Each batch is one window, but a batch has 12 steps"):
+        make().fit(Batches(x, y, size=TIME), verbose=0)
+
+
 @pytest.mark.parametrize("kind", ["ragged", "lists", "objects", "tensors"])
 def test_sequences_of_any_lengths_and_kinds_are_those_of_a_stream(data, kind):
     x, y = data

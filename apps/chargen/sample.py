@@ -60,7 +60,9 @@ def _check_output(path: Path) -> None:
         raise UserError(f"{path.parent}: there is no such folder. Make it first.")
     if path.is_dir():
         raise UserError(f"{path}: this is a folder. Name a file with --output.")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    whole = path.is_file() or not path.exists()  # such a file is written beside, and renamed
+    target = Path(os.path.realpath(path)).parent if whole else path
+    if not os.access(target, os.W_OK):
         raise UserError(f"{path}: the file cannot be written. Use another --output.")
 
 

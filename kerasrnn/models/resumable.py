@@ -13,6 +13,7 @@ from kerasrnn.divergence import check_weights, stopped_where_not_finite
 from kerasrnn.step_errors import DIVERGED, clear_errors, required
 
 CHECKPOINT_EVERY = 1000
+_BEFORE_JIT_COMPILE = 8  # arguments of `keras.Model.compile`, with that one
 
 
 class ResumableModel(keras.Model):
@@ -37,6 +38,9 @@ class ResumableModel(keras.Model):
         self._without_skipping: Any = None
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
+        if kwargs.get("jit_compile", "auto") == "auto" and len(args) < _BEFORE_JIT_COMPILE:
+            # XLA would leave out the checks of a step. The scans compile themselves.
+            kwargs["jit_compile"] = False
         super().compile(*args, **kwargs)
         kind = type(self.optimizer).__name__
         # As it is now: callbacks may change the learning rate later.
@@ -111,7 +115,8 @@ class ResumableModel(keras.Model):
         """`keras.Model.train_on_batch`, which stops before an update that is not finite.
 
         Raises:
-            FloatingPointError: if the loss or a gradient is not finite.
+            FloatingPointError: if the loss or a gradient is not finite; not with
+                `jit_compile=True`, where XLA leaves such checks out.
         """
         with clear_errors():
             return super().train_on_batch(*args, **kwargs)

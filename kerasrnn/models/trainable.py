@@ -146,6 +146,11 @@ class TrainableModel(ResumableModel):
             )
         if loss is None:
             raise ValueError("compile needs a loss.")
+        if getattr(keras.losses.get(loss), "ignore_class", None) is not None:
+            raise ValueError(
+                f"ignore_class={keras.losses.get(loss).ignore_class} of the loss does not go "
+                "with a mean over the steps that count. Use sample_weight: 0 for such steps."
+            )
         if optimizer is None:
             raise ValueError("compile needs an optimizer, got optimizer=None.")
         if isinstance(optimizer, dict):
@@ -330,7 +335,12 @@ class TrainableModel(ResumableModel):
                 stride = None
             data = data.windows(window, stride)
         if isinstance(data, keras.utils.PyDataset):
-            data = training_data.read_in_order(data)
+            time = None
+            if for_training and isinstance(options.window, int):
+                length = _inputs(data[0][0]).shape[1]
+                self._check_length(length, options, options.overlapping)
+                time = length if options.overlapping else None
+            data = training_data.read_in_order(data, time)
         if not isinstance(data, tf.data.Dataset):
             raise ValueError(
                 "data must be a kerasrnn.Stream, a tf.data.Dataset or a "
