@@ -1,5 +1,6 @@
 """Fixed seeds and a quiet TensorFlow for all tests."""
 
+import gc
 import os
 
 from apps.quiet import quiet_tensorflow
@@ -15,6 +16,14 @@ with quiet_tensorflow():
 @pytest.fixture(autouse=True)
 def _seed():
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_collection():
+    """What is left of one file is not searched for garbage in the next: there is a lot of it."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -254,7 +254,7 @@ def check_said(status: int, err: str, is_mad: bool) -> None:
 
 
 tried = settings(
-    max_examples=int(EXAMPLES or 40),
+    max_examples=int(EXAMPLES or 25),
     derandomize=EXAMPLES is None,
     deadline=None,
     database=None,

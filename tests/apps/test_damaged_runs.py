@@ -105,7 +105,7 @@ def figures(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", ["empty", "truncated", "list", "deep"])
 def test_the_same_command_makes_damaged_files_whole(finished, data, tmp_path, damage):
     app, whole = finished
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
@@ -148,7 +148,7 @@ def test_a_damaged_config_is_said_and_no_resume_begins_anew(finished, data, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["history.csv", "metrics.json", "exported.json"])
+@pytest.mark.parametrize("name", ["history.csv", "exported.json"])
 def test_a_folder_in_place_of_a_file_is_named(finished, data, tmp_path, capsys, name):
     app, whole = finished
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
