@@ -20,7 +20,7 @@ def _seed():
 
 @pytest.fixture(autouse=True, scope="module")
 def _quick_collection():
-    """What is left of one file is not searched for garbage in the next: there is a lot of it."""
+    """What one file leaves behind is not searched for garbage in the next: it is a lot."""
     yield
     gc.collect()
     gc.freeze()
