@@ -1,7 +1,7 @@
 """A training that fails or dies at any change on the disk, and is started again.
 
 `python -m tests.faults.every_change` says what is checked. Here each app is tried at every
-`STEP`-th moment, another one for each mode; with STEP=1 in the environment at all of them.
+`STEP`-th moment; with STEP=1 in the environment at all of them.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STEP = int(os.environ.get("STEP", "40"))
+STEP = int(os.environ.get("STEP", "44"))
 
 pytestmark = [
     pytest.mark.slow,
@@ -44,12 +44,10 @@ def failing_disk(tmp_path_factory):
     return library
 
 
-@pytest.mark.parametrize("mode", ["die", "fail"])
 @pytest.mark.parametrize("app", ["sentiment", "chargen"])
-def test_whatever_change_fails_the_same_command_ends_as_if_it_had_not(failing_disk, app, mode):
-    first = 1 + (STEP // 2 if mode == "fail" else 0)
+def test_whatever_change_fails_the_same_command_ends_as_if_it_had_not(failing_disk, app):
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.every_change", app, mode, str(first), str(STEP)],
+        [sys.executable, "-m", "tests.faults.every_change", app, str(STEP)],
         cwd=ROOT,
         env={**os.environ, "LD_PRELOAD": str(failing_disk), "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
@@ -57,4 +55,4 @@ def test_whatever_change_fails_the_same_command_ends_as_if_it_had_not(failing_di
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "every one well ended" in done.stdout
+    assert done.stdout.count("every one well ended") == 2

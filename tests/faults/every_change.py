@@ -1,13 +1,12 @@
 """Fails or kills a training at every change that it makes on the disk, and does it again.
 
-    LD_PRELOAD=.../failing_disk.so python -m tests.faults.every_change APP MODE [FIRST [STEP]]
+    LD_PRELOAD=.../failing_disk.so python -m tests.faults.every_change APP [STEP [MODE]]
 
 As SQLite is tested: the k-th write, truncate, fsync, rename, mkdir, unlink or opening of a
 file for writing fails with an error (MODE `fail`), or is the last thing that the process
-does (MODE `die`), for k = FIRST, FIRST + STEP, ... until nothing is left to fail. After
-each, only whole files may be seen; then the same command is given again, and its end must
-be that of a training which was never disturbed: the same files, the same weights bit for
-bit, exactly one new version, no litter.
+does (MODE `die`), for every k, or every STEP-th. After each, only whole files may be seen;
+then the same command is given again, and its end must be that of a training which was never
+disturbed: the same files, the same weights bit for bit, exactly one new version, no litter.
 
 A whole tiny training takes tenths of a second, since all of them have one model, whose
 variables get their first values back: its graphs are traced once.
@@ -64,11 +63,13 @@ class Disk:
         return self._library.failed_operation().decode()
 
 
-def main(app: str, mode: str, first: int = 1, step: int = 1) -> int:
+def main(app: str, step: str = "1", *modes: str) -> int:
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary).resolve()
-        checked = Sweep(app, folder).run(MODES[mode], first, step)
-    print(f"{app}, {mode}: {checked} moments, every one well ended")
+        sweep = Sweep(app, Path(temporary).resolve())
+        for mode in modes or MODES:
+            first = 1 + int(step) // 2 if mode == "fail" else 1  # other moments for each
+            checked = sweep.run(MODES[mode], first, int(step))
+            print(f"{app}, {mode}: {checked} moments, every one well ended", flush=True)
     return 0
 
 
@@ -246,4 +247,4 @@ def compare(found: dict, expected: dict, where: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:3], *map(int, sys.argv[3:])))
+    sys.exit(main(*sys.argv[1:]))
