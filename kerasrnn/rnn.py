@@ -67,7 +67,9 @@ class RNN(keras.layers.RNN):
         if isinstance(cell, (list, tuple)) and not cell:
             raise ValueError(f"cell must be a cell or a list of cells, got cell={shown(cell)}.")
         flags = {name: kwargs[name] for name in kwargs.keys() & FLAGS}
-        check_flags(**{n: flag for n, flag in flags.items() if flag not in (0, 1)})
+        # As in Keras, 0 and 1 are flags, too.
+        numbers = {name for name, flag in flags.items() if flag in (0, 1) and type(flag) is int}
+        check_flags(**{name: flag for name, flag in flags.items() if name not in numbers})
         kwargs |= {name: bool(flag) for name, flag in flags.items()}
         policy = truncations.get(truncation)
         super().__init__(cell, **kwargs)

@@ -191,7 +191,8 @@ CELL_ARGUMENTS = {
     "name": NAME,
 }
 LAYER_FLAGS = ["return_sequences", "return_state", "go_backwards", "stateful", "unroll"]
-LAYER_FLAGS = dict.fromkeys([*LAYER_FLAGS, "zero_output_for_mask"], FLAG)
+LAYER_FLAG = Kind([FLAG.sane, st.integers(0, 1)], [2, 1.0, NAN, "no", "True", [True]])
+LAYER_FLAGS = dict.fromkeys([*LAYER_FLAGS, "zero_output_for_mask"], LAYER_FLAG)
 # What is called, what it needs in any case, and the kinds of its arguments.
 CALLS = {
     "VanillaRNNCell": (kerasrnn.VanillaRNNCell, {"units": 2}, CELL_ARGUMENTS),
@@ -479,7 +480,7 @@ REFUSING = {
             "data": NO_DATA,
             "validation_data": NO_DATA,
             "epochs": WHOLE,
-            "verbose": integers(0, 2, [-1, 3]),
+            "verbose": Kind([st.integers(0, 2)], [-1, 3, 1.5, NAN, "1", [1], 1j]),
             "run_dir": PATH,
             "resume": FLAG,
             "checkpoint_every": sizes(),
