@@ -24,7 +24,7 @@ from apps.plain_json import to_json
 from apps.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
-    from kerasrnn import files
+    from kerasrnn import checkpoints, files
 
 CONFIG, METRICS, EXPORTED, IDS = "config.json", "metrics.json", "exported.json", "ids.npy"
 _PLACES = ("data_dir", "run_dir", "output", "keep_versions")
@@ -61,9 +61,9 @@ def prepared(run_dir: Path | None, app: str, options: Any, data: str) -> Iterato
                 f"{folder}: another process is training in this folder. "
                 "Wait for its end, or use another --run-dir."
             ) from None
+        _make_ready(folder, app, options, {**as_config(options), _DATA: data})
         if alone:
             files.remove_unfinished(folder)
-        _make_ready(folder, app, options, {**as_config(options), _DATA: data})
         yield folder
 
 
@@ -90,24 +90,22 @@ def _make_ready(folder: Path, app: str, options: Any, config: dict) -> None:
             f"{', '.join(differing)}). Use its options, another --run-dir, or --no-resume to "
             "replace it."
         )
-    for name in (
-        *_RESULTS,
-        METRICS,
-    ):  # while METRICS is there, the old run counts as finished
+    # While METRICS is there, the old run counts as finished.
+    for name in (*_RESULTS, METRICS):
         files.remove(folder / name)
     write_json(folder / CONFIG, config)
 
 
 def _is_damaged(folder: Path, config: dict) -> bool:
     """Whether `config.json` cannot be read, but the checkpoints of a run are there."""
-    is_run = any((folder / "checkpoints").glob("step-*.npz"))
-    return is_run and not config and (folder / CONFIG).is_file()
+    is_run = checkpoints.list_checkpoints(folder / "checkpoints")
+    return bool(is_run) and not config and (folder / CONFIG).is_file()
 
 
 def is_unfinished(folder: Path) -> bool:
     """Whether a run in this folder has come to a checkpoint, but not to its end."""
     finished = (folder / METRICS).exists()
-    return not finished and any((folder / "checkpoints").glob("step-*.npz"))
+    return not finished and bool(checkpoints.list_checkpoints(folder / "checkpoints"))
 
 
 def _find_differing(before: dict, config: dict) -> list[str]:

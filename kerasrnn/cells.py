@@ -118,8 +118,9 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         if not is_number(alpha) or not 0 < alpha <= 1:
             raise ValueError(f"alpha must lie in (0, 1], got alpha={shown(alpha)}.")
         check_seed(seed)
-        check_flags(use_bias=use_bias, use_kernel=use_kernel)
-        check_flags(learn_alpha=learn_alpha, residual=residual)
+        check_flags(
+            use_bias=use_bias, use_kernel=use_kernel, learn_alpha=learn_alpha, residual=residual
+        )
         if learn_alpha and alpha == 1:
             raise ValueError(
                 "learn_alpha=True begins with an alpha below 1, which gradients can change, "

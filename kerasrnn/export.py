@@ -136,7 +136,7 @@ def export(
     with files.locked(directory, wait=True) as alone:
         if alone:
             files.remove_unfinished(directory)
-        weights = _digest_weights(model)
+        weights = "" if receipt is None else _digest_weights(model)
         published = None if receipt is None else _find_published(directory, receipt, weights)
         hidden = Path(tempfile.mkdtemp(prefix=files.HIDDEN, dir=directory))
         try:

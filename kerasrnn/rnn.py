@@ -67,10 +67,10 @@ class RNN(keras.layers.RNN):
         if isinstance(cell, (list, tuple)) and not cell:
             raise ValueError(f"cell must be a cell or a list of cells, got cell={shown(cell)}.")
         flags = {name: kwargs[name] for name in kwargs.keys() & FLAGS}
-        # As in Keras, 0 and 1 are flags, too.
-        numbers = {name for name, flag in flags.items() if flag in (0, 1) and type(flag) is int}
-        check_flags(**{name: flag for name, flag in flags.items() if name not in numbers})
-        kwargs |= {name: bool(flag) for name, flag in flags.items()}
+        for name, flag in flags.items():
+            if type(flag) is not int or flag not in (0, 1):  # which are flags in Keras, too
+                check_flags(**{name: flag})
+            kwargs[name] = bool(flag)
         policy = truncations.get(truncation)
         super().__init__(cell, **kwargs)
         self._truncation = policy

@@ -146,9 +146,10 @@ class TrainableModel(ResumableModel):
             )
         if loss is None:
             raise ValueError("compile needs a loss.")
-        if getattr(keras.losses.get(loss), "ignore_class", None) is not None:
+        ignored = getattr(keras.losses.get(loss), "ignore_class", None)
+        if ignored is not None:
             raise ValueError(
-                f"ignore_class={keras.losses.get(loss).ignore_class} of the loss does not go "
+                f"ignore_class={ignored} of the loss does not go "
                 "with a mean over the steps that count. Use sample_weight: 0 for such steps."
             )
         if optimizer is None:
@@ -561,7 +562,7 @@ class TrainableModel(ResumableModel):
 
     def _check_batch(self, name, x, y):
         """A batch is arrays, with targets."""
-        if isinstance(x, (Stream, tf.data.Dataset, keras.utils.PyDataset)):
+        if isinstance(x, training_data.BATCHES):
             raise ValueError(
                 f"{name} takes the arrays of one batch, got {type(x).__name__}. Use fit or "
                 "evaluate, or give its batches one after the other: those of a Stream are "
