@@ -49,7 +49,7 @@ def run(options: Export, app: str, name: str, outputs: Iterable[str]) -> Path:
         raise UserError(f"{output.parent}: the folder cannot be written. Use another.")
     _, folder = load_signature(options.model, app, name, outputs)
     with quiet_tensorflow():
-        from kerasrnn.conversion import convert
+        from kerasrnn.serving.conversion import convert
 
     try:
         written, signature = convert(folder, output, options.format)

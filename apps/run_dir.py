@@ -24,7 +24,8 @@ from apps.plain_json import to_json
 from apps.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
-    from kerasrnn import checkpoints, files
+    from kerasrnn import files
+    from kerasrnn.training import checkpoints
 
 CONFIG, METRICS, EXPORTED, IDS = "config.json", "metrics.json", "exported.json", "ids.npy"
 _PLACES = ("data_dir", "run_dir", "output", "keep_versions")

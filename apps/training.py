@@ -11,7 +11,8 @@ with quiet_tensorflow():
     import keras
 
     from apps.clock import TrainingClock
-    from kerasrnn import checkpoints, files
+    from kerasrnn import files
+    from kerasrnn.training import checkpoints
 
 CHECKPOINT_EVERY = 100  # training steps: a few seconds
 WORST_LOSS = 700.0

@@ -17,7 +17,7 @@ with quiet_tensorflow():
     import kerasrnn
 
 from benchmarks.recurrence import time_in_turn
-from kerasrnn.measurement import Measurement
+from kerasrnn.analysis.measurement import Measurement
 
 EVERY = 500
 

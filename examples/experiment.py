@@ -44,7 +44,7 @@ def main(name: str, description: str, options: type, run: Callable) -> int:
 
 def new_figure(width: float, height: float) -> "Figure":
     """An empty figure, in inches; without matplotlib a `UserError`."""
-    from kerasrnn.figures import make_figure
+    from kerasrnn.analysis.figures import make_figure
 
     try:
         return make_figure(width, height)

@@ -58,7 +58,7 @@ class Run(NamedTuple):
     window: int
 
     @property
-    def policy(self) -> kerasrnn.truncation.Truncation | None:
+    def policy(self) -> kerasrnn.layers.truncation.Truncation | None:
         if self.kind == "truncated":
             return kerasrnn.TruncatedBPTT(self.window)
         if self.kind == "randomized":

@@ -1,31 +1,36 @@
 """Recurrent networks for Keras: the theory visible, the training fast."""
 
-from kerasrnn.cells import VanillaRNNCell
-from kerasrnn.characters import CharacterVocabulary
-from kerasrnn.conversion import convert
-from kerasrnn.diagnostics import GradientFlow, StateJacobian, gradient_flow, state_jacobian
-from kerasrnn.export import export
-from kerasrnn.exposure_bias import ExposureBias, exposure_bias
-from kerasrnn.flow_report import GradientFlowReport
-from kerasrnn.initializers import SpectralRadius
-from kerasrnn.layers import VanillaRNN
-from kerasrnn.metrics import BitsPerCharacter, Perplexity
+from kerasrnn.analysis.exposure_bias import ExposureBias, exposure_bias
+from kerasrnn.analysis.gradient_flow import (
+    GradientFlow,
+    StateJacobian,
+    gradient_flow,
+    state_jacobian,
+)
+from kerasrnn.analysis.report import GradientFlowReport
+from kerasrnn.layers.cells import VanillaRNNCell
+from kerasrnn.layers.initializers import SpectralRadius
+from kerasrnn.layers.pooling import MeanMaxPooling1D
+from kerasrnn.layers.rnn import RNN
+from kerasrnn.layers.truncation import FullBPTT, RandomizedTruncation, TruncatedBPTT
+from kerasrnn.layers.vanilla_rnn import VanillaRNN
 from kerasrnn.models.classifier import TextClassifier
 from kerasrnn.models.language_model import CharLanguageModel
 from kerasrnn.models.sequence import SequenceModel
-from kerasrnn.pooling import MeanMaxPooling1D
-from kerasrnn.rnn import RNN
-from kerasrnn.streams import RandomWindow, Stream
-from kerasrnn.teacher_forcing import (
+from kerasrnn.serving.conversion import convert
+from kerasrnn.serving.saved_model import export
+from kerasrnn.text.characters import CharacterVocabulary
+from kerasrnn.text.words import Vocabulary
+from kerasrnn.training.feedback import (
     ConstantSampling,
     ExponentialSampling,
     InverseSigmoidSampling,
     LinearSampling,
     ScheduledSampling,
 )
-from kerasrnn.text import Vocabulary
-from kerasrnn.training import train
-from kerasrnn.truncation import FullBPTT, RandomizedTruncation, TruncatedBPTT
+from kerasrnn.training.loop import train
+from kerasrnn.training.metrics import BitsPerCharacter, Perplexity
+from kerasrnn.training.streams import RandomWindow, Stream
 
 __all__ = [
     "RNN",

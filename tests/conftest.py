@@ -10,7 +10,7 @@ with quiet_tensorflow():
     import numpy as np
     import pytest
 
-    from kerasrnn import recurrence
+    from kerasrnn.layers import recurrence
 
 
 @pytest.fixture(autouse=True)

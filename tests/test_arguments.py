@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
-from kerasrnn.lookup import InputTable, TiedDense
-from kerasrnn.step_errors import clear_errors
+from kerasrnn.models.lookup import InputTable, TiedDense
+from kerasrnn.training.errors import clear_errors
 from tests.plain_ops import assert_plain
 
 WORDS = ["[PAD]", "[UNK]", "a", "b"]

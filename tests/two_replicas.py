@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 import kerasrnn
-from kerasrnn import training_step
+from kerasrnn.training import step as training_step
 
 BATCH, WINDOW, NUM_WINDOWS = 8, 6, 3
 

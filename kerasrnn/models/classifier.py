@@ -14,11 +14,11 @@ from kerasrnn.checks import (
     plain,
     shown,
 )
-from kerasrnn.layers import VanillaRNN
-from kerasrnn.models.resumable import ResumableModel
+from kerasrnn.layers.pooling import MeanMaxPooling1D
+from kerasrnn.layers.vanilla_rnn import VanillaRNN
 from kerasrnn.models.takes_ids import TakesIds
-from kerasrnn.pooling import MeanMaxPooling1D
-from kerasrnn.text import PADDING_ID, Vocabulary
+from kerasrnn.text.words import PADDING_ID, Vocabulary
+from kerasrnn.training.resumable import ResumableModel
 
 CELLS = {"vanilla": VanillaRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 POOLINGS = ("mean_max", "last")

@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from kerasrnn import generation, rnn, sampling
-from kerasrnn.characters import UNKNOWN_ID, CharacterVocabulary, to_utf8
 from kerasrnn.checks import (
     as_texts,
     check_flags,
@@ -19,12 +17,15 @@ from kerasrnn.checks import (
     check_text,
     plain,
 )
-from kerasrnn.lookup import InputTable, TiedDense
+from kerasrnn.layers import rnn
+from kerasrnn.models import generation, sampling
 from kerasrnn.models.classifier import CELLS
+from kerasrnn.models.lookup import InputTable, TiedDense
+from kerasrnn.models.sampling import Choice
 from kerasrnn.models.sequence import SequenceModel
 from kerasrnn.models.takes_ids import TakesIds
-from kerasrnn.sampling import Choice
-from kerasrnn.text import pad
+from kerasrnn.text.characters import UNKNOWN_ID, CharacterVocabulary, to_utf8
+from kerasrnn.text.words import pad
 
 SCORED_AT_ONCE = 4096
 
@@ -48,7 +49,7 @@ class CharLanguageModel(TakesIds, SequenceModel):
 
     A `SequenceModel`, trained on a `Stream` of the ids of its vocabulary with
     carried states. With the vanilla cell the first layer's input projection is
-    a look-up of rows (`kerasrnn.lookup`).
+    a look-up of rows (`kerasrnn.models.lookup`).
 
     Args:
         vocabulary: a `kerasrnn.CharacterVocabulary`, or its characters. One
@@ -89,7 +90,7 @@ class CharLanguageModel(TakesIds, SequenceModel):
     >>> text = "to be, or not to be: that is the question. " * 40
     >>> lm = CharLanguageModel(CharacterVocabulary.from_text(text), units=32)
     >>> lm.compile(keras.optimizers.Adam(0.01), window=20)
-    >>> from kerasrnn.streams import Stream
+    >>> from kerasrnn.training.streams import Stream
     >>> stream = Stream.from_tokens(lm.vocabulary.encode(text), batch_size=8)
     >>> history = lm.fit(stream, epochs=4, verbose=0)
     >>> history.history["loss"][-1] < history.history["loss"][0]
@@ -259,7 +260,7 @@ class CharLanguageModel(TakesIds, SequenceModel):
             ids: the last characters, int32 `(batch,)`.
             states: those before them.
             length: how many characters to write, an int32 scalar.
-            choice: how they are chosen, a `kerasrnn.sampling.Choice`.
+            choice: how they are chosen, a `kerasrnn.models.sampling.Choice`.
             position: how many were written before, a multiple of
                 `sampling.BLOCK`. Default: 0.
             filtered, num_loops: see `sampling.extend`.

@@ -8,11 +8,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasrnn import rnn, teacher_forcing
-from kerasrnn.carrying import cannot_carry, held_recurrence
-from kerasrnn.models.trainable import TrainableModel
-from kerasrnn.teacher_forcing import Feedback
-from kerasrnn.truncation import gate_gradient
+from kerasrnn.layers import rnn
+from kerasrnn.layers.truncation import gate_gradient
+from kerasrnn.training import feedback as teacher_forcing
+from kerasrnn.training.carrying import cannot_carry, held_recurrence
+from kerasrnn.training.feedback import Feedback
+from kerasrnn.training.trainable import TrainableModel
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from kerasrnn.lookup import check_ids
-from kerasrnn.step_errors import clear_errors
+from kerasrnn.models.lookup import check_ids
+from kerasrnn.training.errors import clear_errors
 
 
 class TakesIds:

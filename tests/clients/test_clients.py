@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kerasrnn.conversion import convert
+from kerasrnn.serving.conversion import convert
 from tests.clients.conftest import CLIENTS, LENGTH, SEED, TEMPERATURE
 
 pytestmark = pytest.mark.slow

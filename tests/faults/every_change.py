@@ -33,7 +33,7 @@ import numpy as np
 from apps import cli
 from apps.chargen.__main__ import COMMANDS as CHARGEN
 from apps.sentiment.__main__ import COMMANDS as SENTIMENT
-from kerasrnn import signatures
+from kerasrnn.serving import signatures
 
 MODES = {"fail": 1, "die": 2}
 WORDS = "good fine lovely bad awful boring film plot actor".split()

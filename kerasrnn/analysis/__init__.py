@@ -1,0 +1,1 @@
+"""How gradients flow, and what models make of their own outputs."""

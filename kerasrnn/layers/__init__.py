@@ -1,0 +1,1 @@
+"""What recurs: cells, layers, and how gradients flow back through time."""

@@ -1,0 +1,240 @@
+"""The cell: one time step of a plain RNN, under the Keras cell contract."""
+
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerasrnn.checks import (
+    check_flags,
+    check_positive_integer,
+    check_rate,
+    check_seed,
+    is_number,
+    plain,
+    shown,
+)
+from kerasrnn.layers import initializers, recurrence
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class VanillaRNNCell(keras.layers.SimpleRNNCell):
+    """One step of a plain (Elman) RNN: h_t = phi(x_t W_x + h_{t-1} W_h + b).
+
+    For use in `keras.layers.RNN`, `keras.layers.StackedRNNCells` and
+    `keras.layers.Bidirectional`; `kerasrnn.VanillaRNN` runs the same step
+    over a whole sequence faster. Constructor, weights (`kernel` W_x,
+    `recurrent_kernel` W_h, `bias` b), dropout and configuration are those of
+    `keras.layers.SimpleRNNCell`, which it extends: that is also what makes
+    Keras draw its dropout masks once per sequence.
+
+    Args:
+        units: positive integer, the size of the state and of the output.
+        activation: phi. Default: `"tanh"`. `None` means linear.
+        use_bias: whether there is a `bias`. Default: `True`.
+        kernel_initializer: of W_x. Default: `"glorot_uniform"`.
+        recurrent_initializer: of W_h. `"identity"` with the activation `"relu"`
+            makes an IRNN (Le et al. 2015, arXiv:1504.00941);
+            `"spectral_radius"` is `kerasrnn.SpectralRadius()`. Default:
+            `"orthogonal"`.
+        bias_initializer: of b. Default: `"zeros"`.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: default
+            `None`.
+        kernel_constraint, recurrent_constraint, bias_constraint: default
+            `None`.
+        dropout: fraction of the inputs to drop, one mask per sequence
+            (Gal & Ghahramani 2016, arXiv:1512.05287). In [0, 1). Default: 0.
+        recurrent_dropout: the same for what a step reads of the previous
+            state. Default: 0.
+        seed: seed of the dropout masks and of zoneout. Default: `None`.
+        use_kernel: whether inputs are projected. Without a kernel they are
+            taken as projected already, x_t W_x, and must have `units`
+            features. Default: `True`.
+        zoneout: the chance that a unit keeps its state at a step, drawn anew at
+            each; in inference the state takes the expectation (Krueger et al.
+            2016, arXiv:1606.01305). In [0, 1). Default: 0.
+        alpha: the share of the state that a step renews, a skip connection
+            over time: h_t = (1 - alpha) h_{t-1} + alpha phi(a_t). The shares
+            of zoneout and alpha multiply. In (0, 1]. Default: 1.
+        learn_alpha: whether alpha is learned, one for each unit, as
+            sigmoid(`alpha_logit`), beginning with the given `alpha`, which
+            must be below 1. Default: `False`.
+        residual: a skip connection over the layer: the output is x_t + h_t, and
+            the state h_t. Inputs must have `units` features. Default: `False`.
+
+    Call arguments:
+        inputs: x_t, `(batch, features)`.
+        states: h_{t-1}, `(batch, units)`, or a list that holds it.
+        training: whether dropout and zoneout draw. Default: `False`.
+
+    Returns:
+        h_t as the output, `(batch, units)` (x_t + h_t with `residual`), and h_t
+        as the new state, in a list where `states` was one.
+
+    Raises:
+        ValueError: if `units` is not a positive integer; if a rate is not in [0, 1), or
+            `alpha` not in (0, 1]; without a kernel or with `residual`, if
+            inputs do not have `units` features.
+
+    Reference: J. Elman, "Finding structure in time", Cognitive Science 14(2),
+    1990, doi:10.1207/s15516709cog1402_1.
+
+    Example:
+
+    >>> layer = keras.layers.RNN(VanillaRNNCell(4), return_sequences=True)
+    >>> layer(keras.ops.zeros((2, 3, 5))).shape
+    TensorShape([2, 3, 4])
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        use_kernel: bool = True,
+        zoneout: float = 0.0,
+        alpha: float = 1.0,
+        learn_alpha: bool = False,
+        residual: bool = False,
+        **kwargs: Any,
+    ):
+        check_positive_integer("units", units)
+        check_rate("dropout", dropout)
+        check_rate("recurrent_dropout", recurrent_dropout)
+        check_rate("zoneout", zoneout)
+        if not is_number(alpha) or not 0 < alpha <= 1:
+            raise ValueError(f"alpha must lie in (0, 1], got alpha={shown(alpha)}.")
+        check_seed(seed)
+        check_flags(
+            use_bias=use_bias, use_kernel=use_kernel, learn_alpha=learn_alpha, residual=residual
+        )
+        if learn_alpha and alpha == 1:
+            raise ValueError(
+                "learn_alpha=True begins with an alpha below 1, which gradients can change, "
+                "got alpha=1. Use alpha=0.5, for example."
+            )
+        super().__init__(
+            plain(units),
+            activation=activation,
+            use_bias=bool(use_bias),
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=initializers.named(recurrent_initializer),
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=plain(dropout),
+            recurrent_dropout=plain(recurrent_dropout),
+            seed=plain(seed),
+            **kwargs,
+        )
+        self.use_kernel = bool(use_kernel)
+        self.zoneout = plain(zoneout)
+        self.alpha = plain(alpha)
+        self.learn_alpha = bool(learn_alpha)
+        self.residual = bool(residual)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        for name, needed in (
+            ("use_kernel=False", not self.use_kernel),
+            ("residual=True", self.residual),
+        ):
+            if needed and input_shape[-1] != self.units:
+                raise ValueError(
+                    f"{name} takes inputs of units={self.units} features, "
+                    f"got {input_shape[-1]}."
+                )
+        if self.use_kernel:
+            super().build(input_shape)
+        else:
+            self._build_without_kernel()
+        if self.learn_alpha:
+            logit = math.log(self.alpha / (1 - self.alpha))
+            self.alpha_logit = self.add_weight(
+                shape=(self.units,),
+                name="alpha_logit",
+                initializer=keras.initializers.Constant(logit),
+            )
+
+    def _build_without_kernel(self) -> None:
+        self.kernel = None
+        self.recurrent_kernel = self.add_weight(
+            shape=(self.units, self.units),
+            name="recurrent_kernel",
+            initializer=self.recurrent_initializer,
+            regularizer=self.recurrent_regularizer,
+            constraint=self.recurrent_constraint,
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                shape=(self.units,),
+                name="bias",
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+
+    def draw_update(self, shape: Any, training: bool) -> tf.Tensor | None:
+        """The shares u of the state that steps renew; see `kerasrnn.layers.recurrence`.
+
+        Args:
+            shape: of u where zoneout draws it, `(..., units)`.
+            training: whether zoneout draws; otherwise u is its expectation.
+
+        Returns:
+            `(units,)`, or `shape` in training with zoneout; `None`: all are 1.
+        """
+        if self.alpha == 1 and not self.zoneout:
+            return None
+        dtype = self.compute_dtype
+        update = tf.fill([self.units], tf.constant(self.alpha, dtype))
+        if self.learn_alpha:
+            update = tf.sigmoid(tf.cast(self.alpha_logit, dtype))
+        if not self.zoneout:
+            return update
+        if not training:
+            return update * (1 - self.zoneout)
+        kept = keras.random.uniform(shape, seed=self.seed_generator) < self.zoneout
+        return tf.where(kept, tf.zeros([], dtype), update)
+
+    def call(
+        self, inputs: tf.Tensor, states: tf.Tensor | list[tf.Tensor], training: bool = False
+    ):
+        h = states[0] if isinstance(states, (list, tuple)) else states
+        dropout_mask = self.get_dropout_mask(inputs) if training else None
+        recurrent_dropout_mask = self.get_recurrent_dropout_mask(h) if training else None
+        x_t = inputs if dropout_mask is None else inputs * dropout_mask
+        p_t = x_t if self.kernel is None else keras.ops.matmul(x_t, self.kernel)
+        if self.bias is not None:
+            p_t = keras.ops.add(p_t, self.bias)
+        h_t = recurrence.step(
+            p_t,
+            h,
+            keras.ops.cast(self.recurrent_kernel, p_t.dtype),
+            self.activation,
+            recurrent_dropout_mask,
+            self.draw_update(tf.shape(h), training),
+        )
+        output = keras.ops.add(inputs, h_t) if self.residual else h_t
+        return output, [h_t] if isinstance(states, (list, tuple)) else h_t
+
+    def get_config(self) -> dict:
+        arguments = ("use_kernel", "zoneout", "alpha", "learn_alpha", "residual")
+        return {**super().get_config(), **{name: getattr(self, name) for name in arguments}}

@@ -1,0 +1,227 @@
+"""What an exported model can be asked: named inputs, named outputs, plain TensorFlow ops."""
+
+import functools
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from kerasrnn.layers.compilation import inference_only
+from kerasrnn.models.classifier import TextClassifier
+from kerasrnn.models.language_model import CharLanguageModel
+from kerasrnn.models.sampling import BLOCK, HIGHEST_TEMPERATURE, Choice
+from kerasrnn.models.sequence import SequenceModel
+from kerasrnn.text.words import pad
+from kerasrnn.training.carrying import cannot_carry
+
+DECISION_THRESHOLD = 0.5
+
+
+class Signature(NamedTuple):
+    """One way to ask a model."""
+
+    function: tf.types.experimental.ConcreteFunction
+    """Takes the inputs by their names, and gives the outputs by theirs."""
+    example: dict[str, tf.Tensor]
+    """Values of all inputs, as a first question."""
+
+
+def make_signatures(model: keras.Model) -> dict[str, Signature]:
+    """The signatures of a built model by their names; see `kerasrnn.export`.
+
+    Raises:
+        ValueError: if it is not known what the model takes.
+    """
+    if isinstance(model, TextClassifier):
+        described = _of_classifier(model)
+    elif isinstance(model, CharLanguageModel):
+        described = _of_language_model(model)
+    elif isinstance(model, SequenceModel):
+        described = _of_sequence_model(model)
+    else:
+        described = _of_keras_model(model)
+    signatures = {}
+    for name, (function, specs, values) in described.items():
+        with inference_only():
+            traced = tf.function(function, autograph=False).get_concrete_function(
+                **{spec.name: spec for spec in specs}
+            )
+        example = {
+            spec.name: tf.constant(values[spec.name], spec.dtype) if values else _zeros(spec)
+            for spec in specs
+        }
+        signatures[name] = Signature(traced, example)
+    return signatures
+
+
+def _zeros(spec: tf.TensorSpec) -> tf.Tensor:
+    """One sequence, or one step, of nothing."""
+    return tf.zeros([size or 1 for size in spec.shape], spec.dtype)
+
+
+def _of_keras_model(model):
+    # Keras knows the inputs of functional and sequential models, not those of others.
+    inputs = getattr(model, "inputs", None)
+    if not inputs:
+        raise ValueError(
+            f"{type(model).__name__} {model.name!r} does not say what it takes. Make it a "
+            "functional model, a keras.Sequential or a kerasrnn.SequenceModel."
+        )
+    specs = [tf.TensorSpec([None, *x.shape[1:]], x.dtype, x.name) for x in inputs]
+    sequential = isinstance(model, keras.Sequential)
+    structure = specs[0] if sequential else model.input  # as the model is to be called
+    names = [model.layers[-1].name] if sequential else model.output_names
+
+    def predict(**given):
+        flat = [given[spec.name] for spec in specs]
+        outputs = model(tf.nest.pack_sequence_as(structure, flat), training=False)
+        return outputs if isinstance(outputs, dict) else _name(tf.nest.flatten(outputs), names)
+
+    return {"serving_default": (predict, specs, None)}
+
+
+def _name(outputs, names):
+    """Outputs by names; where these are not one for each, their number tells them apart."""
+    if len(set(names)) != len(outputs):
+        base = names if len(names) == len(outputs) else names[:1] * len(outputs)
+        names = [f"{name}_{number}" for number, name in enumerate(base)]
+    return dict(zip(names, outputs, strict=True))
+
+
+def _of_sequence_model(model):
+    inputs = tf.TensorSpec([None, None, *model.feature_shape], model.feature_dtype, "inputs")
+    states = _StateNames(model)
+
+    def predict(inputs):
+        return {"outputs": model(inputs, training=False)}
+
+    def window(inputs, **before):
+        outputs, after = model(inputs, states.pack(before), return_states=True)
+        return {"outputs": outputs, **states.name(after)}
+
+    signatures = {"serving_default": (predict, [inputs], None)}
+    if not any(cannot_carry(layer) for layer in model.sequence_layers):
+        signatures["window"] = (window, [inputs, *states.specs], None)
+    return signatures
+
+
+def _of_classifier(model):
+    def classify_ids(ids):
+        return {"probability": model(pad(ids), training=False)[:, 0]}
+
+    def classify_text(text):
+        ids = model.vocabulary.encode(text, model.max_length)
+        probability = classify_ids(ids)["probability"]
+        is_positive = tf.cast(probability >= DECISION_THRESHOLD, tf.int32)
+        return {"probability": probability, "label": tf.gather(model.labels, is_positive)}
+
+    text = tf.TensorSpec([None], tf.string, "text")
+    ids = tf.TensorSpec([None, None], tf.int32, "ids")
+    words = " ".join(model.vocabulary.words[2:6])
+    return {
+        "serving_default": (classify_text, [text], {"text": [words]}),
+        "ids": (classify_ids, [ids], {"ids": [[1, 0]]}),
+    }
+
+
+def _of_language_model(model):
+    text = tf.TensorSpec([None], tf.string, "text")
+    ids = tf.TensorSpec([None], tf.int32, "ids")
+    states = _StateNames(model)
+    integer = functools.partial(tf.TensorSpec, [], tf.int32)
+    real = functools.partial(tf.TensorSpec, [], tf.float32)
+    length, seed, position = integer("length"), integer("seed"), integer("position")
+    temperature, top_k, top_p = real("temperature"), integer("top_k"), real("top_p")
+
+    def generate(text, length, temperature, seed):
+        with _required(length, temperature):
+            ids, states = model.read(text)
+        choice = Choice(temperature, seed)
+        written, _, _ = model.write(ids, states, length, choice, filtered=False)
+        return {"text": written}
+
+    def step(ids, **before):
+        logits, after = model.step(ids, states.pack(before))
+        return {"logits": logits, **states.name(after)}
+
+    def read(text):
+        ids, after = model.read(text)
+        return {"ids": ids, **states.name(after)}
+
+    def write(ids, length, temperature, top_k, top_p, seed, position, **before):
+        choice = Choice(temperature, seed, top_k, top_p)
+        with _required(length, temperature, top_k, top_p, position):
+            ids = tf.identity(ids)
+        # One loop, with the filters: the first answer of a smaller graph comes sooner.
+        written, ids, after = model.write(
+            ids, states.pack(before), length, choice, position, num_loops=1
+        )
+        return {"text": written, "ids": ids, **states.name(after)}
+
+    def score(text, ids, **before):
+        outputs = model.nats_of(text, ids, states.pack(before))
+        names = ("nats", "num_characters", "num_unknown", "ids")
+        return {**dict(zip(names, outputs[:4], strict=True)), **states.name(outputs[4])}
+
+    known = model.vocabulary.characters[1]
+    example = {
+        **{spec.name: _zeros(spec) for spec in states.specs},
+        "text": [known],
+        "ids": [1],
+        "length": 2 * BLOCK,
+        "temperature": 1.0,
+        "top_k": 0,
+        "top_p": 1.0,
+        "seed": 0,
+        "position": 0,
+    }
+    choice = [length, temperature, top_k, top_p, seed, position]
+    return {
+        "serving_default": (generate, [text, length, temperature, seed], example),
+        "step": (step, [ids, *states.specs], example),
+        "read": (read, [text], example),
+        "write": (write, [ids, *choice, *states.specs], example),
+        "score": (score, [text, ids, *states.specs], example),
+    }
+
+
+class _StateNames:
+    """The states of a model, which are nested, by the names `state_0` and so on."""
+
+    def __init__(self, model: SequenceModel):
+        self.structure = model.initial_states(1)
+        self.specs = [
+            tf.TensorSpec([None, *state.shape[1:]], state.dtype, f"state_{number}")
+            for number, state in enumerate(tf.nest.flatten(self.structure))
+        ]
+
+    def pack(self, named: dict[str, tf.Tensor]) -> list:
+        flat = [named[spec.name] for spec in self.specs]
+        return tf.nest.pack_sequence_as(self.structure, flat)
+
+    def name(self, states: list) -> dict[str, tf.Tensor]:
+        names = (spec.name for spec in self.specs)
+        return dict(zip(names, tf.nest.flatten(states), strict=True))
+
+
+def _required(length, temperature, top_k=0, top_p=1.0, position=0):
+    asked = {
+        "length must be 0 or more": (length, length >= 0),
+        f"temperature must lie in [0, {HIGHEST_TEMPERATURE:g}]": (
+            temperature,
+            (temperature >= 0) & (temperature <= HIGHEST_TEMPERATURE),
+        ),
+        "top_k must be 0 or more": (top_k, top_k >= 0),
+        "top_p must lie in (0, 1]": (top_p, (top_p > 0) & (top_p <= 1)),
+        f"position must be 0 or more and a multiple of {BLOCK}": (
+            position,
+            (position >= 0) & (position // BLOCK * BLOCK == position),
+        ),
+    }
+    return tf.control_dependencies(
+        [
+            tf.debugging.Assert(holds, [f"{rule}, got", value])
+            for rule, (value, holds) in asked.items()
+            if isinstance(value, tf.Tensor)
+        ]
+    )

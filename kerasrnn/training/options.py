@@ -1,0 +1,128 @@
+"""What `SequenceModel.compile` can be asked for, checked before anything runs."""
+
+import dataclasses
+import math
+from typing import Any
+
+import keras
+
+from kerasrnn.checks import check_flags, check_one_of, check_positive_integer, is_number
+from kerasrnn.layers import truncation
+from kerasrnn.layers.truncation import FullBPTT, RandomizedTruncation, TruncatedBPTT, Truncation
+from kerasrnn.training import feedback as teacher_forcing
+from kerasrnn.training.feedback import ScheduledSampling
+from kerasrnn.training.streams import RandomWindow, check_window
+
+TIME_REDUCTIONS = ("mean", "sum")
+NON_FINITE = ("raise", "skip")
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+@dataclasses.dataclass(frozen=True)
+class TrainingOptions:
+    """How `SequenceModel.compile` was asked to train, checked.
+
+    Args:
+        window: steps on the tape, a `RandomWindow`, or `None`: whole sequences.
+        stride: steps from one update to the next; `None`: `window`.
+        carry_state: whether states pass from window to window.
+        truncation: policy for every recurrent layer; `None`: its own.
+        teacher_forcing: a `ScheduledSampling`, or the chance of the true input.
+        clip_norm: largest global norm of the gradient.
+        clip_value: largest absolute entry of the gradient.
+        time_reduction: `"mean"` or `"sum"` of the losses over time steps.
+        accumulation_steps: parts of a batch whose gradients are added up, one
+            after the other.
+        parallel_parts: parts of each of these that are computed side by side.
+        recompute: whether to keep about sqrt(T) states in place of a tape.
+        non_finite: `"raise"` or `"skip"` a step that is not finite.
+
+    Raises:
+        ValueError: for an argument out of its range, or two that do not go
+            together.
+    """
+
+    window: int | RandomWindow | None = None
+    stride: int | None = None
+    carry_state: bool = True
+    truncation: Truncation | str | None = None
+    teacher_forcing: ScheduledSampling | float | None = None
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    time_reduction: str = "mean"
+    accumulation_steps: int = 1
+    parallel_parts: int = 1
+    recompute: bool = False
+    non_finite: str = "raise"
+
+    def __post_init__(self):
+        check_window(self.window, self.stride)
+        object.__setattr__(self, "teacher_forcing", teacher_forcing.get(self.teacher_forcing))
+        if self.truncation is not None:
+            object.__setattr__(self, "truncation", truncation.get(self.truncation))
+        for name in ("accumulation_steps", "parallel_parts"):
+            check_positive_integer(name, getattr(self, name))
+        check_flags(carry_state=self.carry_state, recompute=self.recompute)
+        for name in ("clip_norm", "clip_value"):
+            value = getattr(self, name)
+            if value is not None and not (is_number(value) and 0 < value < math.inf):
+                raise ValueError(f"{name} must be a positive number, got {name}={value!r}.")
+        if self.clip_norm and self.clip_value:
+            raise ValueError("Use one of clip_norm and clip_value, not both.")
+        check_one_of("time_reduction", self.time_reduction, TIME_REDUCTIONS)
+        check_one_of("non_finite", self.non_finite, NON_FINITE)
+        self._check_pairs()
+
+    def _check_pairs(self):
+        own_outputs = not self.sampling.feeds_only_the_truth
+        if self.overlapping:
+            if own_outputs:
+                raise ValueError(
+                    f"stride={self.stride} below window={self.window} needs "
+                    "teacher_forcing=1.0: overlapping windows would draw other inputs for "
+                    "the same steps."
+                )
+            if isinstance(self.truncation, TruncatedBPTT):
+                raise ValueError(
+                    f"stride={self.stride} below window={self.window} truncates already. "
+                    "Use a smaller window in place of TruncatedBPTT."
+                )
+        if not self.recompute:
+            return
+        if self.overlapping or self.accumulation_steps * self.parallel_parts > 1:
+            raise ValueError(
+                "recompute=True needs stride=window, accumulation_steps=1 and "
+                "parallel_parts=1: it splits a window along time by itself."
+            )
+        if own_outputs:
+            raise ValueError("recompute=True needs teacher_forcing=1.0.")
+        if not isinstance(self.truncation, (FullBPTT, RandomizedTruncation, type(None))):
+            raise ValueError(
+                "recompute=True saves memory of full BPTT. Use a smaller window in place of "
+                f"truncation={self.truncation!r}."
+            )
+
+    @property
+    def sampling(self) -> ScheduledSampling:
+        """`teacher_forcing`, whatever way it was given."""
+        return teacher_forcing.get(self.teacher_forcing)
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether a sequence is read in pieces, with states that go from one to the next."""
+        return self.window is not None or self.recompute
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether an update comes more often than once a window."""
+        return self.stride is not None and self.stride != self.window
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, serialized."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: keras.saving.serialize_keras_object(v) for name, v in values.items()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "TrainingOptions":
+        """The object with these arguments."""
+        return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})

@@ -1,0 +1,218 @@
+"""The recurrence against NumPy, finite differences and itself."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasrnn.layers import compilation, recurrence
+from kerasrnn.layers.activations import closed_derivative
+from tests import reference
+
+BATCH, TIME, FEATURES, UNITS = 3, 6, 4, 5
+MASK = np.array([[1, 1, 0, 1, 1, 0], [0, 0, 1, 1, 0, 1], [0, 0, 0, 0, 0, 0]], bool)
+PHI = {name: closed_derivative(keras.activations.get(name)) for name in reference.ACTIVATIONS}
+
+
+@pytest.fixture
+def arrays(rng):
+    """Inputs, weights and the initial state, in float64."""
+    return {
+        "x": rng.normal(size=(BATCH, TIME, FEATURES)),
+        "W_x": rng.normal(size=(FEATURES, UNITS)) / 2,
+        "W_h": rng.normal(size=(UNITS, UNITS)) / 2,
+        "b": rng.normal(size=UNITS) / 2,
+        "h_0": rng.normal(size=(BATCH, UNITS)),
+    }
+
+
+@pytest.fixture
+def dropout_mask(rng):
+    return rng.integers(0, 2, size=(BATCH, UNITS)) * 2.0
+
+
+def shares(rng, kind):
+    """The shares of the state that steps renew: as alpha and as zoneout make them."""
+    if kind == "a unit":
+        return rng.uniform(0.1, 1, size=UNITS)
+    return rng.uniform(0.1, 1, size=UNITS) * rng.integers(0, 2, size=(TIME, BATCH, UNITS))
+
+
+def run(x, W_x, W_h, b, h_0, *, activation="tanh", mask=None, **options):
+    """States `(batch, time, units)`, or the last one, from batch-major inputs."""
+    projected = tf.transpose(tf.einsum("btf,fu->btu", x, W_x) + b, [1, 0, 2])
+    mask = None if mask is None else tf.constant(mask.T[..., None])
+    states = recurrence.recur(projected, W_h, h_0, PHI[activation], mask=mask, **options)
+    return tf.transpose(states, [1, 0, 2]) if len(states.shape) == 3 else states
+
+
+def differentiate(arrays, upstream, **options):
+    tensors = {name: tf.constant(value) for name, value in arrays.items()}
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        states = run(**tensors, **options)
+        loss = tf.reduce_sum(states * upstream)
+    return states, tape.gradient(loss, tensors)
+
+
+@pytest.mark.parametrize("compiled", [True, False], ids=["xla", "plain"])
+@pytest.mark.parametrize("mask", [None, MASK], ids=["unmasked", "masked"])
+@pytest.mark.parametrize("activation", sorted(reference.ACTIVATIONS))
+def test_states_and_gradients_equal_those_of_numpy(arrays, rng, activation, mask, compiled):
+    upstream = rng.normal(size=(BATCH, TIME, UNITS))
+    states, gradients = differentiate(
+        arrays, upstream, activation=activation, mask=mask, compiled=compiled
+    )
+    expected, _ = reference.forward(**arrays, activation=activation, mask=mask)
+    np.testing.assert_allclose(states, expected, rtol=1e-10, atol=1e-12)
+    for name, value in reference.backward(
+        **arrays, upstream=upstream, activation=activation, mask=mask
+    ).items():
+        np.testing.assert_allclose(gradients[name], value, rtol=1e-9, atol=1e-11, err_msg=name)
+
+
+@pytest.mark.parametrize("compiled", [True, False], ids=["xla", "plain"])
+@pytest.mark.parametrize("mask", [None, MASK], ids=["unmasked", "masked"])
+@pytest.mark.parametrize(("kind", "activation"), [("a unit", "tanh"), ("a step", "relu")])
+def test_partial_updates_and_dropout_equal_those_of_numpy(
+    arrays, rng, dropout_mask, kind, activation, mask, compiled
+):
+    upstream = rng.normal(size=(BATCH, TIME, UNITS))
+    gates = rng.integers(0, 2, size=(TIME, BATCH, 1)) * 2.0
+    arrays["update"] = shares(rng, kind)
+    options = {"activation": activation, "mask": mask, "dropout_mask": dropout_mask}
+    states, gradients = differentiate(
+        arrays, upstream, compiled=compiled, gates=gates, **options
+    )
+    expected, _ = reference.forward(**arrays, **options)
+    np.testing.assert_allclose(states, expected, rtol=1e-10, atol=1e-12)
+    expected = reference.backward(**arrays, upstream=upstream, gates=gates, **options)
+    for name, value in expected.items():
+        np.testing.assert_allclose(gradients[name], value, rtol=1e-9, atol=1e-11, err_msg=name)
+
+
+@pytest.mark.parametrize("every_state", [True, False])
+@pytest.mark.parametrize("mask", [None, MASK], ids=["unmasked", "masked"])
+@pytest.mark.parametrize("kind", [None, "a unit", "a step"])
+def test_gradients_equal_finite_differences(arrays, rng, dropout_mask, kind, mask, every_state):
+    upstream = rng.normal(size=(BATCH, TIME, UNITS) if every_state else (BATCH, UNITS))
+    options = {"mask": mask, "every_state": every_state, "compiled": False}
+    if kind:
+        arrays["update"] = shares(rng, kind)
+        options["dropout_mask"] = dropout_mask
+    _, gradients = differentiate(arrays, upstream, **options)
+
+    @functools.partial(tf.function, autograph=False)
+    def loss_of(arrays):
+        return tf.reduce_sum(run(**arrays, **options) * upstream)
+
+    def loss(**changed):
+        return float(loss_of({k: tf.constant(v) for k, v in {**arrays, **changed}.items()}))
+
+    step = 1e-6
+    for name, value in arrays.items():
+        for index in np.ndindex(value.shape):
+            change = np.zeros_like(value)
+            change[index] = step
+            slope = (loss(**{name: value + change}) - loss(**{name: value - change})) / (
+                2 * step
+            )
+            np.testing.assert_allclose(
+                gradients[name].numpy()[index], slope, rtol=1e-6, atol=1e-7
+            )
+
+
+def test_only_the_last_state_gives_the_gradient_of_the_last_state(arrays, rng):
+    last = rng.normal(size=(BATCH, UNITS))
+    every = np.zeros((BATCH, TIME, UNITS))
+    every[:, -1] = last
+    _, expected = differentiate(arrays, every)
+    _, gradients = differentiate(arrays, last, every_state=False)
+    for name in arrays:
+        np.testing.assert_allclose(gradients[name], expected[name], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("compiled", [True, False], ids=["xla", "plain"])
+@pytest.mark.parametrize("kind", [None, "a unit"])
+def test_gradients_of_gradients_equal_those_of_a_python_loop(arrays, rng, kind, compiled):
+    if kind:
+        arrays["update"] = shares(rng, kind)
+
+    def by_loop(x, W_x, W_h, b, h_0, update=1):
+        states = []
+        for t in range(TIME):
+            h_0 = h_0 + update * (tf.tanh(x[:, t] @ W_x + h_0 @ W_h + b) - h_0)
+            states.append(h_0)
+        return tf.stack(states, 1)
+
+    def penalty_gradients(function):
+        tensors = {name: tf.constant(value) for name, value in arrays.items()}
+        with tf.GradientTape() as outer:
+            outer.watch(tensors)
+            with tf.GradientTape() as inner:
+                inner.watch(tensors)
+                loss = tf.reduce_sum(function(**tensors) ** 2)
+            first = inner.gradient(loss, tensors)
+            penalty = tf.add_n([tf.reduce_sum(first[name] ** 2) for name in arrays])
+        return outer.gradient(penalty, tensors)
+
+    expected = penalty_gradients(by_loop)
+    found = penalty_gradients(lambda **tensors: run(**tensors, compiled=compiled))
+    in_graph = tf.function(
+        lambda: penalty_gradients(lambda **tensors: run(**tensors, compiled=compiled)),
+        autograph=False,
+    )()
+    for name in arrays:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-8, err_msg=name)
+        np.testing.assert_allclose(in_graph[name], expected[name], rtol=1e-8, err_msg=name)
+
+
+def test_an_unknown_length_gives_the_same_numbers(rng):
+    W_h = rng.normal(size=(UNITS, UNITS)) / 3
+
+    def differentiate(projected, h_0, mask, update, upstream, compiled):
+        with tf.GradientTape() as tape:
+            tape.watch([projected, update])
+            states = recurrence.recur(
+                projected, W_h, h_0, PHI["tanh"], mask=mask, update=update, compiled=compiled
+            )
+        return states, *tape.gradient(states, [projected, update], upstream)
+
+    unknown = tf.TensorSpec([None, None, UNITS], tf.float64)
+    in_graph = tf.function(
+        lambda *arguments: differentiate(*arguments, True),
+        [
+            unknown,
+            tf.TensorSpec([None, UNITS], tf.float64),
+            tf.TensorSpec([None, None, 1], tf.bool),
+            unknown,
+            unknown,
+        ],
+        autograph=False,
+    )
+    for length in (1, 8, 9, 65):
+        projected, upstream = map(tf.constant, rng.normal(size=(2, length, 2, UNITS)))
+        update = tf.constant(rng.uniform(size=(length, 2, UNITS)))
+        h_0 = tf.constant(rng.normal(size=(2, UNITS)))
+        mask = tf.constant(rng.integers(0, 2, size=(length, 2, 1)).astype(bool))
+        found = in_graph(projected, h_0, mask, update, upstream)
+        expected = differentiate(projected, h_0, mask, update, upstream, False)
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12, err_msg=str(length))
+
+
+def test_many_lengths_meet_few_buffer_lengths():
+    padded = {
+        n: len(compilation.pad_time(tf.zeros([n, 1, 1]), tf.constant(n)))
+        for n in [*range(1, 130), *range(136, 1025, 8)]
+    }
+    assert len(set(padded.values())) == 24
+    for length, buffer_length in padded.items():
+        assert length <= buffer_length <= max(8, length + 8, 1.25 * length)
+
+
+def test_an_unknown_activation_has_no_closed_derivative():
+    assert closed_derivative(keras.activations.gelu) is None
+    assert closed_derivative(tf.tanh) is None

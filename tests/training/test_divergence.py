@@ -1,0 +1,261 @@
+"""Training that diverges stops, and leaves nothing behind that is not finite."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kerasrnn
+from kerasrnn.training import checkpoints
+
+WORDS = ["[PAD]", "[UNK]", *"abcdefg"]
+
+
+def classifier(optimizer, **options):
+    keras.utils.set_random_seed(1)
+    model = kerasrnn.TextClassifier(WORDS, max_length=8, units=4, embedding_dim=4, dropout=0.3)
+    model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"], **options)
+    return model
+
+
+@pytest.fixture
+def texts(rng):
+    ids = rng.integers(0, len(WORDS), size=(32, 8))
+    return ids, rng.integers(0, 2, size=32)
+
+
+class KerasStep(kerasrnn.TextClassifier):
+    train_step = keras.Model.train_step
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"run_eagerly": True},
+        {"steps_per_execution": 2},
+        {"weighted_metrics": ["accuracy"]},
+    ],
+    ids=str,
+)
+def test_a_classifier_runs_the_numbers_of_keras_own_step(texts, options, policy, monkeypatch):
+    results = []
+    keras.config.set_dtype_policy(policy)
+    try:
+        for kind in (kerasrnn.TextClassifier, KerasStep):
+            monkeypatch.setattr(kerasrnn, "TextClassifier", kind)
+            model = classifier(keras.optimizers.Adam(0.05, global_clipnorm=1.0), **options)
+            weights = np.linspace(0.5, 2, 32)
+            history = model.fit(
+                *texts, batch_size=8, epochs=2, sample_weight=weights, verbose=0
+            )
+            results.append([history.history, *model.get_weights()])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_equal(a, b)
+
+
+def finite(arrays):
+    return all(np.isfinite(a).all() for a in arrays if a.dtype.kind == "f")
+
+
+def bad_from(step, value=np.nan):
+    """Weights of 32 texts, 4 a step, of which one is no number."""
+    weights = np.ones(32, "float32")
+    weights[4 * (step - 1) + 1] = value
+    return weights
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e38])
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_classifier_stops_before_an_update_that_is_not_finite(texts, eager, value):
+    model = classifier(keras.optimizers.Adam(), run_eagerly=eager)
+    options = {"batch_size": 4, "shuffle": False, "verbose": 0, "epochs": 2}
+    with pytest.raises(FloatingPointError, match=r"^step 6 is not finite: its loss") as caught:
+        model.fit(*texts, sample_weight=bad_from(6, value), **options)
+    assert "global_clipnorm=1.0" in str(caught.value)
+    assert "non_finite" not in str(caught.value)
+    assert finite(model.get_weights())
+    assert int(model.optimizer.iterations) == 5
+
+
+def test_so_does_train_on_batch(texts):
+    model = classifier("adam")
+    model.train_on_batch(*texts)
+    before = model.get_weights()
+    with pytest.raises(FloatingPointError, match="^step 2 is not finite"):
+        model.train_on_batch(*texts, sample_weight=bad_from(1))
+    for a, b in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+XLA = """
+import pathlib, sys
+import numpy as np, tensorflow as tf
+from kerasrnn.training import checkpoints
+from tests.test_divergence import bad_from, classifier
+model = classifier("adam", jit_compile=True)
+data = (np.zeros((32, 8), int), np.zeros(32), bad_from(6))
+data = tf.data.Dataset.from_tensor_slices(data).batch(4)
+try:
+    model.fit(data, verbose=0, run_dir=sys.argv[1])
+except FloatingPointError as error:
+    print(error, checkpoints.list_checkpoints(pathlib.Path(sys.argv[1], "checkpoints")))
+"""
+
+
+def test_where_xla_leaves_the_check_out_the_end_of_the_epoch_tells(tmp_path):
+    # Not in this process: Keras compiles nothing where operations are deterministic,
+    # as every training of the apps makes them.
+    command = [sys.executable, "-c", XLA, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("epoch 1 has loss=nan"), done.stderr
+    assert done.stdout.endswith(" []\n")
+
+
+def test_an_overflow_of_scaled_gradients_is_no_mishap(texts):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        scaler = keras.optimizers.LossScaleOptimizer(
+            keras.optimizers.SGD(0.1), initial_scale=2.0**30
+        )
+        model = classifier(scaler)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    history = model.fit(*texts, batch_size=4, epochs=6, verbose=0).history
+    assert float(scaler.dynamic_scale) < 2**30
+    assert 0 < int(scaler.iterations) < 6 * 8
+    assert np.isfinite(history["loss"]).all()
+
+
+def sequence_model(optimizer="sgd", **options):
+    keras.utils.set_random_seed(1)
+    layers = [
+        kerasrnn.VanillaRNN(4, return_sequences=True, activation="relu"),
+        keras.layers.Dense(1),
+    ]
+    model = kerasrnn.SequenceModel(layers)
+    model.compile(optimizer, "mse", **options)
+    return model
+
+
+@pytest.fixture
+def values(rng):
+    x = rng.normal(size=(4, 12, 3)).astype("float32")
+    y = rng.normal(size=(4, 12, 1)).astype("float32")
+    return tf.data.Dataset.from_tensor_slices((x, y)).batch(4)
+
+
+def run(way, model, data, **options):
+    if way == "train":
+        return kerasrnn.train(model, data, verbose=0, **options)
+    return model.fit(data, verbose=0, **options)
+
+
+class Recorder(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.epochs = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs.append(epoch)
+
+
+def overflowing(data):
+    """The same data, so large that outputs or their squares overflow."""
+    return data.map(lambda x, y: (x * np.float32("1e30"), y))
+
+
+@pytest.mark.parametrize("way", ["fit", "train", "classifier"])
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_validation_loss_that_is_not_finite_stops_the_run(way, kept, texts, values, tmp_path):
+    if way == "classifier":
+        data = tf.data.Dataset.from_tensor_slices(texts).batch(8)
+        model = classifier("sgd")
+        validation = tf.data.Dataset.from_tensors((*texts, bad_from(1)))
+        message = "^epoch 1 has val_loss=nan"
+    else:
+        data, model, validation = values, sequence_model(), overflowing(values)
+        message = r"^epoch 1 has val_loss=inf\. Lower the learning rate"
+    options = {"run_dir": tmp_path, "checkpoint_every": 1} if kept else {}
+    recorder = Recorder()
+    with pytest.raises(FloatingPointError, match=message):
+        run(
+            way,
+            model,
+            data,
+            epochs=3,
+            validation_data=validation,
+            callbacks=[recorder],
+            **options,
+        )
+    assert recorder.epochs == []  # no callback has kept this epoch
+
+
+@pytest.mark.parametrize("way", ["fit", "train"])
+def test_steps_that_may_be_skipped_do_not_stop_for_a_validation_loss(way, values):
+    model = sequence_model(non_finite="skip")
+    history = run(way, model, values, epochs=2, validation_data=overflowing(values)).history
+    assert history["val_loss"] == [np.inf, np.inf]
+
+
+class Overflow(keras.optimizers.SGD):
+    """Finite losses and gradients, and at step 3 weights beyond what is finite."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        far = tf.where(tf.convert_to_tensor(self.iterations) == 2, np.float32("inf"), 0.0)
+        variable.assign(variable + far)
+
+
+@pytest.mark.parametrize("way", ["fit", "train", "classifier"])
+@pytest.mark.parametrize("every", [1, 3, 1000])
+def test_no_checkpoint_holds_weights_that_are_not_finite(way, every, texts, values, tmp_path):
+    if way == "classifier":
+        model, data = classifier(Overflow()), tf.data.Dataset.from_tensor_slices(texts)
+        data = data.batch(16)  # two steps an epoch
+    else:
+        model, data = sequence_model(Overflow()), values.repeat(2)
+    options = {"run_dir": tmp_path, "checkpoint_every": every, "epochs": 2}
+    with pytest.raises(FloatingPointError):
+        run(way, model, data, **options)
+    written = checkpoints.list_checkpoints(tmp_path / "checkpoints")
+    assert [path.name for path in written][-1] == "step-0000000002.npz"
+    for path in written:
+        with np.load(path) as file:
+            assert json.loads(str(file["notes"]))["step"] in (0, 1)
+            assert finite([file[n] for n in file.files if n.startswith("variable/")])
+
+
+@pytest.mark.parametrize("way", ["fit", "train", "classifier"])
+def test_weights_that_are_not_finite_after_an_epoch_stop_the_run(way, texts, values):
+    if way == "classifier":
+        model, data = classifier(Overflow()), tf.data.Dataset.from_tensor_slices(texts)
+        data = data.batch(11)  # three steps an epoch
+    else:
+        model, data = sequence_model(Overflow()), values.repeat(3)
+    recorder = Recorder()
+    with pytest.raises(FloatingPointError, match=r"is not finite after epoch 1\."):
+        run(way, model, data, epochs=3, callbacks=recorder)
+    assert recorder.epochs == []
+
+
+def test_a_list_of_callbacks_of_ones_own_works_too(values):
+    model, recorder = sequence_model(), Recorder()
+    callbacks = keras.callbacks.CallbackList([recorder], add_history=True, model=model)
+    with pytest.raises(FloatingPointError, match="epoch 1 has val_loss"):
+        model.fit(values, validation_data=overflowing(values), callbacks=callbacks, verbose=0)
+    assert recorder.epochs == []
+
+
+def test_checks_are_not_left_to_xla_on_a_machine_with_a_gpu(monkeypatch):
+    devices = tf.config.list_physical_devices
+    monkeypatch.setattr(
+        tf.config, "list_physical_devices", lambda kind=None: [kind] if kind else devices()
+    )
+    assert classifier("adam").jit_compile is False
