@@ -54,11 +54,11 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         zoneout: the chance that a unit keeps its state at a step, drawn anew at
             each; in inference the state takes the expectation (Krueger et al.
             2016, arXiv:1606.01305). In [0, 1). Default: 0.
-        alpha: the share of the state that a step renews, a skip connection
-            over time: h_t = (1 - alpha) h_{t-1} + alpha phi(a_t). The shares
-            of zoneout and alpha multiply. In (0, 1]. Default: 1.
-        learn_alpha: whether alpha is learned, one for each unit, as
-            sigmoid(`alpha_logit`), beginning with the given `alpha`, which
+        leak_rate: the share of the state that a step renews, a skip connection
+            over time: h_t = (1 - leak_rate) h_{t-1} + leak_rate phi(a_t). The shares
+            of zoneout and leak_rate multiply. In (0, 1]. Default: 1.
+        learn_leak_rate: whether leak_rate is learned, one for each unit, as
+            sigmoid(`leak_rate_logit`), beginning with the given `leak_rate`, which
             must be below 1. Default: `False`.
         residual: a skip connection over the layer: the output is x_t + h_t, and
             the state h_t. Inputs must have `units` features. Default: `False`.
@@ -74,7 +74,7 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
 
     Raises:
         ValueError: if `units` is not a positive integer; if a rate is not in [0, 1), or
-            `alpha` not in (0, 1]; without a kernel or with `residual`, if
+            `leak_rate` not in (0, 1]; without a kernel or with `residual`, if
             inputs do not have `units` features.
 
     Reference: J. Elman, "Finding structure in time", Cognitive Science 14(2),
@@ -106,8 +106,8 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         seed: int | None = None,
         use_kernel: bool = True,
         zoneout: float = 0.0,
-        alpha: float = 1.0,
-        learn_alpha: bool = False,
+        leak_rate: float = 1.0,
+        learn_leak_rate: bool = False,
         residual: bool = False,
         **kwargs: Any,
     ):
@@ -115,16 +115,19 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         check_rate("dropout", dropout)
         check_rate("recurrent_dropout", recurrent_dropout)
         check_rate("zoneout", zoneout)
-        if not is_number(alpha) or not 0 < alpha <= 1:
-            raise ValueError(f"alpha must lie in (0, 1], got alpha={shown(alpha)}.")
+        if not is_number(leak_rate) or not 0 < leak_rate <= 1:
+            raise ValueError(f"leak_rate must lie in (0, 1], got leak_rate={shown(leak_rate)}.")
         check_seed(seed)
         check_flags(
-            use_bias=use_bias, use_kernel=use_kernel, learn_alpha=learn_alpha, residual=residual
+            use_bias=use_bias,
+            use_kernel=use_kernel,
+            learn_leak_rate=learn_leak_rate,
+            residual=residual,
         )
-        if learn_alpha and alpha == 1:
+        if learn_leak_rate and leak_rate == 1:
             raise ValueError(
-                "learn_alpha=True begins with an alpha below 1, which gradients can change, "
-                "got alpha=1. Use alpha=0.5, for example."
+                "learn_leak_rate=True needs a leak_rate below 1, which gradients can change, "
+                "got leak_rate=1. Use leak_rate=0.5, for example."
             )
         super().__init__(
             plain(units),
@@ -146,8 +149,8 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         )
         self.use_kernel = bool(use_kernel)
         self.zoneout = plain(zoneout)
-        self.alpha = plain(alpha)
-        self.learn_alpha = bool(learn_alpha)
+        self.leak_rate = plain(leak_rate)
+        self.learn_leak_rate = bool(learn_leak_rate)
         self.residual = bool(residual)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -164,11 +167,11 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
             super().build(input_shape)
         else:
             self._build_without_kernel()
-        if self.learn_alpha:
-            logit = math.log(self.alpha / (1 - self.alpha))
-            self.alpha_logit = self.add_weight(
+        if self.learn_leak_rate:
+            logit = math.log(self.leak_rate / (1 - self.leak_rate))
+            self.leak_rate_logit = self.add_weight(
                 shape=(self.units,),
-                name="alpha_logit",
+                name="leak_rate_logit",
                 initializer=keras.initializers.Constant(logit),
             )
 
@@ -201,12 +204,12 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         Returns:
             `(units,)`, or `shape` in training with zoneout; `None`: all are 1.
         """
-        if self.alpha == 1 and not self.zoneout:
+        if self.leak_rate == 1 and not self.zoneout:
             return None
         dtype = self.compute_dtype
-        update = tf.fill([self.units], tf.constant(self.alpha, dtype))
-        if self.learn_alpha:
-            update = tf.sigmoid(tf.cast(self.alpha_logit, dtype))
+        update = tf.fill([self.units], tf.constant(self.leak_rate, dtype))
+        if self.learn_leak_rate:
+            update = tf.sigmoid(tf.cast(self.leak_rate_logit, dtype))
         if not self.zoneout:
             return update
         if not training:
@@ -236,5 +239,5 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         return output, [h_t] if isinstance(states, (list, tuple)) else h_t
 
     def get_config(self) -> dict:
-        arguments = ("use_kernel", "zoneout", "alpha", "learn_alpha", "residual")
+        arguments = ("use_kernel", "zoneout", "leak_rate", "learn_leak_rate", "residual")
         return {**super().get_config(), **{name: getattr(self, name) for name in arguments}}

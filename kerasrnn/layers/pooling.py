@@ -6,7 +6,7 @@ from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class MeanMaxPooling1D(keras.layers.Layer):
+class GlobalMeanMaxPooling1D(keras.layers.Layer):
     """The mean and the maximum over the unmasked steps, side by side.
 
     Unlike `keras.layers.GlobalMaxPooling1D` it knows masks. A sequence without
@@ -23,7 +23,7 @@ class MeanMaxPooling1D(keras.layers.Layer):
 
     >>> sequences = keras.ops.array([[[1.0], [3.0], [100.0]]])
     >>> mask = keras.ops.array([[True, True, False]])
-    >>> MeanMaxPooling1D()(sequences, mask=mask).numpy().tolist()
+    >>> GlobalMeanMaxPooling1D()(sequences, mask=mask).numpy().tolist()
     [[2.0, 3.0]]
     """
 

@@ -21,7 +21,7 @@ gradient is one matrix product over all time steps:
 p_t = x_t W_x + b). Everything here is time-major: the first axis is time.
 
 A step may renew only a share u_t of the state, which is how a skip connection
-over time (u_t = alpha) and zoneout (u_t = 0 where a unit keeps its state) are
+over time (u_t = c, a leak rate) and zoneout (u_t = 0 where a unit keeps its state) are
 said:
 
     n_t = phi(a_t)                         h_t = (1 - u_t) h_{t-1} + u_t n_t

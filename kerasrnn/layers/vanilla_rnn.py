@@ -80,11 +80,11 @@ class VanillaRNN(RNN):
         zoneout: the chance that a unit keeps its state at a step, drawn anew at
             each; in inference the state takes the expectation (Krueger et al.
             2016, arXiv:1606.01305). In [0, 1). Default: 0.
-        alpha: the share of the state that a step renews, a skip connection
-            over time: h_t = (1 - alpha) h_{t-1} + alpha phi(a_t). The shares
-            of zoneout and alpha multiply. In (0, 1]. Default: 1.
-        learn_alpha: whether alpha is learned, one for each unit, as
-            sigmoid(`alpha_logit`), beginning with the given `alpha`, which
+        leak_rate: the share of the state that a step renews, a skip connection
+            over time: h_t = (1 - leak_rate) h_{t-1} + leak_rate phi(a_t). The shares
+            of zoneout and leak_rate multiply. In (0, 1]. Default: 1.
+        learn_leak_rate: whether leak_rate is learned, one for each unit, as
+            sigmoid(`leak_rate_logit`), beginning with the given `leak_rate`, which
             must be below 1. Default: `False`.
         residual: a skip connection over the layer: the output is x_t + h_t, and
             the state h_t. Inputs must have `units` features. Default: `False`.
@@ -106,7 +106,7 @@ class VanillaRNN(RNN):
 
     Raises:
         ValueError: if `units` is not positive; if a rate is not in [0, 1), or
-            `alpha` not in (0, 1]; if `unroll` meets sequences of unknown
+            `leak_rate` not in (0, 1]; if `unroll` meets sequences of unknown
             length; if `stateful` meets another batch size; without a kernel or
             with `residual`, if inputs do not have `units` features; if inputs, mask and
             initial state do not fit one another.
@@ -148,8 +148,8 @@ class VanillaRNN(RNN):
         truncation: Truncation | str | dict | None = None,
         use_kernel: bool = True,
         zoneout: float = 0.0,
-        alpha: float = 1.0,
-        learn_alpha: bool = False,
+        leak_rate: float = 1.0,
+        learn_leak_rate: bool = False,
         residual: bool = False,
         **kwargs: Any,
     ):
@@ -171,8 +171,8 @@ class VanillaRNN(RNN):
             seed=seed,
             use_kernel=use_kernel,
             zoneout=zoneout,
-            alpha=alpha,
-            learn_alpha=learn_alpha,
+            leak_rate=leak_rate,
+            learn_leak_rate=learn_leak_rate,
             residual=residual,
             dtype=kwargs.get("dtype"),
             trainable=kwargs.get("trainable", True),
@@ -208,8 +208,8 @@ class VanillaRNN(RNN):
     seed = _of_cell("seed")
     use_kernel = _of_cell("use_kernel")
     zoneout = _of_cell("zoneout")
-    alpha = _of_cell("alpha")
-    learn_alpha = _of_cell("learn_alpha")
+    leak_rate = _of_cell("leak_rate")
+    learn_leak_rate = _of_cell("learn_leak_rate")
     residual = _of_cell("residual")
 
     def inner_loop(self, sequences, initial_state, mask, training=False):

@@ -34,7 +34,7 @@ def dropout_mask(rng):
 
 
 def shares(rng, kind):
-    """The shares of the state that steps renew: as alpha and as zoneout make them."""
+    """The shares of the state that steps renew: as a leak rate and as zoneout make them."""
     if kind == "a unit":
         return rng.uniform(0.1, 1, size=UNITS)
     return rng.uniform(0.1, 1, size=UNITS) * rng.integers(0, 2, size=(TIME, BATCH, UNITS))
