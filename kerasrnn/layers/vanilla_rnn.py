@@ -218,8 +218,8 @@ class VanillaRNN(RNN):
         if phi is None or self.unroll:
             return super().inner_loop(sequences, initial_state, mask, training)
 
-        compiled = compilation.compiles(bool(training))
-        if compiled:
+        execution = compilation.choose_execution(bool(training))
+        if execution is compilation.Execution.COMPILED:
             with call_shapes.required_steps(sequences, mask):
                 sequences = tf.identity(sequences)
         gates = self.gates(sequences, training)
@@ -244,8 +244,7 @@ class VanillaRNN(RNN):
             dropout_mask=recurrent_dropout_mask,
             update=cell.draw_update(shape, training),
             every_state=self.return_sequences,
-            compiled=compiled,
-            traced=tf.executing_eagerly(),
+            execution=execution,
         )
         last_state = states[-1] if self.return_sequences else states
         last_output, outputs = last_state, states

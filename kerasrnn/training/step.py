@@ -32,7 +32,7 @@ def evaluation_step(model, data, carried: list | None) -> tuple[dict, list]:
     window = unpack(model, data)
     states = starting_states(model, window, carried)
     num_counted, denominator = count_steps(model, window)
-    with compilation.compiled_inference():
+    with compilation.scan_mode("compiled"):
         outcome = run_window(model, window, states, denominator, 1.0, training=False)
     return update_metrics(model, window, outcome, num_counted), outcome.states
 
