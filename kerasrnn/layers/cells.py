@@ -16,6 +16,7 @@ from kerasrnn.checks import (
     shown,
 )
 from kerasrnn.layers import initializers, recurrence
+from kerasrnn.layers.steps import DropoutMasks
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -67,6 +68,8 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         inputs: x_t, `(batch, features)`.
         states: h_{t-1}, `(batch, units)`, or a list that holds it.
         training: whether dropout and zoneout draw. Default: `False`.
+        dropout_mask, recurrent_dropout_mask: what `draw_dropout_masks` gave, in training.
+            Default: masks that the cell keeps between steps, as Keras has it.
 
     Returns:
         h_t as the output, `(batch, units)` (x_t + h_t with `residual`), and h_t
@@ -217,12 +220,35 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         kept = keras.random.uniform(shape, seed=self.seed_generator) < self.zoneout
         return tf.where(kept, tf.zeros([], dtype), update)
 
+    def draw_dropout_masks(self, batch_size: int | tf.Tensor) -> DropoutMasks:
+        """The masks of one batch of sequences, for `call`; nothing is kept.
+
+        Args:
+            batch_size: how many sequences.
+        """
+
+        def draw(rate, size):
+            ones = tf.ones([batch_size, size], self.compute_dtype)
+            return keras.random.dropout(ones, rate, seed=self.seed_generator) if rate else None
+
+        num_features = self.units if self.kernel is None else self.kernel.shape[0]
+        return DropoutMasks(
+            draw(self.dropout, num_features), draw(self.recurrent_dropout, self.units)
+        )
+
     def call(
-        self, inputs: tf.Tensor, states: tf.Tensor | list[tf.Tensor], training: bool = False
+        self,
+        inputs: tf.Tensor,
+        states: tf.Tensor | list[tf.Tensor],
+        training: bool = False,
+        dropout_mask: tf.Tensor | None = None,
+        recurrent_dropout_mask: tf.Tensor | None = None,
     ):
         h = states[0] if isinstance(states, (list, tuple)) else states
-        dropout_mask = self.get_dropout_mask(inputs) if training else None
-        recurrent_dropout_mask = self.get_recurrent_dropout_mask(h) if training else None
+        if training and dropout_mask is None:  # Keras has the cell keep the masks
+            dropout_mask = self.get_dropout_mask(inputs)
+        if training and recurrent_dropout_mask is None:
+            recurrent_dropout_mask = self.get_recurrent_dropout_mask(h)
         x_t = inputs if dropout_mask is None else inputs * dropout_mask
         p_t = x_t if self.kernel is None else keras.ops.matmul(x_t, self.kernel)
         if self.bias is not None:

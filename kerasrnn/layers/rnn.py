@@ -1,9 +1,6 @@
 """`keras.layers.RNN` with a policy for the flow of gradients, for any cell."""
 
-import contextlib
-import inspect
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -12,7 +9,15 @@ import tensorflow as tf
 from kerasrnn.checks import check_flags, shown
 from kerasrnn.layers import call_shapes
 from kerasrnn.layers import truncation as truncations
-from kerasrnn.layers.truncation import FullBPTT, Truncation, gate_gradient
+from kerasrnn.layers.steps import (
+    call_cell,
+    draw_masks,
+    keeping_masks,
+    masks_kept_by_keras,
+    output_size,
+    take_step,
+)
+from kerasrnn.layers.truncation import FullBPTT, Truncation
 
 FLAGS = {
     "return_sequences",
@@ -22,7 +27,6 @@ FLAGS = {
     "unroll",
     "zero_output_for_mask",
 }
-_changing_rates = threading.RLock()
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -116,23 +120,84 @@ class RNN(keras.layers.RNN):
             initial_state = call_shapes.fit_states(self, initial_state, sequences)
         if mask is not None:
             mask = call_shapes.fit_mask(self, mask, sequences)
-        cells = getattr(self.cell, "cells", [self.cell])
-        with contextlib.nullcontext() if training else without_dropout(cells):
-            return super().call(
-                sequences, initial_state=initial_state, mask=mask, training=training
+        if self.unroll and sequences.shape[1] is None:
+            raise ValueError(
+                f"unroll=True needs sequences of a known length, got shape "
+                f"{tuple(sequences.shape)} for {self.name}. Use unroll=False."
             )
+        states = self._first_states(sequences, initial_state)
+        with masks_kept_by_keras(keeping_masks(self.cell), training):
+            dropout_masks = self._draw_masks(sequences, states) if training else None
+            last_output, outputs, states = self.inner_loop(
+                sequences, states, mask, training, dropout_masks
+            )
+        states = [*keras.tree.map_structure(self._as_output, states)]
+        if self.stateful:
+            flat = keras.tree.flatten(self.states), keras.tree.flatten(states)
+            for variable, state in zip(*flat, strict=True):
+                variable.assign(state)
+        output = self._as_output(outputs if self.return_sequences else last_output)
+        return (output, *states) if self.return_state else output
 
-    def inner_loop(self, sequences, initial_state, mask, training=False):
+    def _first_states(self, sequences, initial_state):
+        """The states before the first step, as a list of tensors."""
+        batch_size = keras.ops.shape(sequences)[0]
+        if initial_state is None:
+            own = self.states if self.stateful else None
+            initial_state = self.get_initial_state(batch_size) if own is None else own
+        if self.stateful and self.states:
+            expected = keras.tree.flatten(self.states)[0].shape[0]
+            if sequences.shape[0] not in (None, expected):
+                raise ValueError(
+                    f"{self.name} is stateful, and its states have a batch size of {expected}, "
+                    f"got inputs of shape {tuple(sequences.shape)}. Use batches of {expected}."
+                )
+        if not keras.tree.is_nested(initial_state):
+            initial_state = [initial_state]
+        dtype = self.cell.compute_dtype
+        return keras.tree.map_structure(
+            lambda state: keras.ops.convert_to_tensor(state, dtype), list(initial_state)
+        )
+
+    def _draw_masks(self, sequences, states):
+        masks = draw_masks(self.cell, keras.ops.shape(sequences)[0], sequences.shape[-1])
+        if hasattr(self.cell, "cells"):
+            # Keras calls a stack once before its loop. Zoneout draws then, too: the same
+            # seed gives the same numbers.
+            call_cell(self.cell, sequences[:, 0], states, True, masks)
+        return masks
+
+    def _as_output(self, tensor):
+        return keras.ops.cast(tensor, self.compute_dtype)
+
+    def inner_loop(self, sequences, initial_state, mask, training=False, dropout_masks=None):
+        """Runs the cell over time, as `keras.layers.RNN.inner_loop` does.
+
+        Args:
+            sequences: `(batch, time, ...)`.
+            initial_state: the states before the first step, a list.
+            mask: `None`, or `(batch, time)`.
+            training: whether dropout, zoneout and truncation apply.
+            dropout_masks: what `kerasrnn.layers.steps.draw_masks` gave. Default: `None`.
+
+        Returns:
+            The last output, all outputs and the last states.
+        """
         gates = self.gates(sequences, training)
-        if gates is None:
+        if gates is not None:
+            return self.gated_loop(sequences, initial_state, mask, gates, dropout_masks)
+        if dropout_masks is None:
             return super().inner_loop(sequences, initial_state, mask, training)
-        return self.gated_loop(sequences, initial_state, mask, gates)
+        flags = {name: getattr(self, name) for name in FLAGS - {"stateful"}}
+        masked_cell = _MaskedCell(self.cell, dropout_masks)
+        loop = keras.layers.RNN(masked_cell, name=self.name, **flags)
+        return loop.inner_loop(sequences, initial_state, mask)
 
-    def gated_loop(self, sequences, initial_state, mask, gates):
+    def gated_loop(self, sequences, initial_state, mask, gates, dropout_masks=None):
         """Runs the cell step by step, in training, each state behind a gradient gate."""
 
         def step(x_t, states):
-            return *call_cell(self.cell, x_t, states, training=True), []
+            return *call_cell(self.cell, x_t, states, True, dropout_masks), []
 
         last_output, outputs, last_states, _ = run_step_by_step(
             self, step, sequences, initial_state, mask, gates
@@ -143,6 +208,19 @@ class RNN(keras.layers.RNN):
         full = isinstance(self.truncation, FullBPTT)
         truncation = None if full else keras.saving.serialize_keras_object(self.truncation)
         return {**super().get_config(), "truncation": truncation}
+
+
+class _MaskedCell:
+    """A cell in training with the dropout masks of one call, for the loop of Keras."""
+
+    def __init__(self, cell, masks):
+        self._cell, self._masks = cell, masks
+        self.state_size = cell.state_size
+
+    def call(self, x_t, states):
+        return call_cell(self._cell, x_t, states, True, self._masks)
+
+    __call__ = call
 
 
 def by_time(
@@ -198,18 +276,20 @@ def run_step_by_step(
         output_before, states, _ = before
         x_t, *slices_t = slices_t
         optional_t, elements_t = slices_t[: len(optional)], slices_t[len(optional) :]
-        if gates is not None:
-            states = tf.nest.map_structure(lambda s: gate_gradient(s, optional_t[0]), states)
-            output_before = gate_gradient(output_before, optional_t[0])
-        output, new_states, recorded = step(x_t, states, *elements_t)
-        if mask is not None:
-            mask_t = optional_t[-1]
-            new_states = tf.nest.map_structure(
-                lambda new, old: tf.where(mask_t, new, old), new_states, states
-            )
-            shown = tf.zeros_like(output) if layer.zero_output_for_mask else output_before
-            output = tf.where(mask_t, output, shown)
-        return output, new_states, recorded
+        if layer.zero_output_for_mask:  # what a masked step puts out
+            output_before = tf.zeros_like(output_before)
+
+        def run_cell(before):
+            output, new_states, recorded = step(x_t, before[1], *elements_t)
+            return (output, new_states), recorded
+
+        (output, states), recorded = take_step(
+            run_cell,
+            (output_before, states),
+            None if gates is None else optional_t[0],
+            None if mask is None else optional_t[-1],
+        )
+        return output, states, recorded
 
     first_output = tf.zeros(
         [tf.shape(inputs)[1], output_size(layer.cell)], layer.cell.compute_dtype
@@ -226,38 +306,3 @@ def run_step_by_step(
         last_states,
         recorded,
     )
-
-
-@contextlib.contextmanager
-def without_dropout(cells: Iterable) -> Iterator[None]:
-    """Inside, cells of Keras' kind draw no dropout masks; one thread at a time.
-
-    Keras draws them in inference, too, where nothing uses them: the graph of an
-    exported model would change the states of random generators.
-    """
-    drawing = [cell for cell in cells if hasattr(cell, "get_recurrent_dropout_mask")]
-    with _changing_rates:
-        rates = [(cell.dropout, cell.recurrent_dropout) for cell in drawing]
-        try:
-            for cell in drawing:
-                cell.dropout = cell.recurrent_dropout = 0.0
-            yield
-        finally:
-            for cell, (dropout, recurrent_dropout) in zip(drawing, rates, strict=True):
-                cell.dropout, cell.recurrent_dropout = dropout, recurrent_dropout
-
-
-def call_cell(cell, x_t: tf.Tensor, states: list, training: bool) -> tuple[tf.Tensor, list]:
-    """One step of any Keras cell: its output and its new states, nested as `states` is."""
-    takes_training = "training" in inspect.signature(cell.call).parameters
-    options = {"training": training} if takes_training else {}
-    output, new_states = cell(x_t, states, **options)
-    return output, tf.nest.pack_sequence_as(states, tf.nest.flatten(new_states))
-
-
-def output_size(cell) -> int:
-    """The size of what the cell puts out at each step."""
-    size = getattr(cell, "output_size", None)
-    if size is not None:
-        return size
-    return cell.state_size if isinstance(cell.state_size, int) else cell.state_size[0]

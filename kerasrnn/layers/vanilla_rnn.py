@@ -11,6 +11,7 @@ from kerasrnn.layers import call_shapes, compilation, recurrence
 from kerasrnn.layers.activations import closed_derivative
 from kerasrnn.layers.cells import VanillaRNNCell
 from kerasrnn.layers.rnn import RNN, by_time
+from kerasrnn.layers.steps import DropoutMasks
 from kerasrnn.layers.truncation import Truncation
 
 # What `keras.initializers.get` and its like take: a name, an object, a configuration.
@@ -212,11 +213,11 @@ class VanillaRNN(RNN):
     learn_leak_rate = _of_cell("learn_leak_rate")
     residual = _of_cell("residual")
 
-    def inner_loop(self, sequences, initial_state, mask, training=False):
+    def inner_loop(self, sequences, initial_state, mask, training=False, dropout_masks=None):
         cell = self.cell
         phi = closed_derivative(cell.activation)
         if phi is None or self.unroll:
-            return super().inner_loop(sequences, initial_state, mask, training)
+            return super().inner_loop(sequences, initial_state, mask, training, dropout_masks)
 
         execution = compilation.choose_execution(bool(training))
         if execution is compilation.Execution.COMPILED:
@@ -226,12 +227,8 @@ class VanillaRNN(RNN):
         dtype = cell.compute_dtype
         h_0 = initial_state[0]
         skipped, mask = by_time(self, tf.cast(sequences, dtype), mask)
-        inputs = skipped
-        if training and cell.dropout > 0:
-            inputs = inputs * cell.get_dropout_mask(inputs[0])
-        recurrent_dropout_mask = None
-        if training and cell.recurrent_dropout > 0:
-            recurrent_dropout_mask = cell.get_recurrent_dropout_mask(h_0)
+        masks = dropout_masks or DropoutMasks()
+        inputs = skipped if masks.inputs is None else skipped * masks.inputs
 
         shape = tf.concat([tf.shape(inputs)[:2], [cell.units]], 0)
         states = recurrence.recur(
@@ -241,7 +238,7 @@ class VanillaRNN(RNN):
             phi,
             gates=gates,
             mask=mask,
-            dropout_mask=recurrent_dropout_mask,
+            dropout_mask=masks.states,
             update=cell.draw_update(shape, training),
             every_state=self.return_sequences,
             execution=execution,

@@ -52,7 +52,7 @@ def ops_of(layer, mode, training):
 
 @pytest.mark.parametrize("training", [False, True])
 def test_portable_graphs_hold_plain_ops_only(training):
-    layer = kerasrnn.VanillaRNN(4, truncation=kerasrnn.TruncatedBPTT(2))
+    layer = kerasrnn.VanillaRNN(4, leak_rate=0.5)
     layer.build([None, None, 3])
     graph = ops_of(layer, "portable", training)
     assert_plain_graph(graph)
