@@ -104,9 +104,9 @@ class RNN(keras.layers.RNN):
         """
         if not training:
             return None
-        batch_size, length = tf.unstack(tf.shape(sequences)[:2])
+        shape = tf.shape(sequences)
         policy = truncations.in_force(self.truncation)
-        return policy.gates(length, batch_size, self._find_seed_generator())
+        return policy.gates(shape[1], shape[0], self._find_seed_generator())
 
     def call(
         self,
