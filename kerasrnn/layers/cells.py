@@ -23,62 +23,63 @@ from kerasrnn.layers.steps import DropoutMasks
 class VanillaRNNCell(keras.layers.SimpleRNNCell):
     """One step of a plain (Elman) RNN: h_t = phi(x_t W_x + h_{t-1} W_h + b).
 
-    For use in `keras.layers.RNN`, `keras.layers.StackedRNNCells` and
-    `keras.layers.Bidirectional`; `kerasrnn.VanillaRNN` runs the same step
-    over a whole sequence faster. Constructor, weights (`kernel` W_x,
-    `recurrent_kernel` W_h, `bias` b), dropout and configuration are those of
-    `keras.layers.SimpleRNNCell`, which it extends: that is also what makes
-    Keras draw its dropout masks once per sequence.
+    Use it in `keras.layers.RNN`, `keras.layers.StackedRNNCells`,
+    `keras.layers.Bidirectional` and `kerasrnn.RNN`. `kerasrnn.VanillaRNN` runs the
+    same step over a whole sequence faster. The cell extends
+    `keras.layers.SimpleRNNCell` and has its constructor, its weights (`kernel` W_x,
+    `recurrent_kernel` W_h, `bias` b) and its configuration.
 
     Args:
         units: positive integer, the size of the state and of the output.
         activation: phi. Default: `"tanh"`. `None` means linear.
         use_bias: whether there is a `bias`. Default: `True`.
-        kernel_initializer: of W_x. Default: `"glorot_uniform"`.
-        recurrent_initializer: of W_h. `"identity"` with the activation `"relu"`
-            makes an IRNN (Le et al. 2015, arXiv:1504.00941);
+        kernel_initializer: initializer of W_x. Default: `"glorot_uniform"`.
+        recurrent_initializer: initializer of W_h. `"identity"` with the activation
+            `"relu"` makes an IRNN (Le et al. 2015, arXiv:1504.00941);
             `"spectral_radius"` is `kerasrnn.SpectralRadius()`. Default:
             `"orthogonal"`.
-        bias_initializer: of b. Default: `"zeros"`.
+        bias_initializer: initializer of b. Default: `"zeros"`.
         kernel_regularizer, recurrent_regularizer, bias_regularizer: default
             `None`.
         kernel_constraint, recurrent_constraint, bias_constraint: default
             `None`.
-        dropout: fraction of the inputs to drop, one mask per sequence
-            (Gal & Ghahramani 2016, arXiv:1512.05287). In [0, 1). Default: 0.
-        recurrent_dropout: the same for what a step reads of the previous
-            state. Default: 0.
+        dropout: fraction of the inputs to drop in training. One mask is drawn per
+            sequence and used at every step (Gal & Ghahramani 2016,
+            arXiv:1512.05287). In [0, 1). Default: 0.
+        recurrent_dropout: fraction of the previous state to drop where W_h reads
+            it, in training, with one mask per sequence. In [0, 1). Default: 0.
         seed: seed of the dropout masks and of zoneout. Default: `None`.
-        use_kernel: whether inputs are projected. Without a kernel they are
-            taken as projected already, x_t W_x, and must have `units`
-            features. Default: `True`.
-        zoneout: the chance that a unit keeps its state at a step, drawn anew at
-            each; in inference the state takes the expectation (Krueger et al.
-            2016, arXiv:1606.01305). In [0, 1). Default: 0.
-        leak_rate: the share of the state that a step renews, a skip connection
-            over time: h_t = (1 - leak_rate) h_{t-1} + leak_rate phi(a_t). The shares
-            of zoneout and leak_rate multiply. In (0, 1]. Default: 1.
-        learn_leak_rate: whether leak_rate is learned, one for each unit, as
-            sigmoid(`leak_rate_logit`), beginning with the given `leak_rate`, which
+        use_kernel: whether the layer has a `kernel`. Without one, the inputs are
+            taken as x_t W_x and must have `units` features. Default: `True`.
+        zoneout: the probability that a unit keeps its previous state, drawn for
+            each unit at each step in training. In inference the expected value is
+            used (Krueger et al. 2016, arXiv:1606.01305). In [0, 1). Default: 0.
+        leak_rate: how fast the state follows, in leaky integration (Jaeger et al.
+            2007, doi:10.1016/j.neunet.2007.04.016):
+            h_t = (1 - leak_rate) h_{t-1} + leak_rate phi(a_t). With `zoneout` too,
+            a unit that does not keep its state leaks. In (0, 1]. Default: 1.
+        learn_leak_rate: whether each unit learns its own leak rate,
+            sigmoid(`leak_rate_logit`). `leak_rate` is then the initial value and
             must be below 1. Default: `False`.
-        residual: a skip connection over the layer: the output is x_t + h_t, and
-            the state h_t. Inputs must have `units` features. Default: `False`.
+        residual: whether to add the input to the output: the output is x_t + h_t,
+            the state is h_t. Inputs must have `units` features. Default: `False`.
 
     Call arguments:
         inputs: x_t, `(batch, features)`.
         states: h_{t-1}, `(batch, units)`, or a list that holds it.
-        training: whether dropout and zoneout draw. Default: `False`.
-        dropout_mask, recurrent_dropout_mask: what `draw_dropout_masks` gave, in training.
-            Default: masks that the cell keeps between steps, as Keras has it.
+        training: whether dropout and zoneout apply. Default: `False`.
+        dropout_mask, recurrent_dropout_mask: the masks that `draw_dropout_masks`
+            returned for this batch. Default: in training, masks that the cell keeps
+            between steps, as `keras.layers.RNN` expects.
 
     Returns:
         h_t as the output, `(batch, units)` (x_t + h_t with `residual`), and h_t
         as the new state, in a list where `states` was one.
 
     Raises:
-        ValueError: if `units` is not a positive integer; if a rate is not in [0, 1), or
-            `leak_rate` not in (0, 1]; without a kernel or with `residual`, if
-            inputs do not have `units` features.
+        ValueError: if `units` is not a positive integer; if a rate is not in [0, 1);
+            if `leak_rate` is not in (0, 1]; if inputs do not have `units` features
+            although `residual=True` or `use_kernel=False`.
 
     Reference: J. Elman, "Finding structure in time", Cognitive Science 14(2),
     1990, doi:10.1207/s15516709cog1402_1.
@@ -198,14 +199,15 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
             )
 
     def draw_update(self, shape: Any, training: bool) -> tf.Tensor | None:
-        """The shares u of the state that steps renew; see `kerasrnn.layers.recurrence`.
+        """The update u of leaky integration and zoneout; see `kerasrnn.layers.recurrence`.
 
         Args:
-            shape: of u where zoneout draws it, `(..., units)`.
-            training: whether zoneout draws; otherwise u is its expectation.
+            shape: the shape of u if zoneout draws it, `(..., units)`.
+            training: whether zoneout draws. Otherwise u is its expected value.
 
         Returns:
-            `(units,)`, or `shape` in training with zoneout; `None`: all are 1.
+            u, `(units,)`, or of the given shape in training with zoneout; `None` if u
+            is 1 everywhere.
         """
         if self.leak_rate == 1 and not self.zoneout:
             return None
@@ -221,10 +223,13 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         return tf.where(kept, tf.zeros([], dtype), update)
 
     def draw_dropout_masks(self, batch_size: int | tf.Tensor) -> DropoutMasks:
-        """The masks of one batch of sequences, for `call`; nothing is kept.
+        """Draws the dropout masks of one batch of sequences. The cell does not keep them.
 
         Args:
-            batch_size: how many sequences.
+            batch_size: number of sequences.
+
+        Returns:
+            The masks to pass to every `call` of this batch.
         """
 
         def draw(rate, size):
