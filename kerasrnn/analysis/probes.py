@@ -14,8 +14,9 @@ import keras
 import tensorflow as tf
 
 from kerasrnn.layers import rnn
+from kerasrnn.layers.dropout import masks_kept_by_keras
 from kerasrnn.layers.nested_layers import recurrent_layers
-from kerasrnn.layers.steps import call_cell, masks_kept_by_keras
+from kerasrnn.layers.steps import call_cell
 
 ACTIVATIONS = ("activation", "recurrent_activation")
 

@@ -16,7 +16,7 @@ from kerasrnn.checks import (
     shown,
 )
 from kerasrnn.layers import initializers, recurrence
-from kerasrnn.layers.steps import DropoutMasks
+from kerasrnn.layers.dropout import DropoutMasks
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")

@@ -1,4 +1,4 @@
-"""Pooling over time that leaves masked steps out."""
+"""Pooling over time that leaves out masked steps."""
 
 import keras
 import tensorflow as tf
@@ -7,10 +7,10 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class GlobalMeanMaxPooling1D(keras.layers.Layer):
-    """The mean and the maximum over the unmasked steps, side by side.
+    """The mean and the maximum over all unmasked steps, concatenated.
 
-    Unlike `keras.layers.GlobalMaxPooling1D` it knows masks. A sequence without
-    any unmasked step gives zeros.
+    Unlike `keras.layers.GlobalMaxPooling1D` it supports masks. A sequence whose steps
+    are all masked gives zeros.
 
     Call arguments:
         sequences: `(batch, time, features)`.

@@ -20,9 +20,8 @@ gradient is one matrix product over all time steps:
 (dW_x, db and dx_t follow from dp_t by ordinary differentiation of
 p_t = x_t W_x + b). Everything here is time-major: the first axis is time.
 
-A step may renew only a share u_t of the state, which is how a skip connection
-over time (u_t = c, a leak rate) and zoneout (u_t = 0 where a unit keeps its state) are
-said:
+A step may renew only a share u_t of the state: in leaky integration u_t is the leak
+rate, and in zoneout u_t is 0 where a unit keeps its state:
 
     n_t = phi(a_t)                         h_t = (1 - u_t) h_{t-1} + u_t n_t
 
@@ -86,7 +85,7 @@ def step(
 
 
 def _at(t: tf.Tensor, update: tf.Tensor | None) -> tf.Tensor | None:
-    """u_t, out of shares that are the same at all steps, or one a step."""
+    """u_t, where u is the same at all steps, `(units,)`, or has one entry a step."""
     return update if update is None or len(update.shape) == 1 else update[t]
 
 

@@ -1,4 +1,4 @@
-"""`keras.layers.RNN` with a policy for the flow of gradients, for any cell."""
+"""`keras.layers.RNN` for any cell, with a policy for how gradients flow back in time."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,14 +9,8 @@ import tensorflow as tf
 from kerasrnn.checks import check_flags, shown
 from kerasrnn.layers import call_shapes
 from kerasrnn.layers import truncation as truncations
-from kerasrnn.layers.steps import (
-    call_cell,
-    draw_masks,
-    keeping_masks,
-    masks_kept_by_keras,
-    output_size,
-    take_step,
-)
+from kerasrnn.layers.dropout import draw_masks, keeping_masks, masks_kept_by_keras
+from kerasrnn.layers.steps import call_cell, output_size, take_step
 from kerasrnn.layers.truncation import FullBPTT, Truncation
 
 FLAGS = {
@@ -34,9 +28,13 @@ class RNN(keras.layers.RNN):
     """`keras.layers.RNN` that can truncate backpropagation through time.
 
     Takes any cell: `keras.layers.LSTMCell`, `keras.layers.GRUCell`,
-    `kerasrnn.VanillaRNNCell`, several of them in a list, or your own. Without
-    a truncation it is `keras.layers.RNN` itself; with one, each state passes a
-    gradient gate before each step in training. Outputs are the same.
+    `kerasrnn.VanillaRNNCell`, a list of cells, or your own. Without a truncation it
+    gives the numbers of `keras.layers.RNN`. With one, each state passes a gradient gate
+    before each step in training; outputs are the same.
+
+    Several threads may call one layer at the same time if its cells are
+    `kerasrnn.VanillaRNNCell`, or have no dropout. For the dropout of Keras' own cells see
+    `kerasrnn.layers.dropout.masks_kept_by_keras`.
 
     Args:
         cell: a Keras RNN cell, or a list of cells to stack.
@@ -52,8 +50,9 @@ class RNN(keras.layers.RNN):
     Call arguments, returns: those of `keras.layers.RNN`.
 
     Raises:
-        ValueError: if `truncation` is none of the above; in calls, if inputs, mask and
-            initial state do not fit one another.
+        ValueError: if `truncation` is none of the above. When called: if the shapes of
+            inputs, mask and initial state do not match; if the length is unknown although
+            `unroll=True`; if the batch size changes although `stateful=True`.
 
     Example:
 
@@ -97,10 +96,17 @@ class RNN(keras.layers.RNN):
         return next(filter(None, found), self._gate_seed_generator)
 
     def gates(self, sequences: tf.Tensor, training: bool) -> tf.Tensor | None:
-        """The gates xi for `(batch, time, ...)`, drawn anew; `None`: all are 1.
+        """Makes the gates xi of the policy for one batch of sequences.
 
-        They follow the policy of the layer, or the one that
-        `kerasrnn.layers.truncation.imposed` gives for a while.
+        Inside `kerasrnn.layers.truncation.imposed` that policy is used, outside the
+        `truncation` of the layer.
+
+        Args:
+            sequences: `(batch, time, ...)`.
+            training: outside training all gates are 1.
+
+        Returns:
+            `(time, batch, 1)` or `(time, 1, 1)`; `None` if all gates are 1.
         """
         if not training:
             return None
@@ -162,8 +168,8 @@ class RNN(keras.layers.RNN):
     def _draw_masks(self, sequences, states):
         masks = draw_masks(self.cell, keras.ops.shape(sequences)[0], sequences.shape[-1])
         if hasattr(self.cell, "cells"):
-            # Keras calls a stack once before its loop. Zoneout draws then, too: the same
-            # seed gives the same numbers.
+            # keras.layers.RNN calls a stack once before its loop, and zoneout draws then.
+            # So do we: the same seed gives the same numbers.
             call_cell(self.cell, sequences[:, 0], states, True, masks)
         return masks
 
@@ -178,7 +184,7 @@ class RNN(keras.layers.RNN):
             initial_state: the states before the first step, a list.
             mask: `None`, or `(batch, time)`.
             training: whether dropout, zoneout and truncation apply.
-            dropout_masks: what `kerasrnn.layers.steps.draw_masks` gave. Default: `None`.
+            dropout_masks: what `kerasrnn.layers.dropout.draw_masks` gave. Default: `None`.
 
         Returns:
             The last output, all outputs and the last states.
@@ -194,7 +200,7 @@ class RNN(keras.layers.RNN):
         return loop.inner_loop(sequences, initial_state, mask)
 
     def gated_loop(self, sequences, initial_state, mask, gates, dropout_masks=None):
-        """Runs the cell step by step, in training, each state behind a gradient gate."""
+        """Runs the cell in training, with a gradient gate before each step."""
 
         def step(x_t, states):
             return *call_cell(self.cell, x_t, states, True, dropout_masks), []
@@ -211,7 +217,7 @@ class RNN(keras.layers.RNN):
 
 
 class _MaskedCell:
-    """A cell in training with the dropout masks of one call, for the loop of Keras."""
+    """A cell and the dropout masks of one call in training, as one cell for Keras' loop."""
 
     def __init__(self, cell, masks):
         self._cell, self._masks = cell, masks
@@ -226,7 +232,10 @@ class _MaskedCell:
 def by_time(
     layer: keras.layers.RNN, sequences: tf.Tensor, mask: tf.Tensor | None
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """Sequences, and mask with a last axis of 1 or units, time first, in the order to go."""
+    """Sequences and mask with time as the first axis, in the order of the steps.
+
+    The mask gets a last axis of 1, unless it has one of `units`.
+    """
     inputs = tf.transpose(sequences, [1, 0, *range(2, len(sequences.shape))])
     if mask is not None:
         mask = tf.cast(mask, tf.bool)
@@ -250,24 +259,25 @@ def run_step_by_step(
     elements: Sequence[tf.Tensor] = (),
     records: Sequence[tf.Tensor] = (),
 ) -> tuple[tf.Tensor, tf.Tensor, list, list]:
-    """What `keras.layers.RNN.inner_loop` does, with a step of one's own.
+    """Does what `keras.layers.RNN.inner_loop` does, with another step function.
 
     Args:
-        layer: whose options say what comes out.
-        step: from x_t, the states before it and one slice of each of the
-            `elements` to the output, the new states and a list of records.
+        layer: its flags (`go_backwards`, `return_sequences`, `zero_output_for_mask`)
+            apply.
+        step: a function of x_t, the states before it and one slice of each of the
+            `elements`; returns the output, the new states and a list of records.
         sequences: `(batch, time, ...)`.
         initial_state: the states before the first step.
         mask: `None` or `(batch, time)`.
         gates: the gradient gates that states pass before each step. Default:
             `None`.
-        elements: `(time, ...)`.
+        elements: more tensors that the steps read, `(time, ...)`.
         records: for each record of a step, a tensor of its shape and dtype.
 
     Returns:
-        The last output, `(batch, ...)`; all outputs, `(batch, time, ...)`, or
-        the last alone without `return_sequences`; the last states; what the
-        steps recorded, `(time, ...)`.
+        The last output, `(batch, ...)`; all outputs, `(batch, time, ...)`, or only the
+        last without `return_sequences`; the last states; the records of all steps,
+        `(time, ...)`.
     """
     inputs, mask = by_time(layer, sequences, mask)
     optional = [tensor for tensor in (gates, mask) if tensor is not None]

@@ -11,8 +11,8 @@ import tensorflow as tf
 from kerasrnn.layers import call_shapes, compilation, recurrence
 from kerasrnn.layers.activations import closed_derivative
 from kerasrnn.layers.cells import VanillaRNNCell
+from kerasrnn.layers.dropout import DropoutMasks
 from kerasrnn.layers.rnn import RNN, by_time
-from kerasrnn.layers.steps import DropoutMasks
 from kerasrnn.layers.truncation import Truncation
 
 # What `keras.initializers.get` and its like take: a name, an object, a configuration.

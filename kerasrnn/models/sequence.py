@@ -8,13 +8,8 @@ import keras
 import tensorflow as tf
 
 from kerasrnn.layers import rnn
-from kerasrnn.layers.steps import (
-    call_cell,
-    draw_masks,
-    keeping_masks,
-    masks_kept_by_keras,
-    take_step,
-)
+from kerasrnn.layers.dropout import draw_masks, keeping_masks, masks_kept_by_keras
+from kerasrnn.layers.steps import call_cell, take_step
 from kerasrnn.training import feedback as teacher_forcing
 from kerasrnn.training.carrying import cannot_carry, held_recurrence
 from kerasrnn.training.feedback import Feedback

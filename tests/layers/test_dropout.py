@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
-from kerasrnn.layers import steps
+from kerasrnn.layers import dropout, steps
 
 BATCH, TIME, FEATURES, UNITS = 3, 5, 4, 6
 RATES = {"dropout": 0.5, "recurrent_dropout": 0.5}
@@ -112,7 +112,7 @@ def test_a_call_keeps_nothing_and_inference_draws_nothing(kind):
     layer = LAYERS[kind]("tanh")
     x = tf.ones([BATCH, TIME, FEATURES])
     layer.build(x.shape)
-    cells = [c for c in getattr(layer.cell, "cells", [layer.cell]) if steps.takes_masks(c)]
+    cells = [c for c in getattr(layer.cell, "cells", [layer.cell]) if dropout.takes_masks(c)]
     assert len(cells) == 1
     attributes, state = dict(vars(cells[0])), cells[0].seed_generator.state.numpy()
     first = layer(x)
