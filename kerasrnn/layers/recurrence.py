@@ -48,6 +48,7 @@ import tensorflow as tf
 from kerasrnn.layers import compilation
 from kerasrnn.layers.activations import Activation
 from kerasrnn.layers.compilation import Execution
+from kerasrnn.layers.second_order import twice_differentiable
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
@@ -308,8 +309,13 @@ def _run_forward(
         outputs = tf.ensure_shape(last_state, given.shape[1:])
     gradients = functools.partial(_run_backward, given, p, W_h, h_0, u, states)
     if given.execution.is_opaque:
-        sources = projected, W_h, h_0, *update
-        gradients = functools.partial(_twice_differentiable, given, gradients, sources)
+        plain = given._replace(execution=Execution.IN_PLACE, pads=False)
+        gradients = functools.partial(
+            twice_differentiable,
+            gradients,
+            functools.partial(_differentiable, plain),
+            (projected, W_h, h_0, *update),
+        )
     return outputs, gradients
 
 
@@ -375,39 +381,3 @@ def _matmul(sequences: tf.Tensor, W_h: tf.Tensor) -> tf.Tensor:
     """`(time, batch, units)` times `(units, units)`, as one product."""
     products = tf.matmul(tf.reshape(sequences, [-1, W_h.shape[0]]), W_h)
     return tf.reshape(products, tf.shape(sequences))
-
-
-def _twice_differentiable(
-    given: _Given, gradients: Callable, sources: tuple, upstream: tf.Tensor
-) -> list[tf.Tensor]:
-    """The results of `gradients`, in which no tape sees, with a gradient of their own."""
-    return tf.custom_gradient(lambda *tensors: _first_order(given, gradients, *tensors))(
-        *sources, upstream
-    )
-
-
-def _first_order(
-    given: _Given, gradients: Callable, *tensors: tf.Tensor
-) -> tuple[list[tf.Tensor], Callable]:
-    """The gradients of the sources, and the function of theirs.
-
-    `tensors` are the sources and the gradient that reaches the states from above.
-    """
-    return gradients(tensors[-1]), functools.partial(_second_order, given, tensors)
-
-
-def _second_order(
-    given: _Given, tensors: tuple[tf.Tensor, ...], *upstream_of_gradients: tf.Tensor
-) -> list[tf.Tensor]:
-    """The gradients of gradients: those of the same two passes as plain ops."""
-    *sources, upstream = tensors
-    with tf.GradientTape() as outer:
-        outer.watch(tensors)
-        with tf.GradientTape() as inner:
-            inner.watch(sources)
-            plain = given._replace(execution=Execution.IN_PLACE, pads=False)
-            outputs = _differentiable(plain, *sources)
-        first_order = inner.gradient(outputs, sources, upstream)
-    return outer.gradient(
-        first_order, tensors, upstream_of_gradients, unconnected_gradients="zero"
-    )

@@ -171,6 +171,30 @@ def test_gradients_of_gradients_equal_those_of_a_python_loop(arrays, rng, kind, 
         np.testing.assert_allclose(in_graph[name], expected[name], rtol=1e-8, err_msg=name)
 
 
+@pytest.mark.parametrize("execution", [Execution.COMPILED, Execution.TRACED])
+def test_gradients_of_gradients_know_masks_and_gates(arrays, rng, dropout_mask, execution):
+    options = {
+        "mask": MASK,
+        "gates": rng.integers(0, 2, size=(TIME, BATCH, 1)) * 2.0,
+        "dropout_mask": dropout_mask,
+    }
+
+    def penalty_gradients(execution):
+        tensors = {name: tf.constant(value) for name, value in arrays.items()}
+        with tf.GradientTape() as outer:
+            outer.watch(tensors)
+            with tf.GradientTape() as inner:
+                inner.watch(tensors)
+                loss = tf.reduce_sum(run(**tensors, **options, execution=execution) ** 2)
+            first = inner.gradient(loss, tensors)
+            penalty = tf.add_n([tf.reduce_sum(first[name] ** 2) for name in arrays])
+        return outer.gradient(penalty, tensors)
+
+    found, expected = penalty_gradients(execution), penalty_gradients(Execution.IN_PLACE)
+    for name in arrays:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-8, err_msg=name)
+
+
 def test_an_unknown_length_gives_the_same_numbers(rng):
     W_h = rng.normal(size=(UNITS, UNITS)) / 3
 
