@@ -54,6 +54,8 @@ class OnBatch:
 
         Example:
 
+        >>> import keras
+        >>> import tensorflow as tf
         >>> from kerasrnn import SequenceModel, Stream, VanillaRNN
         >>> layers = [VanillaRNN(4, return_sequences=True), keras.layers.Dense(1)]
         >>> model = SequenceModel(layers)
@@ -107,6 +109,8 @@ class OnBatch:
 
         Example:
 
+        >>> import keras
+        >>> import tensorflow as tf
         >>> from kerasrnn import SequenceModel, VanillaRNN
         >>> layers = [VanillaRNN(4, return_sequences=True), keras.layers.Dense(1)]
         >>> model = SequenceModel(layers)
