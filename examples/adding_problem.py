@@ -75,9 +75,9 @@ IRNN = {"activation": "relu", "recurrent_initializer": "identity"}
 CONTENDERS = (
     Contender("tanh, Glorot", plain(recurrent_initializer="glorot_uniform"), 0.003),
     Contender("tanh, orthogonal", plain(), 0.003),
-    Contender("tanh, skip over time", plain(alpha=0.1, kernel_stddev=3.0), 0.003),
+    Contender("tanh, skip over time", plain(leak_rate=0.1, kernel_stddev=3.0), 0.003),
     Contender("ReLU, identity", plain(**IRNN), 0.001),
-    Contender("ReLU, identity, skip", plain(alpha=0.02, kernel_stddev=1.0, **IRNN), 0.01),
+    Contender("ReLU, identity, skip", plain(leak_rate=0.02, kernel_stddev=1.0, **IRNN), 0.01),
     Contender("LSTM", lambda: keras.layers.LSTM(UNITS), 0.02),
     Contender("GRU", lambda: keras.layers.GRU(UNITS), 0.01),
 )

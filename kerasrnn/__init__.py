@@ -10,7 +10,7 @@ from kerasrnn.analysis.gradient_flow import (
 from kerasrnn.analysis.report import GradientFlowReport
 from kerasrnn.layers.cells import VanillaRNNCell
 from kerasrnn.layers.initializers import SpectralRadius
-from kerasrnn.layers.pooling import MeanMaxPooling1D
+from kerasrnn.layers.pooling import GlobalMeanMaxPooling1D
 from kerasrnn.layers.rnn import RNN
 from kerasrnn.layers.truncation import FullBPTT, RandomizedTruncation, TruncatedBPTT
 from kerasrnn.layers.vanilla_rnn import VanillaRNN
@@ -40,11 +40,11 @@ __all__ = [
     "ExponentialSchedule",
     "ExposureBias",
     "FullBPTT",
+    "GlobalMeanMaxPooling1D",
     "GradientFlow",
     "GradientFlowReport",
     "InverseSigmoidSchedule",
     "LinearSchedule",
-    "MeanMaxPooling1D",
     "Perplexity",
     "RandomWindow",
     "RandomizedTruncation",

@@ -186,7 +186,7 @@ CELL_ARGUMENTS = {
         ["kernel_constraint", "recurrent_constraint", "bias_constraint"], CONSTRAINT
     ),
     **dict.fromkeys(["dropout", "recurrent_dropout", "zoneout"], RATE),
-    "alpha": SHARE,
+    "leak_rate": SHARE,
     "seed": SEED,
     "name": NAME,
 }
@@ -206,10 +206,10 @@ CALLS = {
             "activity_regularizer": PENALTY,
         },
     ),
-    "VanillaRNN learn_alpha": (
+    "VanillaRNN learn_leak_rate": (
         kerasrnn.VanillaRNN,
-        {"units": 2, "alpha": 0.5},
-        {"learn_alpha": FLAG},
+        {"units": 2, "leak_rate": 0.5},
+        {"learn_leak_rate": FLAG},
     ),
     "RNN": (
         kerasrnn.RNN,
@@ -265,7 +265,7 @@ CALLS = {
         {"inputs": [np.arange(3)] * 4, "batch_size": 2},
         {"inputs": SEQUENCES, "batch_size": integers(1, 4, [0, -1, 10**9])},
     ),
-    "MeanMaxPooling1D": (kerasrnn.MeanMaxPooling1D, {}, {"name": NAME}),
+    "GlobalMeanMaxPooling1D": (kerasrnn.GlobalMeanMaxPooling1D, {}, {"name": NAME}),
     "Perplexity": (kerasrnn.Perplexity, {}, {"from_logits": FLAG}),
     "BitsPerCharacter": (kerasrnn.BitsPerCharacter, {}, {"from_logits": FLAG}),
     "Vocabulary": (kerasrnn.Vocabulary, {"words": WORDS}, {"words": WORD_LIST}),

@@ -139,7 +139,7 @@ def state_jacobian(
 
     def one_step(x_t, *before):
         joined = tf.concat(before, -1)
-        with rnn.without_dropout([cell]), tf.GradientTape() as tape:
+        with tf.GradientTape() as tape:
             tape.watch(joined)
             states = tf.split(joined, sizes, -1)
             _, after = rnn.call_cell(cell, x_t, states, training=False)

@@ -14,7 +14,9 @@ import keras
 import tensorflow as tf
 
 from kerasrnn.layers import rnn
+from kerasrnn.layers.dropout import masks_kept_by_keras
 from kerasrnn.layers.nested_layers import recurrent_layers
+from kerasrnn.layers.steps import call_cell
 
 ACTIVATIONS = ("activation", "recurrent_activation")
 
@@ -62,7 +64,8 @@ def recording(
     """
     records: list[CellRecord] = []
     layers = recurrent_layers(model)
-    cells = [cell for layer in layers for cell in getattr(layer.cell, "cells", [layer.cell])]
+    others = [layer for layer in layers if not isinstance(layer, rnn.RNN)]
+    cells = [cell for layer in others for cell in getattr(layer.cell, "cells", [layer.cell])]
     changing = [*model.non_trainable_variables]
     if isinstance(model, keras.Model):
         changing += model.metrics_variables
@@ -72,7 +75,7 @@ def recording(
     try:
         for layer in layers:
             layer.inner_loop = _recorded_loop(layer, tape, records)
-        with contextlib.nullcontext() if training else rnn.without_dropout(cells):
+        with masks_kept_by_keras(cells, training):
             yield records
     finally:
         for layer in layers:
@@ -85,11 +88,13 @@ def _recorded_loop(layer, tape, records):
     stacked = hasattr(layer.cell, "cells")
     cells = layer.cell.cells if stacked else [layer.cell]
 
-    def inner_loop(sequences, initial_state, mask, training=False):
+    def inner_loop(sequences, initial_state, mask, training=False, dropout_masks=None):
         gates = layer.gates(sequences, training) if isinstance(layer, rnn.RNN) else None
         entries = initial_state if stacked else [initial_state]
         if any(len(state.shape) != 2 for state in tf.nest.flatten(initial_state)):
             raise ValueError(f"{layer.name} has states that are no vectors, (batch, units).")
+        of_stack = isinstance(dropout_masks, list)
+        masks_of_cells = dropout_masks if of_stack else [dropout_masks] * len(cells)
         time = tf.shape(sequences)[1]
 
         def zeros_like(tensor):
@@ -104,12 +109,12 @@ def _recorded_loop(layer, tape, records):
             functions.clear()
             own_outputs.clear()
             new_states, recorded = [], []
-            for cell, entry, added in zip(
-                cells, states if stacked else [states], probes_t, strict=True
+            for cell, entry, added, masks in zip(
+                cells, states if stacked else [states], probes_t, masks_of_cells, strict=True
             ):
                 before = tf.nest.flatten(entry)
                 with _watched_activations(cell) as seen:
-                    output, after = rnn.call_cell(cell, x_t, before, training)
+                    output, after = call_cell(cell, x_t, before, training, masks)
                 functions.append([function for function, _ in seen])
                 own_outputs.append(output is not after[0])
                 probed = [s + p for s, p in zip(after, added[: len(after)], strict=True)]

@@ -31,7 +31,7 @@ class LayerFlow:
     norms_by_lag: np.ndarray
     """`norms`, k steps before the last; masked steps are left out, `(lags,)`."""
     bound: np.ndarray | None
-    """(gamma ||W_h||)^k, `(lags,)`; with `alpha` ((1 - alpha) + alpha gamma ||W_h||)^k,
+    """(gamma ||W_h||)^k, `(lags,)`; with a leak rate c ((1 - c) + c gamma ||W_h||)^k,
     and alike for the other remedies of `VanillaRNN`; `None` for cells with gates."""
     gamma: float | None
     """The steepest slope of phi that any unit had at any step."""

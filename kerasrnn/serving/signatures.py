@@ -6,7 +6,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from kerasrnn.layers.compilation import inference_only
+from kerasrnn.layers.compilation import scan_mode
 from kerasrnn.models.classifier import TextClassifier
 from kerasrnn.models.language_model import CharLanguageModel
 from kerasrnn.models.sampling import BLOCK, HIGHEST_TEMPERATURE, Choice
@@ -42,7 +42,7 @@ def make_signatures(model: keras.Model) -> dict[str, Signature]:
         described = _of_keras_model(model)
     signatures = {}
     for name, (function, specs, values) in described.items():
-        with inference_only():
+        with scan_mode("portable"):
             traced = tf.function(function, autograph=False).get_concrete_function(
                 **{spec.name: spec for spec in specs}
             )

@@ -93,7 +93,7 @@ CELLS = {
     "simple": lambda: keras.layers.SimpleRNNCell(UNITS),
     "lstm": lambda: keras.layers.LSTMCell(UNITS),
     "gru": lambda: keras.layers.GRUCell(UNITS, reset_after=False),
-    "vanilla": lambda: kerasrnn.VanillaRNNCell(UNITS, alpha=0.4, zoneout=0.1),
+    "vanilla": lambda: kerasrnn.VanillaRNNCell(UNITS, leak_rate=0.4, zoneout=0.1),
     "residual": lambda: kerasrnn.VanillaRNNCell(FEATURES, residual=True),
 }
 
@@ -243,9 +243,9 @@ def test_truncation_shows_in_training(rng):
 @pytest.mark.parametrize(
     "options",
     [
-        {"alpha": 0.3, "learn_alpha": True, "activation": "sigmoid"},
+        {"leak_rate": 0.3, "learn_leak_rate": True, "activation": "sigmoid"},
         {"zoneout": 0.5},
-        {"recurrent_dropout": 0.5, "alpha": 0.5},
+        {"recurrent_dropout": 0.5, "leak_rate": 0.5},
         {"truncation": kerasrnn.RandomizedTruncation(0.7)},
     ],
     ids=str,

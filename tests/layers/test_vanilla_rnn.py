@@ -178,7 +178,7 @@ def test_weights_have_the_names_and_order_of_simple_rnn():
 def test_every_argument_and_default_is_that_of_simple_rnn():
     simple, vanilla = keras.layers.SimpleRNN(4), kerasrnn.VanillaRNN(4)
     expected, found = simple.get_config(), vanilla.get_config()
-    ours = {"truncation", "use_kernel", "zoneout", "alpha", "learn_alpha", "residual"}
+    ours = {"truncation", "use_kernel", "zoneout", "leak_rate", "learn_leak_rate", "residual"}
     assert set(found) == {*expected, "seed", *ours}
     for name in set(expected) - {"name"}:
         assert found[name] == expected[name], name
