@@ -32,6 +32,7 @@ STEPS, STEPS_BETWEEN = 2000, 100
 VARIANCE, LEARNED = 1 / 12, 0.1
 """Of the target, uniform in [0, 1]; and the share of it that the error must fall below."""
 BOUNDS = (0.0, 1e-6, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 2.0, 10.0, 100.0, np.inf)
+"""Of the shares that make a row of the table."""
 
 
 class Kind(NamedTuple):
@@ -62,9 +63,7 @@ KINDS = (
     ),
     Kind(
         "ReLU, identity * gain",
-        lambda: kerasrnn.VanillaRNN(
-            UNITS, activation="relu", recurrent_initializer="identity"
-        ),
+        lambda: kerasrnn.VanillaRNN(UNITS, activation="relu", recurrent_initializer="identity"),
         scale_kernel,
         (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0, 1.02, 1.05, 1.1, 1.2),
     ),
@@ -155,13 +154,18 @@ def main() -> None:
         for run in run_all(kind, lag):
             runs.append(run)
             outcome = "not learned" if run.steps is None else f"{run.steps:5,} steps"
-            print(f"{kind.name:24} {run.value:4} lag {lag:4} {run.share:9.2g} {outcome}", flush=True)
+            print(
+                f"{kind.name:24} {run.value:4} lag {lag:4} {run.share:9.2g} {outcome}",
+                flush=True,
+            )
     print("\nshare left before training   learned   median steps of those")
     for low, high in itertools.pairwise(BOUNDS):
         chosen = [run for run in runs if low <= run.share < high]
         steps = [run.steps for run in chosen if run.steps is not None]
         median = f"{np.median(steps):,.0f}" if steps else ""
-        print(f"{low:9.2g} to {high:9.2g}       {len(steps):3} of {len(chosen):3}   {median:>6}")
+        print(
+            f"{low:9.2g} to {high:9.2g}       {len(steps):3} of {len(chosen):3}   {median:>6}"
+        )
 
 
 if __name__ == "__main__":

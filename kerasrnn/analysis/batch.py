@@ -40,24 +40,24 @@ def read_batch(
         ValueError: if the targets are missing or given twice, if there is no batch, or
             if a stream is given for a model without a window.
     """
-    kind = type(data).__name__
+    kind = "tf.data.Dataset" if isinstance(data, tf.data.Dataset) else type(data).__name__
     if not isinstance(data, (Stream, tf.data.Dataset, keras.utils.PyDataset)):
         if targets is None:
             raise ValueError(
                 "inputs and targets must both be arrays, or pass a tf.data.Dataset of "
                 f"(inputs, targets) alone; got inputs of type {kind} and targets=None."
             )
-        return _checked(Batch(*map(as_tensors, (data, targets)), sample_weight))
+        return _checked(Batch(as_tensors(data), as_tensors(targets), sample_weight))
     if targets is not None:
         raise ValueError(
             f"A {kind} holds its own targets. Do not pass targets beside it, "
             f"got targets of type {type(targets).__name__}."
         )
     if isinstance(data, Stream):
-        window = getattr(training_options(model), "window", None)
+        window = None if model is None else getattr(training_options(model), "window", None)
         if window is None:
             raise ValueError(
-                f"A Stream is read in windows, but {model.name} was compiled without one. "
+                "A Stream is read in windows, but the model was compiled without one. "
                 "Use a SequenceModel and compile(window=...), or pass arrays."
             )
         inputs, *rest = next(iter(data.windows(window)))
