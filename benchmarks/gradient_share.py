@@ -32,7 +32,7 @@ STEPS, STEPS_BETWEEN = 2000, 100
 VARIANCE, LEARNED = 1 / 12, 0.1
 """Of the target, uniform in [0, 1]; and the share of it that the error must fall below."""
 BOUNDS = (0.0, 1e-6, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 2.0, 10.0, 100.0, np.inf)
-"""Of the shares that make a row of the table."""
+"""The shares between which the rows of the table lie."""
 
 
 class Kind(NamedTuple):

@@ -144,12 +144,12 @@ def check_lag(lag: Any) -> tuple[int, ...]:
     Raises:
         ValueError: for anything but `None`, a positive integer, or several of them.
     """
-    given = [] if lag is None else [lag] if is_integer(lag) else lag
-    if not isinstance(given, (list, tuple, range, np.ndarray)) or (
-        lag is not None and not len(given)
-    ):
-        given = [None]
-    if not all(is_integer(one) and one > 0 for one in given):
+    if lag is None:
+        return ()
+    vector = isinstance(lag, np.ndarray) and lag.ndim == 1
+    several = vector or isinstance(lag, (list, tuple, range))
+    given = list(lag) if several else [lag]
+    if not given or not all(is_integer(one) and one > 0 for one in given):
         raise ValueError(
             f"lag must be a positive integer, several of them or None, got lag={shown(lag)}."
         )

@@ -1,17 +1,32 @@
 """What is left of a gradient some steps back, in words.
 
 The share at lag k is ||dL/dh_{t-k}|| / ||dL/dh_t||, for the gradient that reaches the
-last state h_t, over all states of the cell.
+last state h_t, over all states of the cell. Its names describe the gradient alone. None
+of them says that a layer learns, for that depends on the task and on the training, too.
+
+The thresholds follow a measurement, `python -m benchmarks.gradient_share`: recall a
+value that was read k steps ago, with k = 20, 50 and 100; tanh, ReLU and LSTM layers,
+144 trainings of 2,000 steps of Adam with clipped gradients. By the share at lag k
+before training, so many layers learned:
+
+    share                 status      learned     median steps
+    below 0.0001          vanishing    1 of 51    1,800
+    0.0001 to 0.01        vanishing   11 of 25      700
+    0.01 to 0.5           fading      30 of 33      600
+    0.5 to 2              steady      20 of 26      700
+    2 to 100              growing     17 of 20      900
+    above 100             exploding    6 of 7     1,300
 """
 
 import numpy as np
 
 VANISHING = 0.01
-"""Below this share most layers that were trained learned nothing from there: see below."""
+"""Below this share most layers of the measurement did not learn; above it most did."""
 FADING, GROWING = 0.5, 2.0
-"""Between half and twice its size a gradient is steady."""
+"""Between them, half and twice its size, a gradient is called steady."""
 EXPLODING = 100.0
-"""Above this share training is slow, or fails, although the gradient is clipped."""
+"""Above this share learning took twice as many steps, although gradients were clipped.
+Without clipping, one step of training may be 100 times as large as was meant."""
 
 STATUSES = ("none", "not finite", "vanishing", "fading", "steady", "growing", "exploding")
 
@@ -47,8 +62,8 @@ def describe(remaining: np.ndarray, lag: int) -> str:
 
     Example:
 
-    >>> describe(0.9 ** np.arange(50.0), 49)
-    "fading: 0.57% of the last state's gradient is left 49 steps back"
+    >>> describe(0.924 ** np.arange(50.0), 49)
+    "fading: 2.1% of the last state's gradient is left 49 steps back"
     """
     status = status_of(remaining, lag)
     if status == "none":

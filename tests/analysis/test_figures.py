@@ -12,9 +12,3 @@ def test_a_notebook_shows_a_figure_as_an_image():
     figure.subplots().plot([1, 2])
     assert figure._repr_png_().startswith(b"\x89PNG")  # the method that Jupyter calls
     assert make_figure(2, 1)._repr_png_() != figure._repr_png_()
-
-
-def test_ipython_finds_the_image():
-    formatters = pytest.importorskip("IPython.core.formatters")
-    data, _ = formatters.DisplayFormatter().format(make_figure(2, 1))
-    assert data["image/png"].startswith(b"\x89PNG")
