@@ -96,8 +96,7 @@ def _described(batch: Any) -> str:
 
 def training_options(model: keras.Model) -> Any:
     """What a compiled `SequenceModel` was asked for; `None` for other Keras models."""
-    step = getattr(model, "training_step", None)
-    return getattr(step, "options", None) or getattr(model, "training_options", None)
+    return getattr(getattr(model, "training_step", None), "options", None)
 
 
 def as_tensors(tensors: Any) -> Any:
