@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn.analysis.batch import as_tensors, naming
-from kerasrnn.analysis.measurement import growth_of, measure_slopes, no_recurrent_layer
+from kerasrnn.analysis.measurement import no_recurrent_layer
 from kerasrnn.analysis.probes import CellRecord, recording
+from kerasrnn.analysis.slopes import growth_of, measure_slopes
 from kerasrnn.analysis.spectrum import spectra
 from kerasrnn.checks import is_integer, shown
 from kerasrnn.layers import rnn
