@@ -419,6 +419,8 @@ WEIGHTS = Kind([st.nothing()], NO_DATA.mad)
 WEIGHTS.mad = [v for v in NO_DATA.mad if not (isinstance(v, np.ndarray) and v.dtype == float)]
 LAYER = integers(0, 0, [9, -9])
 STEPS = integers(1, 3, [0, 9, -9])
+LAGS = integers(1, 3, [0, 9, -9], optional=True)
+LAGS.mad = [v for v in LAGS.mad if not isinstance(v, np.ndarray)]  # several lags are sane
 WHOLE = integers(0, 9, [-1])
 CONFIG = Kind([st.nothing()], [3, {1: object()}, {"a": b"a"}], optional=True)
 CONFIG.mad = [value for value in CONFIG.mad if not isinstance(value, dict) or value]
@@ -454,12 +456,12 @@ REFUSING = {
     "gradient_flow": (
         kerasrnn.gradient_flow,
         BATCH_ARGUMENTS,
-        {"model": MODEL, "training": FLAG},
+        {"model": MODEL, "training": FLAG, "lag": LAGS},
     ),
     "GradientFlow": (
         kerasrnn.GradientFlow,
         {"inputs": X, "targets": X},
-        {"every": sizes(), "log_dir": PATH},
+        {"every": sizes(), "log_dir": PATH, "lag": sizes(optional=True)},
     ),
     "state_jacobian": (
         kerasrnn.state_jacobian,

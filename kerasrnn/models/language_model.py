@@ -17,7 +17,7 @@ from kerasrnn.checks import (
     check_text,
     plain,
 )
-from kerasrnn.layers import rnn
+from kerasrnn.layers.steps import call_cell
 from kerasrnn.models import generation, sampling
 from kerasrnn.models.classifier import CELLS
 from kerasrnn.models.lookup import InputTable, TiedDense, check_ids
@@ -215,7 +215,7 @@ class CharLanguageModel(SequenceModel):
 
         def recur(layer, x):
             before = states[len(new_states)]
-            output, after = rnn.call_cell(layer.cell, x, before, training=False)
+            output, after = call_cell(layer.cell, x, before, training=False)
             new_states.append(after)
             return output
 
