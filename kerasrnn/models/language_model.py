@@ -24,8 +24,8 @@ from kerasrnn.models.lookup import InputTable, TiedDense
 from kerasrnn.models.sampling import Choice
 from kerasrnn.models.sequence import SequenceModel
 from kerasrnn.models.takes_ids import TakesIds
-from kerasrnn.text.characters import UNKNOWN_ID, CharacterVocabulary, to_utf8
-from kerasrnn.text.words import pad
+from kerasrnn.text.batches import pad
+from kerasrnn.text.characters import UNKNOWN_CHARACTER_ID, CharacterVocabulary, to_utf8
 
 SCORED_AT_ONCE = 4096
 
@@ -307,7 +307,9 @@ class CharLanguageModel(TakesIds, SequenceModel):
         logits, states = self._run_whole(inputs, states, mask, False, None)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
         nats = tf.reduce_sum(tf.where(mask, losses, 0.0), axis=1)
-        unknown = tf.reduce_sum(tf.cast(mask & (targets == UNKNOWN_ID), tf.int32), axis=1)
+        unknown = tf.reduce_sum(
+            tf.cast(mask & (targets == UNKNOWN_CHARACTER_ID), tf.int32), axis=1
+        )
         last = tf.gather(targets, tf.maximum(lengths - 1, 0), batch_dims=1)
         last = tf.where(lengths > 0, last, ids)
         return nats, lengths, unknown, last, states

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn.checks import check_positive_integer, plain
-from kerasrnn.text.characters import UNKNOWN_ID
+from kerasrnn.text.characters import UNKNOWN_CHARACTER_ID
 
 
 def check_whole(name: str, ids: Any) -> None:
@@ -174,5 +174,5 @@ def _look_up(table, ids):
 def _unknown_is_zero(shape, dtype=None):
     """Glorot's uniform initial values, and zeros for the unknown character."""
     values = keras.initializers.GlorotUniform()(shape, dtype)
-    known = tf.range(shape[0])[:, None] != UNKNOWN_ID
+    known = tf.range(shape[0])[:, None] != UNKNOWN_CHARACTER_ID
     return tf.where(known, values, tf.zeros_like(values))

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn.checks import is_integer, is_number
-from kerasrnn.text.characters import UNKNOWN_ID
+from kerasrnn.text.characters import UNKNOWN_CHARACTER_ID
 
 BLOCK = 8
 """Steps in one turn of the loop, which makes up for the price of a turn."""
@@ -196,7 +196,9 @@ def _make_advance(step, num_ids, filtered):
 
 
 def _bar_unknown(num_ids):
-    return tf.where(tf.range(num_ids) == UNKNOWN_ID, -float("inf"), tf.zeros([num_ids]))
+    return tf.where(
+        tf.range(num_ids) == UNKNOWN_CHARACTER_ID, -float("inf"), tf.zeros([num_ids])
+    )
 
 
 def _loop(advance, ids, states, length, choice, num_ids, position, half_sizes):

@@ -11,7 +11,7 @@ from kerasrnn.models.classifier import TextClassifier
 from kerasrnn.models.language_model import CharLanguageModel
 from kerasrnn.models.sampling import BLOCK, HIGHEST_TEMPERATURE, Choice
 from kerasrnn.models.sequence import SequenceModel
-from kerasrnn.text.words import pad
+from kerasrnn.text.batches import pad
 from kerasrnn.training.carrying import cannot_carry
 
 DECISION_THRESHOLD = 0.5
