@@ -13,22 +13,24 @@ import tensorflow as tf
 
 import kerasrnn
 from kerasrnn.serving import conversion
+from tests.paired_layers import (
+    BATCH,
+    FEATURES,
+    MASKS,
+    MIDDLE,
+    TIME,
+    TOLERANCES,
+    UNITS,
+    X,
+    assert_close,
+    assert_differ,
+    differentiate,
+    loss_of,
+    spec_of,
+    states_for,
+)
 from tests.plain_ops import assert_plain
 
-BATCH, TIME, FEATURES, UNITS = 3, 7, 5, 4
-_RNG = np.random.default_rng(0)
-X = tf.constant(_RNG.normal(size=(BATCH, TIME, FEATURES)), tf.float32)
-STATES = tf.constant(_RNG.normal(size=(2, BATCH, UNITS)), tf.float32)
-MASKS = {
-    "start": [[0, 0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 1]],
-    "end": [[1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1, 1], [1, 0, 0, 0, 0, 0, 0]],
-    "middle": [[1, 1, 0, 1, 1, 0, 1], [1, 0, 1, 0, 1, 0, 1], [1, 1, 0, 0, 0, 1, 1]],
-    "whole sequence": [[0, 0, 0, 0, 0, 0, 0], [0, 1, 1, 0, 1, 1, 0], [1, 1, 1, 1, 1, 1, 1]],
-    "whole batch": [[0, 0, 0, 0, 0, 0, 0]] * 3,
-}
-MASKS = {name: tf.constant(mask) > 0 for name, mask in MASKS.items()}
-MIDDLE = MASKS["middle"]
-TOLERANCES = {"float16": 5e-3, "bfloat16": 4e-2, "float32": 2e-5, "float64": 1e-7}
 OPTIONS_OF_LAYERS = {
     "return_sequences",
     "return_state",
@@ -58,66 +60,6 @@ def around(cell_class):
         return kerasrnn.RNN(cell, dtype=dtype, **of_layer)
 
     return make
-
-
-def states_for(layer, dtype="float32"):
-    """A list of initial states, no two alike."""
-    count = len(tf.nest.flatten(layer.get_initial_state(BATCH)))
-    return list(tf.unstack(tf.cast(STATES, dtype)))[:count]
-
-
-def differentiate(layer, x=X, mask=None, states=None, training=True, mode="eager"):
-    """Outputs of a layer, and gradients for its weights, inputs and initial states.
-
-    Args:
-        mode: `"eager"`, `"graph"` (of unknown batch and time), `"xla"`, or both.
-    """
-
-    def compute(x, mask, states):
-        with tf.GradientTape() as tape:
-            tape.watch([x, states])
-            outputs = layer(x, mask=mask, initial_state=states or None, training=training)
-            outputs = tf.nest.flatten(outputs)
-            loss = loss_of(outputs)
-        weights = [variable.value for variable in layer.trainable_variables]
-        return outputs, tape.gradient(loss, [weights, x, states])
-
-    arguments = x, mask, states or []
-    if mode != "eager":
-        function = tf.function(compute, autograph=False, jit_compile="xla" in mode)
-        compute = function.get_concrete_function(*tf.nest.map_structure(spec_of, arguments))
-    return tf.nest.flatten(compute(*arguments))
-
-
-def spec_of(tensor):
-    """Of a tensor whose batch and time are not known."""
-    if tensor is None:
-        return None
-    last = tensor.shape[-1] if tensor.dtype.is_floating else None
-    return tf.TensorSpec([None] * (len(tensor.shape) - 1) + [last], tensor.dtype)
-
-
-def loss_of(outputs):
-    """A sum in which each number of each output has a gradient of its own."""
-    kind = tf.float64 if outputs[0].dtype == tf.float64 else tf.float32
-    return tf.add_n(
-        [tf.reduce_sum(tf.sin((k + 1) * tf.cast(o, kind))) for k, o in enumerate(outputs)]
-    )
-
-
-def assert_close(found, expected, tolerance=None):
-    for a, b in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
-        assert a.dtype == b.dtype
-        assert a.shape == b.shape
-        bound = tolerance or TOLERANCES[a.dtype.name]
-        a, b = np.asarray(a, "float64"), np.asarray(b, "float64")
-        scale = max(1, np.abs(b).max(initial=0))
-        np.testing.assert_allclose(a, b, rtol=bound, atol=bound * scale)
-
-
-def assert_differ(found, others):
-    for a, b in zip(tf.nest.flatten(found), tf.nest.flatten(others), strict=True):
-        assert not np.allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
 class RecurrentLayerTests:
@@ -332,8 +274,10 @@ class RecurrentLayerTests:
         layer, _ = make_pair(return_sequences=True, return_state=True)
         states = [state[:0] for state in states_for(layer)]
         shapes = [(0, TIME, UNITS), *(state.shape for state in states)]
-        in_graph = tf.function(layer, autograph=False)(X[:0], mask=MIDDLE[:0])
-        assert [output.shape for output in in_graph] == shapes
+        in_graph = tf.function(
+            lambda x, mask: layer(x, mask=mask), [spec_of(X), spec_of(MIDDLE)], autograph=False
+        )
+        assert [output.shape for output in in_graph(X[:0], MIDDLE[:0])] == shapes
         try:
             found = differentiate(layer, X[:0], MIDDLE[:0], states)
         except tf.errors.InvalidArgumentError as error:
