@@ -166,29 +166,17 @@ class RecurrentLayerTests:
 
     @pytest.mark.parametrize("mask", MASKS)
     @pytest.mark.parametrize(
-        ("with_states", "zero_output_for_mask", "return_sequences", "go_backwards"),
-        [
-            (False, False, False, True),
-            (False, True, True, False),
-            (True, False, True, False),
-            (True, True, False, False),
-        ],
+        ("with_states", "zero_output_for_mask", "return_sequences"),
+        [(False, False, False), (False, True, True), (True, False, True), (True, True, False)],
     )
     def test_masked_steps_are_skipped(
-        self,
-        make_pair,
-        mask,
-        with_states,
-        zero_output_for_mask,
-        return_sequences,
-        go_backwards,
+        self, make_pair, mask, with_states, zero_output_for_mask, return_sequences
     ):
         mask = MASKS[mask]
         layer, reference = make_pair(
             return_state=True,
             return_sequences=return_sequences,
             zero_output_for_mask=zero_output_for_mask,
-            go_backwards=go_backwards,
         )
         states = states_for(layer) if with_states else None
         expected = differentiate(reference, X, mask, states)
