@@ -19,7 +19,8 @@ from kerasrnn.checks import (
 from kerasrnn.layers.pooling import GlobalMeanMaxPooling1D
 from kerasrnn.layers.vanilla_rnn import VanillaRNN
 from kerasrnn.models.lookup import check_ids
-from kerasrnn.text.words import PADDING_ID, Vocabulary, pad
+from kerasrnn.text.batches import pad
+from kerasrnn.text.words import PADDING_ID, Vocabulary
 from kerasrnn.training.trainable import TrainableModel
 
 CELLS = {"vanilla": VanillaRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
