@@ -195,11 +195,11 @@ def test_a_finished_run_says_so_and_how_to_begin_anew(finished, run_dir, capsys)
 
 
 def test_what_the_loop_cannot_do_is_named(tmp_path):
+    data = tf.data.Dataset.from_tensors((np.ones((4, 8), "int32"), np.ones(4)))
+    options = {"validation_split": 0.5, "class_weight": {0: 1.0, 1: 2.0}}
+    model = resumed_run.classifier()
     with pytest.raises(ValueError, match="class_weight, validation_split cannot be used with"):
-        data = tf.data.Dataset.from_tensors((np.ones((4, 8), "int32"), np.ones(4)))
-        resumed_run.classifier().fit(
-            data, run_dir=tmp_path, validation_split=0.5, class_weight={0: 1.0, 1: 2.0}
-        )
+        model.fit(data, run_dir=tmp_path, **options)
     assert not list(tmp_path.iterdir())
 
 
