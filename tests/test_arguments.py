@@ -89,7 +89,7 @@ CONSTRUCTED = [
 @pytest.mark.parametrize(("kind", "name", "values"), CONSTRUCTED)
 def test_nothing_is_made_of_nonsense(kind, name, values):
     for value in values:
-        with pytest.raises(ValueError, match=r"\bgot |is no character|stands twice"):
+        with pytest.raises(ValueError, match=r"\bgot |appears twice"):
             make(kind)(**{name: value})
 
 
@@ -192,7 +192,7 @@ def test_fit_and_predict_say_which_id_is_out_of_range():
     classifier.compile("adam", "binary_crossentropy")
     writer = kerasrnn.CharLanguageModel("abc", units=3)
     writer.compile(window=4)
-    message = "ids must lie from 0 to 3, the 4 entries of the vocabulary, got 9"
+    message = "ids (must lie )?from 0 to 3, the 4 entries of .* vocabulary, got (ids from )?9"
     for model, targets in ((classifier, np.ones(4)), (writer, right)):
         for method in (model.fit, model.evaluate):
             with pytest.raises(ValueError, match=message):

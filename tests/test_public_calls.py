@@ -110,12 +110,12 @@ WINDOW = Kind(
     optional=True,
 )
 SCHEDULE = [
-    st.integers(1, 9).map(kerasrnn.LinearSampling),
-    st.just(kerasrnn.ExponentialSampling(0.9)),
-    st.just(kerasrnn.InverseSigmoidSampling(9.0)),
+    st.integers(1, 9).map(kerasrnn.LinearSchedule),
+    st.just(kerasrnn.ExponentialSchedule(0.9)),
+    st.just(kerasrnn.InverseSigmoidSchedule(9.0)),
     PROBABILITY.sane.map(kerasrnn.ConstantSampling),
 ]
-NO_SCHEDULE = [1.5, -0.5, NAN, True, False, kerasrnn.LinearSampling, "0.5"]
+NO_SCHEDULE = [1.5, -0.5, NAN, True, False, kerasrnn.LinearSchedule, "0.5"]
 SAMPLING = Kind([PROBABILITY.sane, *SCHEDULE], NO_SCHEDULE)
 TEACHER_FORCING = Kind(
     [PROBABILITY.sane, st.one_of(SCHEDULE).map(kerasrnn.ScheduledSampling)],
@@ -229,18 +229,18 @@ CALLS = {
         {"probability": 1},
         {"probability": PROBABILITY},
     ),
-    "LinearSampling": (
-        kerasrnn.LinearSampling,
+    "LinearSchedule": (
+        kerasrnn.LinearSchedule,
         {"num_steps": 3},
         {"num_steps": POSITIVE, "start": PROBABILITY, "end": PROBABILITY},
     ),
-    "ExponentialSampling": (
-        kerasrnn.ExponentialSampling,
+    "ExponentialSchedule": (
+        kerasrnn.ExponentialSchedule,
         {"k": 0.5},
         {"k": numbers(0, 1, [0, 1, 2, -1], exclude_min=True, exclude_max=True)},
     ),
-    "InverseSigmoidSampling": (
-        kerasrnn.InverseSigmoidSampling,
+    "InverseSigmoidSchedule": (
+        kerasrnn.InverseSigmoidSchedule,
         {"k": 2},
         {"k": numbers(1, 100, [0.5, 0, -1])},
     ),
@@ -325,7 +325,6 @@ CALLS = {
             "truncation": TRUNCATION,
             "teacher_forcing": TEACHER_FORCING,
             "time_reduction": choices("mean", "sum"),
-            "accumulation_steps": sizes(),
             "parallel_parts": sizes(),
             "run_eagerly": FLAG,
             "steps_per_execution": integers(1, 4, [0, -1]),
@@ -334,8 +333,8 @@ CALLS = {
     **{
         f"compile {name}": (compiled, {}, {name: kind})
         for name, kind in {
-            "clip_norm": numbers(0, 9, [0, -1], exclude_min=True, optional=True),
-            "clip_value": numbers(0, 9, [0, -1], exclude_min=True, optional=True),
+            "global_clipnorm": numbers(0, 9, [0, -1], exclude_min=True, optional=True),
+            "clipvalue": numbers(0, 9, [0, -1], exclude_min=True, optional=True),
             "recompute": FLAG,
             "optimizer": Kind([st.sampled_from(["sgd", "adam"])], [3, NAN, True]),
             "loss": Kind([st.just("mse"), st.just(keras.losses.MeanSquaredError())], [3, NAN]),
@@ -420,6 +419,8 @@ WEIGHTS = Kind([st.nothing()], NO_DATA.mad)
 WEIGHTS.mad = [v for v in NO_DATA.mad if not (isinstance(v, np.ndarray) and v.dtype == float)]
 LAYER = integers(0, 0, [9, -9])
 STEPS = integers(1, 3, [0, 9, -9])
+LAGS = integers(1, 3, [0, 9, -9], optional=True)
+LAGS.mad = [v for v in LAGS.mad if not isinstance(v, np.ndarray)]  # several lags are sane
 WHOLE = integers(0, 9, [-1])
 CONFIG = Kind([st.nothing()], [3, {1: object()}, {"a": b"a"}], optional=True)
 CONFIG.mad = [value for value in CONFIG.mad if not isinstance(value, dict) or value]
@@ -455,12 +456,12 @@ REFUSING = {
     "gradient_flow": (
         kerasrnn.gradient_flow,
         BATCH_ARGUMENTS,
-        {"model": MODEL, "training": FLAG},
+        {"model": MODEL, "training": FLAG, "lag": LAGS},
     ),
     "GradientFlow": (
         kerasrnn.GradientFlow,
         {"inputs": X, "targets": X},
-        {"every": sizes(), "log_dir": PATH},
+        {"every": sizes(), "log_dir": PATH, "lag": sizes(optional=True)},
     ),
     "state_jacobian": (
         kerasrnn.state_jacobian,

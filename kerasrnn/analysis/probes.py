@@ -1,8 +1,9 @@
-"""What happens inside recurrent layers, recorded while a model runs: any Keras cell.
+"""Records what happens inside the recurrent layers of a model, with any Keras cell.
 
-While `recording`, each recurrent layer runs step by step, and a probe of zeros is
-added to each state after each step: the gradient of a loss for a probe is that for the
-state, through all that reads it later. What a cell puts out gets a probe, too.
+While `recording`, each recurrent layer runs step by step. After each step a probe, a
+tensor of zeros, is added to each state. The gradient of a loss with respect to a probe
+is its gradient with respect to the state. The output of a cell gets a probe, too, if it
+is another tensor than its state.
 """
 
 import contextlib
@@ -26,7 +27,7 @@ class CellRecord:
     """One cell over one batch, time-major; `time` is in the order the layer goes."""
 
     name: str
-    """That of the layer; for a cell in a stack with its number."""
+    """The name of the layer; for a cell in a stack followed by its number."""
     cell: Any
     inputs: tf.Tensor
     """x_t, `(time, batch, features)`."""
@@ -50,17 +51,17 @@ class CellRecord:
 def recording(
     model: keras.layers.Layer, tape: tf.GradientTape, training: bool = False
 ) -> Iterator[list[CellRecord]]:
-    """Inside, calls of the model note what its recurrent cells do.
+    """Inside, calls of the model record what its recurrent cells do.
 
-    What such calls change, states and metrics and random generators, is restored.
+    At the end the states, metrics and random generators of the model are restored.
 
     Args:
-        model: its layers are changed meanwhile: for one thread at a time.
-        tape: watches the probes.
+        model: its layers are changed inside, so only one thread may use it.
+        tape: the tape that watches the probes.
         training: whether cells may draw dropout masks. Default: `False`.
 
     Yields:
-        The records, filled as layers are called, in the order of the calls.
+        The records of all cells, in the order in which they are called.
     """
     records: list[CellRecord] = []
     layers = recurrent_layers(model)
@@ -171,7 +172,7 @@ def _recorded_loop(layer, tape, records):
 
 @contextlib.contextmanager
 def _watched_activations(cell) -> Iterator[list[tuple[Callable, tf.Tensor]]]:
-    """Notes the arguments of the cell's activation functions."""
+    """Records the arguments of the cell's activation functions."""
     seen: list[tuple[Callable, tf.Tensor]] = []
     functions = {name: getattr(cell, name) for name in ACTIVATIONS if hasattr(cell, name)}
 

@@ -12,7 +12,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 import kerasrnn
 from kerasrnn.serving.saved_model import list_versions
-from kerasrnn.text.words import pad
+from kerasrnn.text.batches import pad
 from tests.plain_ops import assert_plain
 
 WORDS = ["[PAD]", "[UNK]", "good", "bad", "film", "été"]
