@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import importlib.util
+import re
 import shlex
 import urllib.parse
 
@@ -95,3 +96,12 @@ def test_an_output_may_leave_something_open():
     assert prints_as_expected("x\t0.5\n", "x\t0.5\n")
     assert not prints_as_expected("x\t0.5\n", "x 0.5\n")
     assert not prints_as_expected("a\n", "a\nb\n")
+
+
+@pytest.mark.parametrize("room", ["layers", "text", "training", "models", "analysis", "serving"])
+def test_the_architecture_lists_the_modules_of_a_room(room):
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = text.split(f"\n## {room}\n")[1].split("\n## ")[0]
+    listed = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    there = {path.stem for path in (ROOT / "kerasrnn" / room).glob("*.py")} - {"__init__"}
+    assert sorted(listed) == sorted(there)
