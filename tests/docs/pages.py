@@ -23,7 +23,14 @@ from markdown_it.token import Token
 ROOT = Path(__file__).parent.parent.parent
 LANGUAGES = ("python", "shell", "console", "text", "json", "c")
 NOT_RUN = "# not run in CI: "
-RUN_BY_CI_ITSELF = ("python -m pip", "python -m pytest", "bash .ci/run", "pre-commit", "git ")
+RUN_BY_CI_ITSELF = (
+    "python -m venv",
+    "python -m pip",
+    "python -m pytest",
+    "pre-commit",
+    "bash .ci/run",
+)
+"""Commands that begin so are not run: continuous integration consists of them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +143,11 @@ def _text(inline: Token) -> str:
 
 def find_pages() -> list[Page]:
     """All pages but the changelog, whose past entries nobody runs."""
-    paths = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "saved_models" / "README.md"]
+    paths = [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        ROOT / "saved_models" / "README.md",
+    ]
     return [Page(path) for path in sorted(paths) if path.name != "CHANGELOG.md"]
 
 

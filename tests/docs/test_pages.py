@@ -32,7 +32,9 @@ def test_links_lead_to_files_and_headings(page):
         parts = urllib.parse.urlsplit(target)
         if parts.scheme or parts.netloc:
             continue
-        path = (page.path.parent / urllib.parse.unquote(parts.path)) if parts.path else page.path
+        path = (
+            (page.path.parent / urllib.parse.unquote(parts.path)) if parts.path else page.path
+        )
         if not path.exists() or ROOT not in path.resolve().parents:
             broken.append(target)
         elif parts.fragment and parts.fragment not in Page(path.resolve()).anchors:
@@ -98,7 +100,9 @@ def test_an_output_may_leave_something_open():
     assert not prints_as_expected("a\n", "a\nb\n")
 
 
-@pytest.mark.parametrize("room", ["layers", "text", "training", "models", "analysis", "serving"])
+@pytest.mark.parametrize(
+    "room", ["layers", "text", "training", "models", "analysis", "serving"]
+)
 def test_the_architecture_lists_the_modules_of_a_room(room):
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     section = text.split(f"\n## {room}\n")[1].split("\n## ")[0]
