@@ -72,9 +72,8 @@ def check(page: Page) -> int:
         wrong += not right
         print(f"{'ok   ' if right else 'WRONG'} {page.name}: {command.line}", flush=True)
         if not right:
-            print(
-                f"expected:\n{command.output}\nfound ({status}):\n{printed}\n{errors[-2000:]}"
-            )
+            print(f"expected:\n{command.output}\nfound, with status {status}:\n{printed}")
+            print(errors[-2000:])
     print(f"{page.name}: {time.perf_counter() - start:.0f} s", flush=True)
     return wrong
 

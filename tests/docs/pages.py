@@ -13,6 +13,7 @@ In expected output `...` stands for anything. A block whose first line is
 
 import dataclasses
 import doctest
+import itertools
 import re
 import shutil
 from pathlib import Path
@@ -101,7 +102,7 @@ class Page:
     def headings(self) -> list[tuple[int, str]]:
         """The level and the text of each heading."""
         tokens = self.tokens
-        pairs = zip(tokens, tokens[1:], strict=False)
+        pairs = itertools.pairwise(tokens)
         return [(int(a.tag[1:]), _text(b)) for a, b in pairs if a.type == "heading_open"]
 
     @property
@@ -120,9 +121,18 @@ class Page:
     @property
     def links(self) -> list[str]:
         """The targets of all links and pictures."""
-        inline = [child for token in self.tokens for child in token.children or ()]
-        found = [token.attrGet("href") or token.attrGet("src") for token in inline]
+        found = [token.attrGet("href") or token.attrGet("src") for token in self.inline]
         return [str(target) for target in found if target]
+
+    @property
+    def inline_code(self) -> list[str]:
+        """All code inside of sentences and tables."""
+        return [token.content for token in self.inline if token.type == "code_inline"]
+
+    @property
+    def inline(self) -> list[Token]:
+        """What paragraphs, tables and headings consist of."""
+        return [child for token in self.tokens for child in token.children or ()]
 
     @property
     def modules(self) -> set[str]:

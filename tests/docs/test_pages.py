@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import importlib.util
+import itertools
 import re
 import shlex
 import urllib.parse
@@ -22,6 +23,7 @@ from tests.docs.pages import (
 
 PAGES = find_pages()
 GUIDES = [page for page in PAGES if page.path.parent == ROOT / "docs"]
+ROOMS = ("layers", "text", "training", "models", "analysis", "serving")
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
@@ -32,12 +34,9 @@ def test_links_lead_to_files_and_headings(page):
         parts = urllib.parse.urlsplit(target)
         if parts.scheme or parts.netloc:
             continue
-        path = (
-            (page.path.parent / urllib.parse.unquote(parts.path)) if parts.path else page.path
-        )
-        if not path.exists() or ROOT not in path.resolve().parents:
-            broken.append(target)
-        elif parts.fragment and parts.fragment not in Page(path.resolve()).anchors:
+        path = page.path.parent / urllib.parse.unquote(parts.path) if parts.path else page.path
+        there = path.exists() and ROOT in path.resolve().parents
+        if not there or (parts.fragment and parts.fragment not in Page(path).anchors):
             broken.append(target)
     assert not broken
 
@@ -84,12 +83,26 @@ def test_the_apps_take_the_options_that_are_shown(page, capsys):
             assert status == 0, f"{block.place}: {command.line}\n{capsys.readouterr().err}"
 
 
+@pytest.mark.parametrize("app", ["sentiment", "chargen"])
+def test_the_page_of_an_app_names_options_that_exist(app):
+    commands = importlib.import_module(f"apps.{app}.__main__").COMMANDS
+    known = {
+        f"--{field.name.replace('_', '-')}"
+        for command in commands.values()
+        for field in dataclasses.fields(command.options)
+    }
+    page = Page(ROOT / "docs" / f"{app}.md")
+    named = {code.split()[0] for code in page.inline_code if code.startswith("--")}
+    assert named - known - {"--help", "--no-resume"} == set()
+
+
 def test_guides_lead_from_one_to_the_next():
     """`docs/README.md` lists all guides in order; the last link of each is the next one."""
     index = Page(ROOT / "docs" / "README.md")
     order = [link for link in index.links if "/" not in link and link.endswith(".md")]
-    assert sorted(order) == sorted(page.path.name for page in GUIDES if page.path != index.path)
-    for name, following in zip(order, order[1:], strict=False):
+    guides = sorted(page.path.name for page in GUIDES if page.path != index.path)
+    assert sorted(order) == guides
+    for name, following in itertools.pairwise(order):
         assert Page(ROOT / "docs" / name).links[-1] == following
 
 
