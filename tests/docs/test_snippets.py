@@ -35,7 +35,7 @@ def modules_of_extras():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_python_of_a_page_runs_and_prints_what_it_shows(page, tmp_path, user_environment):
+def test_the_python_of_a_page_runs_and_prints_what_it_shows(page, tmp_path):
     extras = modules_of_extras()
     assert page.extras <= set(extras), "the page names an extra that there is not"
     given: set = set()
@@ -55,7 +55,7 @@ def test_the_python_of_a_page_runs_and_prints_what_it_shows(page, tmp_path, user
             }
         ),
         cwd=tmp_path,
-        env={**user_environment, "PYTHONPATH": os.fspath(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.fspath(ROOT)},
         capture_output=True,
         text=True,
         check=False,
