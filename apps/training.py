@@ -104,5 +104,6 @@ def _check_useful(history: dict[str, list[float]], chosen_by: str, mode: str) ->
 
 def _diverged(reason: str) -> UserError:
     return UserError(
-        f"the training has diverged: {reason} Use a smaller --learning-rate or --clip-norm."
+        f"the training has diverged: {reason} Use a smaller --learning-rate or "
+        "--global-clipnorm."
     )

@@ -130,18 +130,18 @@ def compile_training(model, length, seed):
     optimizer.build(variables)
     held_out = draw(length, NUM_VALIDATED, tf.constant([seed, -1]))
 
-    def step(number, last, clip_norm):
+    def step(number, last, global_clipnorm):
         inputs, targets = draw(length, BATCH_SIZE, tf.stack([seed, number]))
         with tf.GradientTape() as tape:
             error = tf.reduce_mean(tf.square(model(inputs, training=True) - targets))
         gradients = tape.gradient(error, variables)
-        scale = tf.minimum(1.0, clip_norm / tf.linalg.global_norm(gradients))
+        scale = tf.minimum(1.0, global_clipnorm / tf.linalg.global_norm(gradients))
         optimizer.apply([scale * gradient for gradient in gradients], variables)
-        return number + 1, last, clip_norm
+        return number + 1, last, global_clipnorm
 
     @tf.function(jit_compile=True, autograph=False)
-    def train(first, last, clip_norm):
-        tf.while_loop(lambda number, *_: number < last, step, (first, last, clip_norm))
+    def train(first, last, global_clipnorm):
+        tf.while_loop(lambda number, *_: number < last, step, (first, last, global_clipnorm))
         return tf.reduce_mean(tf.square(model(held_out[0]) - held_out[1]))
 
     return train
@@ -156,13 +156,13 @@ def run_pair(contender, length, options):
     for clipped in (False, True):
         for variable, value in zip(variables, initial, strict=True):
             variable.assign(value)
-        clip_norm = tf.constant(CLIP_NORM if clipped else math.inf)
-        curve = [(0, float(train(tf.constant(0), tf.constant(0), clip_norm)))]  # compiles
+        global_clipnorm = tf.constant(CLIP_NORM if clipped else math.inf)
+        curve = [(0, float(train(tf.constant(0), tf.constant(0), global_clipnorm)))]  # compiles
         start = time.perf_counter()
         while SOLVED <= curve[-1][1] < math.inf and curve[-1][0] < options.steps:
             done = curve[-1][0]
             last = min(done + STEPS_BETWEEN, options.steps)
-            error = train(tf.constant(done), tf.constant(last), clip_norm)
+            error = train(tf.constant(done), tf.constant(last), global_clipnorm)
             curve.append((last, float(error)))
         yield Run(contender, length, clipped, curve, time.perf_counter() - start)
 

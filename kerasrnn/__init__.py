@@ -21,30 +21,29 @@ from kerasrnn.serving.conversion import convert
 from kerasrnn.serving.saved_model import export
 from kerasrnn.text.characters import CharacterVocabulary
 from kerasrnn.text.words import Vocabulary
-from kerasrnn.training.feedback import (
-    ConstantSampling,
-    ExponentialSampling,
-    InverseSigmoidSampling,
-    LinearSampling,
-    ScheduledSampling,
-)
 from kerasrnn.training.loop import train
 from kerasrnn.training.metrics import BitsPerCharacter, Perplexity
-from kerasrnn.training.streams import RandomWindow, Stream
+from kerasrnn.training.random_window import RandomWindow
+from kerasrnn.training.scheduled_sampling import ScheduledSampling
+from kerasrnn.training.schedules import (
+    ExponentialSchedule,
+    InverseSigmoidSchedule,
+    LinearSchedule,
+)
+from kerasrnn.training.streams import Stream
 
 __all__ = [
     "RNN",
     "BitsPerCharacter",
     "CharLanguageModel",
     "CharacterVocabulary",
-    "ConstantSampling",
-    "ExponentialSampling",
+    "ExponentialSchedule",
     "ExposureBias",
     "FullBPTT",
     "GradientFlow",
     "GradientFlowReport",
-    "InverseSigmoidSampling",
-    "LinearSampling",
+    "InverseSigmoidSchedule",
+    "LinearSchedule",
     "MeanMaxPooling1D",
     "Perplexity",
     "RandomWindow",

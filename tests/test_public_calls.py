@@ -110,12 +110,12 @@ WINDOW = Kind(
     optional=True,
 )
 SCHEDULE = [
-    st.integers(1, 9).map(kerasrnn.LinearSampling),
-    st.just(kerasrnn.ExponentialSampling(0.9)),
-    st.just(kerasrnn.InverseSigmoidSampling(9.0)),
+    st.integers(1, 9).map(kerasrnn.LinearSchedule),
+    st.just(kerasrnn.ExponentialSchedule(0.9)),
+    st.just(kerasrnn.InverseSigmoidSchedule(9.0)),
     PROBABILITY.sane.map(kerasrnn.ConstantSampling),
 ]
-NO_SCHEDULE = [1.5, -0.5, NAN, True, False, kerasrnn.LinearSampling, "0.5"]
+NO_SCHEDULE = [1.5, -0.5, NAN, True, False, kerasrnn.LinearSchedule, "0.5"]
 SAMPLING = Kind([PROBABILITY.sane, *SCHEDULE], NO_SCHEDULE)
 TEACHER_FORCING = Kind(
     [PROBABILITY.sane, st.one_of(SCHEDULE).map(kerasrnn.ScheduledSampling)],
@@ -229,18 +229,18 @@ CALLS = {
         {"probability": 1},
         {"probability": PROBABILITY},
     ),
-    "LinearSampling": (
-        kerasrnn.LinearSampling,
+    "LinearSchedule": (
+        kerasrnn.LinearSchedule,
         {"num_steps": 3},
         {"num_steps": POSITIVE, "start": PROBABILITY, "end": PROBABILITY},
     ),
-    "ExponentialSampling": (
-        kerasrnn.ExponentialSampling,
+    "ExponentialSchedule": (
+        kerasrnn.ExponentialSchedule,
         {"k": 0.5},
         {"k": numbers(0, 1, [0, 1, 2, -1], exclude_min=True, exclude_max=True)},
     ),
-    "InverseSigmoidSampling": (
-        kerasrnn.InverseSigmoidSampling,
+    "InverseSigmoidSchedule": (
+        kerasrnn.InverseSigmoidSchedule,
         {"k": 2},
         {"k": numbers(1, 100, [0.5, 0, -1])},
     ),
@@ -334,8 +334,8 @@ CALLS = {
     **{
         f"compile {name}": (compiled, {}, {name: kind})
         for name, kind in {
-            "clip_norm": numbers(0, 9, [0, -1], exclude_min=True, optional=True),
-            "clip_value": numbers(0, 9, [0, -1], exclude_min=True, optional=True),
+            "global_clipnorm": numbers(0, 9, [0, -1], exclude_min=True, optional=True),
+            "clipvalue": numbers(0, 9, [0, -1], exclude_min=True, optional=True),
             "recompute": FLAG,
             "optimizer": Kind([st.sampled_from(["sgd", "adam"])], [3, NAN, True]),
             "loss": Kind([st.just("mse"), st.just(keras.losses.MeanSquaredError())], [3, NAN]),

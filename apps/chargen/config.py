@@ -74,7 +74,7 @@ class Train:
     """The highest learning rate of Adam; it decays to 0 over the epochs along a cosine."""
     warmup_steps: int = 200
     """Training steps in which the learning rate rises to it from 0, a tenth of all at most."""
-    clip_norm: float = 1.0
+    global_clipnorm: float = 1.0
     """Global norm that gradients are clipped to."""
     seed: int = 0
     """The same seed gives the same model, bit for bit, on the same machine, with as many
@@ -89,7 +89,7 @@ class Train:
         check_numbers(self, "patience warmup_steps", 0, COUNT)
         check_numbers(self, "max_characters", 2, LONGEST_TEXT)
         check_numbers(self, "learning_rate", *FLOATS)
-        check_numbers(self, "clip_norm", *NORMS)
+        check_numbers(self, "global_clipnorm", *NORMS)
         check_option(self, "seed", 0 <= self.seed < 2**31, "must lie in [0, 2**31)")
         for name in ("dropout", "recurrent_dropout"):
             check_option(self, name, 0 <= getattr(self, name) < 1, "must lie in [0, 1)")

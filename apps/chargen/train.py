@@ -216,7 +216,7 @@ def make_model(
     model.compile(
         keras.optimizers.Adam(learning_rate),
         window=options.window,
-        clip_norm=options.clip_norm,
+        global_clipnorm=options.global_clipnorm,
         parallel_parts=count_parts(options.batch_size),
     )
     model(tf.zeros([1, 1], tf.int32))

@@ -62,7 +62,7 @@ class Train:
     """Reviews in a training step."""
     learning_rate: float = 2e-3
     """The first learning rate of Adam; it decays to 0 over the epochs along a cosine."""
-    clip_norm: float = 1.0
+    global_clipnorm: float = 1.0
     """Global norm that gradients are clipped to."""
     validation_fraction: float = 0.1
     """Part of the training reviews held out to choose the best epoch."""
@@ -77,7 +77,7 @@ class Train:
         check_numbers(self, "patience", 0, COUNT)
         check_numbers(self, "max_examples", 20, COUNT)
         check_numbers(self, "learning_rate", *FLOATS)
-        check_numbers(self, "clip_norm", *NORMS)
+        check_numbers(self, "global_clipnorm", *NORMS)
         check_option(self, "seed", 0 <= self.seed < 2**32, "must lie in [0, 2**32)")
         check_option(self, "dropout", 0 <= self.dropout < 1, "must lie in [0, 1)")
         check_option(

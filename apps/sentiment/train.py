@@ -147,7 +147,7 @@ def make_model(
     )
     learning_rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, num_steps)
     model.compile(
-        keras.optimizers.Adam(learning_rate, global_clipnorm=options.clip_norm),
+        keras.optimizers.Adam(learning_rate, global_clipnorm=options.global_clipnorm),
         loss="binary_crossentropy",
         metrics=["accuracy"],
     )

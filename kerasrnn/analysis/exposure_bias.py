@@ -11,7 +11,8 @@ from kerasrnn.analysis.figures import make_figure
 from kerasrnn.analysis.measurement import as_tensors
 from kerasrnn.checks import check_one_of, check_positive_integer, is_integer, shown
 from kerasrnn.models.sequence import SequenceModel
-from kerasrnn.training import feedback as teacher_forcing
+from kerasrnn.training.feedback import make_feedback
+from kerasrnn.training.scheduled_sampling import DRAWS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +92,7 @@ def exposure_bias(
     """
     if not isinstance(model, SequenceModel):
         raise ValueError(f"model must be a kerasrnn.SequenceModel, got model={shown(model)}.")
-    check_one_of("draw", draw, teacher_forcing.DRAWS)
+    check_one_of("draw", draw, DRAWS)
     check_positive_integer("batch_size", batch_size)
     if not is_integer(seed) or not -(2**31) <= seed < 2**31:
         raise ValueError(f"seed must be an integer of 32 bits, got seed={shown(seed)}.")
@@ -108,7 +109,8 @@ def exposure_bias(
             f"context must lie between 1 and the {time} steps there are, "
             f"got context={shown(context)}."
         )
-    model.prepare(tf.data.Dataset.from_tensors((inputs[:1], targets[:1])))
+    step = model.training_step
+    model.prepare(tf.data.Dataset.from_tensors((inputs[:1], targets[:1])).element_spec)
 
     @tf.function(autograph=False, reduce_retracing=True)
     def losses(inputs, targets, seed):
@@ -117,13 +119,13 @@ def exposure_bias(
         if context > 1:
             _, states = model(before, states=states, return_states=True)
         rest, expected = inputs[:, context - 1 :], targets[:, context - 1 :]
-        feedback = teacher_forcing.make_feedback(1.0, rest, draw, model.from_logits, seed)
+        feedback = make_feedback(1.0, rest, draw, step.from_logits, seed)
         forced = model(rest, states=states)
         own = model(rest, states=states, feedback=feedback)
         mask = model.compute_mask(rest)
         used = tf.ones(tf.shape(rest)[:2]) if mask is None else tf.cast(mask, tf.float32)
         both = [
-            tf.cast(model.step_losses(expected, tf.cast(outputs, tf.float32)), tf.float32)
+            tf.cast(step.losses(expected, tf.cast(outputs, tf.float32)), tf.float32)
             for outputs in (forced, own)
         ]
         return [tf.reduce_sum(used * losses, 0) for losses in both], tf.reduce_sum(used, 0)

@@ -93,11 +93,16 @@ class RNN(keras.layers.RNN):
         return next(filter(None, found), self._gate_seed_generator)
 
     def gates(self, sequences: tf.Tensor, training: bool) -> tf.Tensor | None:
-        """The gates xi of the policy for `(batch, time, ...)`, drawn anew; `None`: all 1."""
+        """The gates xi for `(batch, time, ...)`, drawn anew; `None`: all are 1.
+
+        They follow the policy of the layer, or the one that
+        `kerasrnn.layers.truncation.imposed` gives for a while.
+        """
         if not training:
             return None
         batch_size, length = tf.unstack(tf.shape(sequences)[:2])
-        return self.truncation.gates(length, batch_size, self._find_seed_generator())
+        policy = truncations.in_force(self.truncation)
+        return policy.gates(length, batch_size, self._find_seed_generator())
 
     def call(
         self,

@@ -13,7 +13,10 @@ to the state before it:
 Gates act on gradients alone: the forward pass is the same under every policy.
 """
 
+import contextlib
+import contextvars
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -25,6 +28,10 @@ from kerasrnn.checks import (
     from_config_of,
     is_number,
     shown,
+)
+
+_imposed: contextvars.ContextVar["Truncation | None"] = contextvars.ContextVar(
+    "imposed_truncation", default=None
 )
 
 
@@ -174,6 +181,43 @@ def get(identifier: "Truncation | str | dict | None") -> Truncation:
         'truncation must be None, "full", TruncatedBPTT(window) or '
         f"RandomizedTruncation(keep_probability), got truncation={shown(identifier)}."
     )
+
+
+@contextlib.contextmanager
+def imposed(policy: "Truncation | str | dict | None") -> Iterator[None]:
+    """Inside, every `kerasrnn.RNN` uses this policy in place of its own.
+
+    No layer is changed. Layers read the policy when they are called; a graph keeps the
+    one that it was traced with. Other threads are not affected, so each replica of a
+    `tf.distribute` strategy has to enter the context itself.
+
+    Args:
+        policy: as the `truncation` of a layer; `"full"` imposes full backpropagation
+            through time. `None` changes nothing: layers use their own policy, or the
+            one that an outer `imposed` gives.
+
+    Raises:
+        ValueError: if `policy` is none of these.
+
+    Example:
+
+    >>> with imposed(TruncatedBPTT(2)):
+    ...     in_force(FullBPTT())
+    TruncatedBPTT(window=2)
+    """
+    if policy is None:
+        yield
+        return
+    token = _imposed.set(get(policy))
+    try:
+        yield
+    finally:
+        _imposed.reset(token)
+
+
+def in_force(own: Truncation) -> Truncation:
+    """The policy of a layer that is called here: the imposed one, else its own."""
+    return _imposed.get() or own
 
 
 @tf.custom_gradient

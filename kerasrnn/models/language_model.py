@@ -20,10 +20,9 @@ from kerasrnn.checks import (
 from kerasrnn.layers import rnn
 from kerasrnn.models import generation, sampling
 from kerasrnn.models.classifier import CELLS
-from kerasrnn.models.lookup import InputTable, TiedDense
+from kerasrnn.models.lookup import InputTable, TiedDense, check_ids
 from kerasrnn.models.sampling import Choice
 from kerasrnn.models.sequence import SequenceModel
-from kerasrnn.models.takes_ids import TakesIds
 from kerasrnn.text.characters import UNKNOWN_ID, CharacterVocabulary, to_utf8
 from kerasrnn.text.words import pad
 
@@ -44,7 +43,7 @@ class Score(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class CharLanguageModel(TakesIds, SequenceModel):
+class CharLanguageModel(SequenceModel):
     """Predicts the next character of a text, and so writes text.
 
     A `SequenceModel`, trained on a `Stream` of the ids of its vocabulary with
@@ -171,6 +170,11 @@ class CharLanguageModel(TakesIds, SequenceModel):
             "residual": residual,
             "tie_weights": tie_weights,
         }
+
+    def check_inputs(self, inputs: Any) -> None:
+        """Ids must be whole numbers, and lie in the vocabulary."""
+        super().check_inputs(inputs)
+        check_ids(self.name, inputs, len(self.vocabulary))
 
     def compile(
         self, optimizer: Any = "adam", loss: Any = None, *args: Any, **options: Any

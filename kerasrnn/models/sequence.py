@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from kerasrnn.checks import shown
 from kerasrnn.layers import rnn
 from kerasrnn.layers.truncation import gate_gradient
-from kerasrnn.training import feedback as teacher_forcing
+from kerasrnn.models.lookup import InputTable, check_whole
 from kerasrnn.training.carrying import cannot_carry, held_recurrence
-from kerasrnn.training.feedback import Feedback
+from kerasrnn.training.feedback import Feedback, run_with_feedback
 from kerasrnn.training.trainable import TrainableModel
 
 
@@ -67,14 +69,18 @@ class SequenceModel(TrainableModel):
     True
     """
 
+    hands_on_states = True
+
     def __init__(self, layers: Sequence[keras.layers.Layer], **kwargs: Any):
         if isinstance(layers, (str, bytes, dict)) or not isinstance(layers, Iterable):
-            raise ValueError(f"layers must be a list of Keras layers, got layers={layers!r}.")
+            raise ValueError(
+                f"layers must be a list of Keras layers, got layers={shown(layers)}."
+            )
         layers = list(layers)
         for layer in layers:
             if not isinstance(layer, keras.layers.Layer):
                 raise ValueError(
-                    f"layers must be a list of Keras layers, got {layer!r} among them."
+                    f"layers must be a list of Keras layers, got {shown(layer)} among them."
                 )
         if not layers:
             raise ValueError("layers must hold a Keras layer at least, got layers=[].")
@@ -101,6 +107,16 @@ class SequenceModel(TrainableModel):
     def recurrent_layers(self) -> list[keras.layers.RNN]:
         """The layers whose states are carried, in order."""
         return [layer for layer in self.sequence_layers if isinstance(layer, keras.layers.RNN)]
+
+    @property
+    def ordered_layers(self) -> list[keras.layers.Layer]:
+        return self.sequence_layers
+
+    def check_inputs(self, inputs: Any) -> None:
+        """Ids that are looked up in a table must be whole numbers."""
+        known = isinstance(inputs, (np.ndarray, tf.Tensor)) and tf.executing_eagerly()
+        if known and isinstance(self.sequence_layers[0], InputTable):
+            check_whole("ids", inputs)
 
     def initial_states(self, batch_size: int | tf.Tensor) -> list[list[tf.Tensor]]:
         """For each recurrent layer the states before the first step, `(batch_size, units)`."""
@@ -223,9 +239,7 @@ class SequenceModel(TrainableModel):
             return output[:, 0], new_states
 
         with self._dropout(training):
-            outputs, states = teacher_forcing.run_with_feedback(
-                step, inputs, states, feedback, mask
-            )
+            outputs, states = run_with_feedback(step, inputs, states, feedback, mask)
         for cell in self._cells():
             if hasattr(cell, "reset_dropout_mask"):
                 cell.reset_dropout_mask()

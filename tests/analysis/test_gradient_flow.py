@@ -180,7 +180,7 @@ def test_models_of_this_package_are_measured(batch):
     report = kerasrnn.gradient_flow(classifier, ids, np.array([[0.0], [1.0]]))
     assert len(report.layers) == 2
     language_model = kerasrnn.CharLanguageModel("ab", units=3, num_layers=2)
-    language_model.compile(window=4, clip_norm=1.0)
+    language_model.compile(window=4, global_clipnorm=1.0)
     report = kerasrnn.gradient_flow(language_model, ids, ids)
     assert len(report.layers) == 2
     expected = language_model.compute_loss(y=ids, y_pred=language_model(ids))

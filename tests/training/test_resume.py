@@ -67,7 +67,7 @@ def small_model():
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         window=6,
-        clip_norm=1.0,
+        global_clipnorm=1.0,
     )
     return model
 
@@ -140,7 +140,7 @@ def compiled(steps_per_execution=1):
         model.loss,
         metrics=["accuracy"],
         steps_per_execution=steps_per_execution,
-        **model.training_options.__dict__,
+        **model.training_step.options.__dict__,
     )
     return model
 
@@ -250,7 +250,7 @@ def other_window():
         model.loss,
         metrics=["accuracy"],
         window=7,
-        clip_norm=1.0,
+        global_clipnorm=1.0,
     )
     return model
 
