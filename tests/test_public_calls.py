@@ -325,7 +325,6 @@ CALLS = {
             "truncation": TRUNCATION,
             "teacher_forcing": TEACHER_FORCING,
             "time_reduction": choices("mean", "sum"),
-            "accumulation_steps": sizes(),
             "parallel_parts": sizes(),
             "run_eagerly": FLAG,
             "steps_per_execution": integers(1, 4, [0, -1]),

@@ -123,7 +123,7 @@ def test_drawn_ids_follow_the_distribution():
     model = kerasrnn.SequenceModel([keras.layers.Embedding(3, 3), echo, Fixed()])
     policy = kerasrnn.ScheduledSampling(1.0, draw="sample")
     model.compile("sgd", "sparse_categorical_crossentropy", teacher_forcing=policy)
-    assert not model.from_logits
+    assert not model.training_step.from_logits
     seen = []
     table = np.eye(3, dtype="float32")
     model(tf.zeros((1, 1), tf.int32))
@@ -238,7 +238,6 @@ def test_schedules_follow_their_formulas():
     exponential = kerasrnn.ExponentialSchedule(0.99)
     sigmoid = kerasrnn.InverseSigmoidSchedule(50.0)
     expected = {
-        kerasrnn.ConstantSampling(0.3): np.full(len(steps), 0.3),
         linear: 0.1 + 0.5 * np.minimum(steps / 100, 1),
         exponential: 1 - 0.99**steps,
         sigmoid: 1 - 50 / (50 + np.exp(np.minimum(steps / 50, 700))),
@@ -326,7 +325,6 @@ def test_exposure_bias_is_there_for_ids():
         (lambda: kerasrnn.LinearSchedule(10, end=2.0), "end must lie in"),
         (lambda: kerasrnn.ExponentialSchedule(1.0), r"k must lie in \(0, 1\)"),
         (lambda: kerasrnn.InverseSigmoidSchedule(0.5), "k must be at least 1"),
-        (lambda: kerasrnn.ConstantSampling(7), "probability must lie in"),
     ],
 )
 def test_mistakes_are_named(call, message):

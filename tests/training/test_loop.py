@@ -131,7 +131,7 @@ def test_lstm_states_are_carried_too(ids, stream):
 @pytest.mark.parametrize(
     "options",
     [
-        {"cell": "gru", "window": 6, "accumulation_steps": 2, "clipvalue": 0.1},
+        {"cell": "gru", "window": 6, "parallel_parts": 2, "clipvalue": 0.1},
         {"window": 6, "stride": 3, "time_reduction": "sum"},
         {"window": 9, "recompute": True},
         {"window": kerasrnn.RandomWindow(7, 2.0)},
@@ -258,12 +258,7 @@ def test_predict_reads_whole_sequences(ids):
 def test_gradients_in_parts_are_those_of_the_whole_batch(stream):
     whole, *others = (
         make(window=6, global_clipnorm=0.2, optimizer=keras.optimizers.Adam(), **parts)
-        for parts in (
-            {},
-            {"accumulation_steps": 4},
-            {"parallel_parts": 4},
-            {"accumulation_steps": 2, "parallel_parts": 2},
-        )
+        for parts in ({}, {"parallel_parts": 4}, {"parallel_parts": 2})
     )
     history = whole.fit(stream, epochs=2, verbose=0).history
     for model in others:
@@ -275,11 +270,11 @@ def test_gradients_in_parts_are_those_of_the_whole_batch(stream):
 
 
 def test_parts_that_differ_are_refused(ids, stream):
-    model = make(window=6, accumulation_steps=3)
+    model = make(window=6, parallel_parts=3)
     with pytest.raises(ValueError, match="batch of 4 sequences cannot be split into"):
         model.fit(stream, verbose=0)
     dataset = tf.data.Dataset.from_tensor_slices((ids[:, :-1], ids[:, 1:])).batch(2)
-    model = make(accumulation_steps=3)
+    model = make(parallel_parts=3)
     with pytest.raises(ValueError, match="into 3 equal parts"):
         model.fit(dataset, verbose=0)
 
@@ -541,7 +536,7 @@ def test_a_model_survives_saving_with_its_training(tmp_path, stream, ids):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.training_step.options == model.training_step.options
-    assert loaded.sequence_layers[1].truncation == kerasrnn.TruncatedBPTT(3)
+    assert loaded.sequence_layers[1].truncation == kerasrnn.FullBPTT()
     np.testing.assert_allclose(loaded(ids), model(ids), atol=1e-6)
     loaded.fit(stream, verbose=0)
 
@@ -602,7 +597,7 @@ def test_a_batch_size_that_changes_while_states_are_carried_is_an_error(ids):
         ),
         ({"time_reduction": "max"}, "time_reduction must be one of mean, sum"),
         ({"non_finite": "ignore"}, "non_finite must be one of raise, skip"),
-        ({"accumulation_steps": 0}, "accumulation_steps must be a positive integer"),
+        ({"parallel_parts": 0}, "parallel_parts must be a positive integer"),
         ({"window": 5, "stride": 2, "teacher_forcing": 0.5}, "needs teacher_forcing=1.0"),
         (
             {"window": 5, "stride": 2, "truncation": kerasrnn.TruncatedBPTT(2)},
@@ -665,7 +660,7 @@ def test_layers_and_data_that_cannot_be_windowed_are_named(ids, stream):
     both_ways = keras.layers.Bidirectional(keras.layers.GRU(2, **sequences))
     with pytest.raises(ValueError, match="reads backwards"):
         compiled(both_ways, window=3)
-    with pytest.raises(ValueError, match="Set the truncation on the layers inside"):
+    with pytest.raises(ValueError, match="is a keras.layers.GRU, which cannot truncate"):
         compiled(both_ways, truncation="full")
     with pytest.raises(ValueError, match="reads backwards"):
         compiled(keras.layers.GRU(2, go_backwards=True, **sequences), window=3)
