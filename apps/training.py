@@ -13,6 +13,8 @@ with quiet_tensorflow():
     import kerasrnn
     from apps.clock import TrainingClock
     from kerasrnn import files
+    from kerasrnn.layers.truncation import Truncation
+    from kerasrnn.training.checkpoints import RunError
 
 CHECKPOINT_EVERY = 100  # training steps: a few seconds
 WORST_LOSS = 700.0
@@ -23,12 +25,12 @@ KEEP_PROBABILITY = 0.9
 """Of `--truncation randomized`: the chance that a gradient passes a step."""
 
 
-def truncation_policy(truncation: str | int) -> Truncation | None:
+def truncation_policy(truncation: str) -> Truncation | None:
     """The policy that `--truncation` names; `None` for full, which needs none."""
     if truncation == "randomized":
         return kerasrnn.RandomizedTruncation(KEEP_PROBABILITY)
-    if isinstance(truncation, int):
-        return kerasrnn.TruncatedBPTT(truncation)
+    if truncation.isdecimal():
+        return kerasrnn.TruncatedBPTT(int(truncation))
     return None
 
 

@@ -1,16 +1,13 @@
 """Recurrent networks for Keras: the theory visible, the training fast."""
 
 from kerasrnn.analysis.exposure_bias import ExposureBias, exposure_bias
-from kerasrnn.analysis.gradient_flow import (
-    GradientFlow,
-    StateJacobian,
-    gradient_flow,
-    state_jacobian,
-)
+from kerasrnn.analysis.gradient_flow import gradient_flow
+from kerasrnn.analysis.gradient_flow_callback import GradientFlow
 from kerasrnn.analysis.report import GradientFlowReport
+from kerasrnn.analysis.state_jacobian import StateJacobian, state_jacobian
 from kerasrnn.layers.cells import VanillaRNNCell
 from kerasrnn.layers.initializers import SpectralRadius
-from kerasrnn.layers.pooling import MeanMaxPooling1D
+from kerasrnn.layers.pooling import GlobalMeanMaxPooling1D
 from kerasrnn.layers.rnn import RNN
 from kerasrnn.layers.truncation import FullBPTT, RandomizedTruncation, TruncatedBPTT
 from kerasrnn.layers.vanilla_rnn import VanillaRNN
@@ -40,11 +37,11 @@ __all__ = [
     "ExponentialSchedule",
     "ExposureBias",
     "FullBPTT",
+    "GlobalMeanMaxPooling1D",
     "GradientFlow",
     "GradientFlowReport",
     "InverseSigmoidSchedule",
     "LinearSchedule",
-    "MeanMaxPooling1D",
     "Perplexity",
     "RandomWindow",
     "RandomizedTruncation",

@@ -186,7 +186,7 @@ CELL_ARGUMENTS = {
         ["kernel_constraint", "recurrent_constraint", "bias_constraint"], CONSTRAINT
     ),
     **dict.fromkeys(["dropout", "recurrent_dropout", "zoneout"], RATE),
-    "alpha": SHARE,
+    "leak_rate": SHARE,
     "seed": SEED,
     "name": NAME,
 }
@@ -206,10 +206,10 @@ CALLS = {
             "activity_regularizer": PENALTY,
         },
     ),
-    "VanillaRNN learn_alpha": (
+    "VanillaRNN learn_leak_rate": (
         kerasrnn.VanillaRNN,
-        {"units": 2, "alpha": 0.5},
-        {"learn_alpha": FLAG},
+        {"units": 2, "leak_rate": 0.5},
+        {"learn_leak_rate": FLAG},
     ),
     "RNN": (
         kerasrnn.RNN,
@@ -265,7 +265,7 @@ CALLS = {
         {"inputs": [np.arange(3)] * 4, "batch_size": 2},
         {"inputs": SEQUENCES, "batch_size": integers(1, 4, [0, -1, 10**9])},
     ),
-    "MeanMaxPooling1D": (kerasrnn.MeanMaxPooling1D, {}, {"name": NAME}),
+    "GlobalMeanMaxPooling1D": (kerasrnn.GlobalMeanMaxPooling1D, {}, {"name": NAME}),
     "Perplexity": (kerasrnn.Perplexity, {}, {"from_logits": FLAG}),
     "BitsPerCharacter": (kerasrnn.BitsPerCharacter, {}, {"from_logits": FLAG}),
     "Vocabulary": (kerasrnn.Vocabulary, {"words": WORDS}, {"words": WORD_LIST}),
@@ -419,6 +419,8 @@ WEIGHTS = Kind([st.nothing()], NO_DATA.mad)
 WEIGHTS.mad = [v for v in NO_DATA.mad if not (isinstance(v, np.ndarray) and v.dtype == float)]
 LAYER = integers(0, 0, [9, -9])
 STEPS = integers(1, 3, [0, 9, -9])
+LAGS = integers(1, 3, [0, 9, -9], optional=True)
+LAGS.mad = [v for v in LAGS.mad if not isinstance(v, np.ndarray)]  # several lags are sane
 WHOLE = integers(0, 9, [-1])
 CONFIG = Kind([st.nothing()], [3, {1: object()}, {"a": b"a"}], optional=True)
 CONFIG.mad = [value for value in CONFIG.mad if not isinstance(value, dict) or value]
@@ -454,12 +456,12 @@ REFUSING = {
     "gradient_flow": (
         kerasrnn.gradient_flow,
         BATCH_ARGUMENTS,
-        {"model": MODEL, "training": FLAG},
+        {"model": MODEL, "training": FLAG, "lag": LAGS},
     ),
     "GradientFlow": (
         kerasrnn.GradientFlow,
         {"inputs": X, "targets": X},
-        {"every": sizes(), "log_dir": PATH},
+        {"every": sizes(), "log_dir": PATH, "lag": sizes(optional=True)},
     ),
     "state_jacobian": (
         kerasrnn.state_jacobian,

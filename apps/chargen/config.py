@@ -80,7 +80,7 @@ class Train:
     stride: int | None = None
     """Characters from one update to the next; windows overlap if it is below --window.
     Default: the window."""
-    truncation: Literal["full", "randomized"] | int = "full"
+    truncation: str = "full"
     """How far gradients flow back inside a window: full, cut every N characters, or cut at
     random (unbiased; each step is passed with probability 0.9). Needs the vanilla cell."""
     teacher_forcing: float = 1.0
@@ -133,7 +133,7 @@ class Train:
             rule = "must be 1 if --stride is below --window"
             check_option(self, "teacher_forcing", ratio == 1, rule)
             rule = "must not be a number if --stride is below --window"
-            check_option(self, "truncation", isinstance(self.truncation, str), rule)
+            check_option(self, "truncation", not self.truncation.isdecimal(), rule)
 
 
 PRESETS = {

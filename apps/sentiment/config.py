@@ -72,7 +72,7 @@ class Train:
     """The first learning rate of Adam; it decays to 0 over the epochs along a cosine."""
     global_clipnorm: float = 1.0
     """Largest global norm of a gradient; a longer one is projected onto it."""
-    truncation: Literal["full", "randomized"] | int = "full"
+    truncation: str = "full"
     """How far gradients flow back through time: full, cut every N words, or cut at random
     (unbiased; each step is passed with probability 0.9). Needs the vanilla cell."""
     validation_fraction: float = 0.1

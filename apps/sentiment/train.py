@@ -18,7 +18,7 @@ with quiet_tensorflow():
 
     import kerasrnn
     from apps.training import fit, truncation_policy
-    from kerasrnn.text.words import bucket_by_length
+    from kerasrnn.text.batches import bucket_by_length
 
 EVALUATION_BATCH_SIZE = 256
 CHOSEN_BY = "val_accuracy"  # what the best epoch is the best in

@@ -2,22 +2,26 @@
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn.analysis.figures import make_figure
-from kerasrnn.analysis.measurement import as_tensors
+from kerasrnn.analysis.batch import as_tensors
+from kerasrnn.analysis.figures import make_figure, save_figure
 from kerasrnn.checks import check_one_of, check_positive_integer, is_integer, shown
 from kerasrnn.models.sequence import SequenceModel
 from kerasrnn.training.feedback import make_feedback
 from kerasrnn.training.scheduled_sampling import DRAWS
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 @dataclasses.dataclass(frozen=True)
 class ExposureBias:
-    """The loss at each horizon, fed with the truth and fed with the model's own outputs."""
+    """The loss at each horizon: fed with the truth, and fed with the model's own outputs."""
 
     teacher_forcing: list[float]
     """Mean loss at horizon 1, 2, ..., where each input is the true previous output."""
@@ -36,8 +40,14 @@ class ExposureBias:
         """All figures, as JSON takes them."""
         return {**dataclasses.asdict(self), "gap": self.gap}
 
-    def plot(self, path: str | Path) -> None:
-        """Draws both curves into an image file.
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Draws both curves.
+
+        Args:
+            path: an image file to write. Default: none is written.
+
+        Returns:
+            A matplotlib figure, which a notebook shows.
 
         Raises:
             ImportError: if matplotlib is not installed.
@@ -51,7 +61,7 @@ class ExposureBias:
         axes.set(xlabel="steps since the last true input", ylabel="loss")
         axes.grid(alpha=0.3)
         axes.legend()
-        figure.savefig(path, dpi=120)
+        return save_figure(figure, path)
 
 
 def exposure_bias(
@@ -64,28 +74,30 @@ def exposure_bias(
     seed: int = 0,
     batch_size: int = 128,
 ) -> ExposureBias:
-    """Measures the loss under teacher forcing and under free running, at each horizon.
+    """Measures how much worse a model gets when it is fed its own outputs.
 
-    Both read the first `context` inputs as they are. From there on the one is
-    fed the true inputs, the other its own previous outputs. Horizon 1 is the
-    output after the last true input that both have read, so the gap begins at
-    0 and shows how errors feed on themselves. Masked steps do not count.
+    The model reads each sequence twice. Both times it reads the first `context` inputs
+    as they are. After them it is fed the true inputs the first time (teacher forcing),
+    and its own previous outputs the second time (free running). Horizon 1 is the output
+    after the last input of the context, where both are equal. So the gap begins at 0,
+    and grows as errors feed on themselves. Masked steps do not count.
 
     Args:
-        model: compiled.
-        inputs: `(sequences, time, ...)`: ids, or values of the outputs' size.
+        model: a compiled `SequenceModel`.
+        inputs: `(sequences, time, ...)`: ids, or values of the same size as the outputs.
         targets: `(sequences, time, ...)`.
-        context: how many true inputs both read first. Default: 1.
-        draw: how ids are fed back: `"greedy"` or `"sample"`. Default:
+        context: how many true inputs are read first. Default: 1.
+        draw: how ids are chosen from the outputs: `"greedy"` or `"sample"`. Default:
             `"greedy"`.
-        seed: of the draws. Default: 0.
-        batch_size: sequences at a time. Default: 128.
+        seed: that of the draws. Default: 0.
+        batch_size: how many sequences are read at a time. Default: 128.
 
     Returns:
         An `ExposureBias` with `time - context + 1` horizons.
 
     Raises:
-        ValueError: if `context` is not between 1 and `time`.
+        ValueError: if an argument is out of its range, or inputs and targets differ in
+            sequences or time.
 
     Reference: S. Bengio et al., "Scheduled sampling for sequence prediction
     with recurrent neural networks", 2015, arXiv:1506.03099.

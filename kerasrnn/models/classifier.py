@@ -16,10 +16,11 @@ from kerasrnn.checks import (
     plain,
     shown,
 )
-from kerasrnn.layers.pooling import MeanMaxPooling1D
+from kerasrnn.layers.pooling import GlobalMeanMaxPooling1D
 from kerasrnn.layers.vanilla_rnn import VanillaRNN
 from kerasrnn.models.lookup import check_ids
-from kerasrnn.text.words import PADDING_ID, Vocabulary, pad
+from kerasrnn.text.batches import pad
+from kerasrnn.text.words import PADDING_ID, Vocabulary
 from kerasrnn.training.trainable import TrainableModel
 
 CELLS = {"vanilla": VanillaRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
@@ -113,7 +114,7 @@ class TextClassifier(TrainableModel):
         every_output = pooling == "mean_max"
         recurrent = CELLS[cell](units, return_sequences=every_output)
         self.recurrent = keras.layers.Bidirectional(recurrent) if bidirectional else recurrent
-        self.pooling = MeanMaxPooling1D() if every_output else None
+        self.pooling = GlobalMeanMaxPooling1D() if every_output else None
         self.output_dropout = keras.layers.Dropout(dropout)
         self.output_layer = keras.layers.Dense(1, activation="sigmoid", dtype="float32")
 

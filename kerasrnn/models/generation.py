@@ -2,20 +2,25 @@
 
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from kerasrnn.checks import as_texts, is_integer
-from kerasrnn.models.sampling import BLOCK, SPLIT_FROM, Choice
+from kerasrnn.models import text_graph
+from kerasrnn.models.choice import Choice
+from kerasrnn.models.decoding import BLOCK, SPLIT_FROM
 from kerasrnn.text.characters import to_utf8
 
+if TYPE_CHECKING:  # it imports this module
+    from kerasrnn.models.language_model import CharLanguageModel
+
 PIECE = 8 * BLOCK
-"""Characters that are drawn at a time where text comes piece by piece."""
+"""How many characters are drawn at a time where a text comes piece by piece."""
 
 
 class Generator:
-    """Writes with a model that can `read` and `write`; see `CharLanguageModel.generate`.
+    """Writes texts; see `CharLanguageModel.generate`.
 
     Each graph is traced once, for all sizes, when it is first needed.
 
@@ -23,16 +28,12 @@ class Generator:
         model: a built `CharLanguageModel`.
     """
 
-    def __init__(self, model: Any):
+    def __init__(self, model: "CharLanguageModel"):
         self.model = model
-        self.texts, self.ids = tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int32)
-        self.states = tf.nest.map_structure(
-            lambda state: tf.TensorSpec([None, *state.shape[1:]], state.dtype),
-            model.initial_states(1),
-        )
+        self.texts, self.ids, self.states = text_graph.input_specs(model)
         integer, real = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
         self.integer, self.choice = integer, Choice(real, integer, integer, real)
-        self.read = self._trace(model.read, self.texts)
+        self.read = self._trace(lambda texts: text_graph.read(model, texts), self.texts)
         self.whole_graph = functools.cache(self._make_whole_graph)
         self.piece_graph = functools.cache(self._make_piece_graph)
 
@@ -41,27 +42,27 @@ class Generator:
         return tf.function(function, signature, autograph=False)
 
     def _make_whole_graph(self, filtered: bool, num_loops: int):
+        variant = {"filtered": filtered, "num_loops": num_loops}
+
         def write_all(texts, length, choice):
-            ids, states = self.model.read(texts)
-            return self.model.write(
-                ids, states, length, choice, filtered=filtered, num_loops=num_loops
-            )[0]
+            ids, states = text_graph.read(self.model, texts)
+            return text_graph.write(self.model, ids, states, length, choice, **variant)[0]
 
         return self._trace(write_all, self.texts, self.integer, self.choice)
 
     def _make_piece_graph(self, filtered: bool, num_loops: int):
-        def write_piece(ids, states, length, choice, position):
-            return self.model.write(
-                ids, states, length, choice, position, filtered=filtered, num_loops=num_loops
-            )
-
-        signature = (self.ids, self.states, self.integer, self.choice, self.integer)
-        return self._trace(write_piece, *signature)
+        write_piece = functools.partial(
+            text_graph.write, self.model, filtered=filtered, num_loops=num_loops
+        )
+        return self._trace(
+            lambda *inputs: write_piece(*inputs),
+            *(self.ids, self.states, self.integer, self.choice, self.integer),
+        )
 
     def generate(
         self, prompts: list[str], length: int, choice: Choice, stops: tuple[str, ...]
     ) -> list[str]:
-        """What follows each of the prompts."""
+        """The text that follows each prompt."""
         if stops:
             texts = [""] * len(prompts)
             for pieces in self._write_pieces(prompts, length, choice):
@@ -76,8 +77,8 @@ class Generator:
     def stream(
         self, prompt: str, length: int, choice: Choice, stops: tuple[str, ...]
     ) -> Iterator[str]:
-        """What follows one prompt, in pieces."""
-        held_back = max(map(len, stops), default=1) - 1  # it may be the beginning of a stop
+        """The text that follows one prompt, in pieces."""
+        held_back = max(map(len, stops), default=1) - 1  # it may be the start of a stop
         text, shown = "", 0
         for (piece,) in self._write_pieces([prompt], length, choice):
             text += piece
@@ -90,7 +91,7 @@ class Generator:
         yield text[shown:]
 
     def _write_pieces(self, prompts, length, choice):
-        """Lists of what is written for each prompt, `PIECE` characters at a time."""
+        """The next `PIECE` characters for each prompt, list by list."""
         write_piece = self.piece_graph(*_variant(prompts, choice))
         choice = _as_tensors(choice)
         ids, states = self.read(_as_tensor(prompts))
@@ -101,39 +102,39 @@ class Generator:
 
 
 def check_length(length: int) -> int:
-    """How many characters are asked for, as an `int`.
+    """The number of characters to write, as an `int`.
 
     Raises:
-        ValueError: for anything but an integer of 0 or more, and of 32 bits.
+        ValueError: if it is not an integer of 0 or more that fits in 32 bits.
     """
     if not is_integer(length) or not 0 <= length < 2**31:
         raise ValueError(
-            f"length must be an integer of 0 or more, got length={length!r}. The largest is "
-            f"{2**31 - 1}."
+            f"length must be an integer of 0 or more, at most {2**31 - 1}, "
+            f"got length={length!r}."
         )
     return int(length)
 
 
 def check_stops(stop: str | Sequence[str]) -> tuple[str, ...]:
-    """One stop or several as a tuple.
+    """One stop text, or several, as a tuple.
 
     Raises:
-        ValueError: if one is empty, or is no text.
+        ValueError: if one of them is empty, or not a `str`.
     """
     stops = tuple(as_texts("stop", stop))
     if not all(stops):
-        raise ValueError("stop must be texts that are not empty.")
+        raise ValueError(f"stop must not be empty or hold an empty text, got stop={stop!r}.")
     return stops
 
 
 def find_stop(text: str, stops: tuple[str, ...]) -> int | None:
-    """Where the stop begins that is complete first; `None` if there is none."""
+    """The start of the stop that is complete first; `None` if there is none."""
     found = [(text.index(stop) + len(stop), text.index(stop)) for stop in stops if stop in text]
     return min(found)[1] if found else None
 
 
 def _variant(prompts, choice) -> tuple[bool, int]:
-    """Of a graph: whether anything is left out, and in how many loops it goes."""
+    """Which graph these need: whether it has samplers, and its number of loops."""
     filtered = choice.top_k > 0 or choice.top_p < 1
     return filtered, 1 if len(prompts) < SPLIT_FROM else 2
 

@@ -1,9 +1,9 @@
-"""Many-to-many over characters: what comes next, and again, and again."""
+"""A language model over characters: it predicts the next one, and so writes text."""
 
+import dataclasses
 import functools
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -17,58 +17,70 @@ from kerasrnn.checks import (
     check_text,
     plain,
 )
-from kerasrnn.layers import rnn
-from kerasrnn.models import generation, sampling
+from kerasrnn.layers.steps import call_cell
+from kerasrnn.models import generation
+from kerasrnn.models.choice import make_choice
 from kerasrnn.models.classifier import CELLS
 from kerasrnn.models.lookup import InputTable, TiedDense, check_ids
-from kerasrnn.models.sampling import Choice
+from kerasrnn.models.scoring import Score, Scorer
 from kerasrnn.models.sequence import SequenceModel
-from kerasrnn.text.characters import UNKNOWN_ID, CharacterVocabulary, to_utf8
-from kerasrnn.text.words import pad
-
-SCORED_AT_ONCE = 4096
+from kerasrnn.text.characters import CharacterVocabulary
 
 
-class Score(NamedTuple):
-    """How well a text is predicted, character by character."""
+@dataclasses.dataclass(frozen=True)
+class _Block:
+    """A recurrent layer and the layers around it."""
 
-    nats_per_character: float
-    """The mean of -ln p of the right character."""
-    bits_per_character: float
-    """The same in bits."""
-    num_characters: int
-    """How many were predicted: all but the first."""
-    num_unknown: int
-    """How many of them the vocabulary lacks."""
+    skip_table: InputTable | None
+    recurrent: keras.layers.RNN
+    dropout: keras.layers.Layer
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stack:
+    """The layers by their names; Keras tracks and saves those of `sequence_layers`."""
+
+    table: InputTable
+    blocks: list[_Block]
+    output: keras.layers.Layer
+
+    def layers(self) -> list[keras.layers.Layer]:
+        """All of them in order, which is that of the weights."""
+        inner = [
+            layer
+            for block in self.blocks
+            for layer in (block.skip_table, block.recurrent, block.dropout)
+            if layer is not None
+        ]
+        return [self.table, *inner, self.output]
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class CharLanguageModel(SequenceModel):
     """Predicts the next character of a text, and so writes text.
 
-    A `SequenceModel`, trained on a `Stream` of the ids of its vocabulary with
-    carried states. With the vanilla cell the first layer's input projection is
-    a look-up of rows (`kerasrnn.models.lookup`).
+    A `SequenceModel`. Train it on a `Stream` of the ids of its vocabulary, with
+    carried states. With the vanilla cell the input projection of the first layer
+    is a look-up of rows (`kerasrnn.models.lookup`).
 
     Args:
-        vocabulary: a `kerasrnn.CharacterVocabulary`, or its characters. One
-            that the model has never seen reads as U+FFFD, and is never
-            written.
+        vocabulary: a `kerasrnn.CharacterVocabulary`, or its characters. All
+            other characters are read as U+FFFD, which is never written.
         units: the size of each layer's state. Default: 512.
-        num_layers: how many recurrent layers there are. Default: 1.
+        num_layers: the number of recurrent layers. Default: 1.
         cell: `"vanilla"` (`VanillaRNN`), `"lstm"` or `"gru"`. Default:
             `"vanilla"`.
-        embedding_dim: the size of the vectors that characters become first.
-            Default: `None`: none for the vanilla cell, `units` for the others.
-        dropout: fraction to drop of the outputs of each layer, the same ones
+        embedding_dim: the size of the character vectors. Default: `None`: no
+            embedding for the vanilla cell, `units` for the others.
+        dropout: the fraction of each layer's outputs to drop, the same ones
             at all steps of a window. Default: 0.
-        recurrent_dropout: fraction to drop of what each step reads of the state
-            before it, the same ones throughout a window (Gal & Ghahramani
-            2016, arXiv:1512.05287). Default: 0.
-        residual: whether the layers above the first add their input to their
-            output, and read the characters, too, each from a table of its own
+        recurrent_dropout: the fraction of the previous state to drop, the same
+            at all steps of a window (Gal & Ghahramani 2016, arXiv:1512.05287).
+            Default: 0.
+        residual: whether each layer above the first adds its input to its
+            output, and also reads the characters, from a table of its own
             (Graves 2013, arXiv:1308.0850). Default: `True`.
-        tie_weights: whether the output's kernel is the table of inputs.
+        tie_weights: whether the output layer uses the input table as its kernel.
             Default: `False`.
         **kwargs: `name`. The dtype is that of the global Keras policy.
 
@@ -81,7 +93,7 @@ class CharLanguageModel(SequenceModel):
         also the states after the last step.
 
     Raises:
-        ValueError: for an argument out of its range, or a vocabulary of fewer
+        ValueError: for an argument out of its range, or a vocabulary with fewer
             than two characters; in eager calls, for ids out of range.
 
     Example:
@@ -116,8 +128,8 @@ class CharLanguageModel(SequenceModel):
         if len(vocabulary) < 3:  # the unknown character is one of them
             known = "".join(vocabulary.characters[1:])
             raise ValueError(
-                f"vocabulary must hold two characters or more, got {known!r}: there is nothing "
-                "to predict."
+                f"vocabulary must have at least two characters, got {known!r}: with fewer "
+                "there is nothing to predict."
             )
         check_positive_integer("units", units)
         check_positive_integer("num_layers", num_layers)
@@ -134,31 +146,33 @@ class CharLanguageModel(SequenceModel):
         if tie_weights and not vanilla and embedding_dim not in (None, units):
             raise ValueError(
                 f"tie_weights needs embedding_dim={units}, the size of the state, "
-                f"got embedding_dim={embedding_dim}."
+                f"got embedding_dim={embedding_dim}. Use embedding_dim=None."
             )
         num_ids = len(vocabulary)
         if vanilla:
             table = InputTable(num_ids, units, embedding_dim)
         else:
             table = InputTable(num_ids, embedding_dim or units)
-        layers: list[keras.layers.Layer] = [table]
-        for number in range(num_layers):
-            projected = {"use_kernel": number > 0} if vanilla else {}
-            if number and residual:
-                layers.append(InputTable(num_ids, units))
-            recurrent = CELLS[cell](
-                units,
-                return_sequences=True,
-                recurrent_dropout=recurrent_dropout,
-                **projected,
+        blocks = [
+            _Block(
+                skip_table=InputTable(num_ids, units) if number and residual else None,
+                recurrent=CELLS[cell](
+                    units,
+                    return_sequences=True,
+                    recurrent_dropout=recurrent_dropout,
+                    **({"use_kernel": number > 0} if vanilla else {}),
+                ),
+                dropout=keras.layers.SpatialDropout1D(dropout),
             )
-            layers.append(recurrent)
-            layers.append(keras.layers.SpatialDropout1D(dropout))
+            for number in range(num_layers)
+        ]
         if tie_weights:
-            layers.append(TiedDense(table, dtype="float32"))
+            output = TiedDense(table, dtype="float32")
         else:
-            layers.append(keras.layers.Dense(num_ids, dtype="float32"))
-        super().__init__(layers, **kwargs)
+            output = keras.layers.Dense(num_ids, dtype="float32")
+        stack = _Stack(table, blocks, output)
+        super().__init__(stack.layers(), **kwargs)
+        self._stack = stack
         self.vocabulary = vocabulary
         self._arguments = {
             "units": units,
@@ -179,30 +193,27 @@ class CharLanguageModel(SequenceModel):
     def compile(
         self, optimizer: Any = "adam", loss: Any = None, *args: Any, **options: Any
     ) -> None:
-        """`SequenceModel.compile`; the loss, by default, is the cross-entropy in nats."""
+        """As `SequenceModel.compile`; the default loss is the cross-entropy in nats."""
         if loss is None:
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         super().compile(optimizer, loss, *args, **options)
 
     def connect(self, inputs: tf.Tensor, recur: Callable) -> tf.Tensor:
         """The layers, for a sequence `(batch, time)` or for a step `(batch,)`."""
-        layers = iter(self.sequence_layers)
-        x = whole = next(layers)(inputs)
-        for number in range(len(self.recurrent_layers)):
-            skips = number and self._arguments["residual"]
+        x = whole = self._stack.table(inputs)
+        for block in self._stack.blocks:
             below = whole
-            if skips:
-                x = x + next(layers)(inputs)
-            whole = recur(next(layers), x)
-            if skips:
+            if block.skip_table is not None:
+                x = x + block.skip_table(inputs)
+            whole = recur(block.recurrent, x)
+            if block.skip_table is not None:
                 whole = whole + below
-            dropout = next(layers)
-            x = dropout(whole) if len(whole.shape) == 3 else whole  # a step is not training
-        output = next(layers)
-        return output(x)
+            in_sequence = len(whole.shape) == 3  # a single step is inference
+            x = block.dropout(whole) if in_sequence else whole
+        return self._stack.output(x)
 
     def step(self, ids: tf.Tensor, states: list) -> tuple[tf.Tensor, list]:
-        """One step in inference.
+        """One step, in inference.
 
         Args:
             ids: integers, `(batch,)`.
@@ -215,106 +226,25 @@ class CharLanguageModel(SequenceModel):
 
         def recur(layer, x):
             before = states[len(new_states)]
-            output, after = rnn.call_cell(layer.cell, x, before, training=False)
+            output, after = call_cell(layer.cell, x, before, training=False)
             new_states.append(after)
             return output
 
         return self.connect(ids, recur), new_states
 
-    def read(self, texts: tf.Tensor) -> tuple[tf.Tensor, list]:
-        """Reads texts up to their last character, as plain ops of a graph.
-
-        An empty text counts as a line feed, or where there is none in the
-        vocabulary as a space, or else as its first character.
+    def steps(self, ids: tf.Tensor, states: list, mask: tf.Tensor) -> tuple[tf.Tensor, list]:
+        """Many steps, in inference, over sequences of different lengths.
 
         Args:
-            texts: strings, `(batch,)`.
+            ids: integers, `(batch, time)`.
+            states: those before the first step.
+            mask: `False` where a sequence has no step: its states stay as they are,
+                `(batch, time)`.
 
         Returns:
-            The last characters, int32 `(batch,)`, and the states before them.
+            Logits, float32 `(batch, time, len(vocabulary))`, and the new states.
         """
-        ragged = self.vocabulary.ids_of(texts)
-        lengths, ids = tf.cast(ragged.row_lengths(), tf.int32), pad(ragged)
-        before = tf.maximum(lengths - 1, 0)
-        last = tf.where(lengths > 0, tf.gather(ids, before, batch_dims=1), self._start_id)
-        mask = tf.sequence_mask(before, tf.shape(ids)[1])
-        states = self.initial_states(tf.shape(ids)[0])
-        _, states = self._run_whole(ids, states, mask, False, None)
-        return last, states
-
-    @property
-    def _start_id(self) -> int:
-        known = self.vocabulary.characters
-        return next((known.index(c) for c in ("\n", " ") if c in known), 1)
-
-    def write(
-        self,
-        ids: tf.Tensor,
-        states: list,
-        length: tf.Tensor,
-        choice: Choice,
-        position: tf.Tensor | int = 0,
-        *,
-        filtered: bool = True,
-        num_loops: int | None = None,
-    ) -> tuple[tf.Tensor, tf.Tensor, list]:
-        """Goes on from where `read` or `write` left off, as plain ops of a graph.
-
-        Args:
-            ids: the last characters, int32 `(batch,)`.
-            states: those before them.
-            length: how many characters to write, an int32 scalar.
-            choice: how they are chosen, a `kerasrnn.models.sampling.Choice`.
-            position: how many were written before, a multiple of
-                `sampling.BLOCK`. Default: 0.
-            filtered, num_loops: see `sampling.extend`.
-
-        Returns:
-            What was written, strings `(batch,)`; the last characters; and the
-            states before them.
-        """
-        drawn, ids, states = sampling.extend(
-            self.step,
-            ids,
-            states,
-            length,
-            choice,
-            len(self.vocabulary),
-            position,
-            filtered=filtered,
-            num_loops=num_loops,
-        )
-        return self.vocabulary.texts_of(drawn), ids, states
-
-    def nats_of(
-        self,
-        texts: tf.Tensor,
-        ids: tf.Tensor,
-        states: list,
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, list]:
-        """How well texts are predicted after what `read` has read, as plain ops of a graph.
-
-        Args:
-            texts: strings, `(batch,)`.
-            ids: the characters before them, int32 `(batch,)`.
-            states: those before these characters.
-
-        Returns:
-            For each text the sum of -ln p, float32; how many characters it has
-            and how many of them are unknown, int32; the last character; and
-            the states before it.
-        """
-        ragged = self.vocabulary.ids_of(texts)
-        lengths, targets = tf.cast(ragged.row_lengths(), tf.int32), pad(ragged)
-        inputs = tf.concat([ids[:, None], targets[:, :-1]], axis=1)
-        mask = tf.sequence_mask(lengths, tf.shape(targets)[1])
-        logits, states = self._run_whole(inputs, states, mask, False, None)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-        nats = tf.reduce_sum(tf.where(mask, losses, 0.0), axis=1)
-        unknown = tf.reduce_sum(tf.cast(mask & (targets == UNKNOWN_ID), tf.int32), axis=1)
-        last = tf.gather(targets, tf.maximum(lengths - 1, 0), batch_dims=1)
-        last = tf.where(lengths > 0, last, ids)
-        return nats, lengths, unknown, last, states
+        return self._run_whole(ids, states, mask, False, None)
 
     def generate(
         self,
@@ -326,24 +256,26 @@ class CharLanguageModel(SequenceModel):
         seed: int | None = None,
         stop: str | Sequence[str] = (),
     ) -> str | list[str]:
-        """Goes on with prompts; all of them at once, in one call of one graph.
+        """Continues prompts, all of them at once, in one call of one graph.
 
         Args:
             prompts: a text, or several. An empty one begins a new line.
             length: how many characters to write.
-            temperature: below 1 more predictable, above 1 more daring; 0
+            temperature: lower is more predictable, higher is more varied; 0
                 always takes the most probable character. Default: 1.
-            top_k: draws among the `top_k` most probable characters only.
+            top_k: draws only among the `top_k` most probable characters.
+                Default: `None`, all.
             top_p: draws only among the most probable characters that together
                 have this probability (Holtzman et al. 2020, arXiv:1904.09751).
+                Default: `None`, all.
             seed: the same seed gives the same text. Default: `None`, another
-                text each time, as NumPy's global generator has it.
-            stop: texts; at the one that is complete first the text ends, before
-                it. Then `generation.PIECE` characters at a time are written,
+                text each time, from NumPy's global generator.
+            stop: a text, or several. The output ends before the first of them.
+                It is written `generation.PIECE` characters at a time then,
                 until all texts have ended.
 
         Returns:
-            What follows the prompt, `length` characters, or fewer with `stop`;
+            The text after the prompt, `length` characters, or fewer with `stop`;
             a list for several prompts.
 
         Raises:
@@ -364,12 +296,12 @@ class CharLanguageModel(SequenceModel):
         seed: int | None = None,
         stop: str | Sequence[str] = (),
     ) -> Iterator[str]:
-        """What `generate` gives for one prompt, piece by piece as it comes.
+        """Like `generate` for one prompt, but gives the text piece by piece as it is written.
 
         Args: those of `generate`.
 
         Returns:
-            Pieces of text; together they are what `generate` returns.
+            Pieces of text; joined, they are what `generate` returns.
 
         Raises:
             ValueError: for an argument out of its range.
@@ -380,14 +312,8 @@ class CharLanguageModel(SequenceModel):
 
     def _check(self, length, temperature, top_k, top_p, seed, stop):
         length = generation.check_length(length)
-        choice = sampling.make_choice(temperature, top_k, top_p, seed, len(self.vocabulary))
+        choice = make_choice(temperature, top_k, top_p, seed, len(self.vocabulary))
         return length, choice, generation.check_stops(stop)
-
-    @functools.cached_property
-    def _generator(self) -> generation.Generator:
-        if not getattr(self, "built", False):
-            self(tf.zeros([1, 1], tf.int32))
-        return generation.Generator(self)
 
     def score(self, text: str) -> Score:
         """How well the model predicts a text, each character after all those before it.
@@ -396,27 +322,28 @@ class CharLanguageModel(SequenceModel):
             text: two characters or more. An unknown one counts with the
                 probability that the model gives to U+FFFD.
 
+        Returns:
+            The mean cross-entropy in nats and in bits, how many characters were
+            predicted, and how many of them are unknown.
+
         Raises:
-            ValueError: if the text is shorter, or no `str`.
+            ValueError: if the text is shorter, or not a `str`.
         """
-        check_text("text", text)
-        if len(text) < 2:
-            raise ValueError(f"text must have two characters or more, got {text!r}.")
-        generator = self._generator
-        ids, states = generator.read(tf.constant([to_utf8(text[0])]))
-        nats, num_unknown = 0.0, 0
-        for start in range(1, len(text), SCORED_AT_ONCE):
-            piece = tf.constant([to_utf8(text[start : start + SCORED_AT_ONCE])])
-            of_piece, _, unknown, ids, states = self._score_graph(piece, ids, states)
-            nats += float(of_piece[0])
-            num_unknown += int(unknown[0])
-        mean = nats / (len(text) - 1)
-        return Score(mean, mean / math.log(2), len(text) - 1, num_unknown)
+        return self._scorer.score(text)
 
     @functools.cached_property
-    def _score_graph(self):
-        specs = (self._generator.texts, self._generator.ids, self._generator.states)
-        return tf.function(self.nats_of, specs, autograph=False)
+    def _scorer(self) -> Scorer:
+        self._build_if_needed()
+        return Scorer(self)
+
+    @functools.cached_property
+    def _generator(self) -> generation.Generator:
+        self._build_if_needed()
+        return generation.Generator(self)
+
+    def _build_if_needed(self):
+        if not getattr(self, "built", False):
+            self(tf.zeros([1, 1], tf.int32))
 
     def get_config(self) -> dict:
         vocabulary = list(self.vocabulary.characters)

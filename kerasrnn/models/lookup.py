@@ -1,4 +1,4 @@
-"""Inputs as rows of a table: what a product with one-hot vectors comes to."""
+"""Inputs as rows of a table, in place of a product with one-hot vectors."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn.checks import check_positive_integer, plain
-from kerasrnn.text.characters import UNKNOWN_ID
+from kerasrnn.text.characters import UNKNOWN_CHARACTER_ID
 
 
 def check_whole(name: str, ids: Any) -> None:
-    """Raises a `ValueError` for a number that is no integer, in an array of any type."""
+    """Raises a `ValueError` for a number that is not whole, in an array of any type."""
     values = np.asarray(ids)
     if np.issubdtype(values.dtype, np.floating):
         wrong = values[values != np.floor(values)]  # NaN, too
@@ -20,7 +20,7 @@ def check_whole(name: str, ids: Any) -> None:
 
 
 def check_ids(name: str, ids: Any, num_ids: int) -> None:
-    """Checks the ids of an eager call; a look-up in a graph checks them itself.
+    """Checks the ids of an eager call; in a graph the look-up checks them itself.
 
     Args:
         name: of what is called, for the message.
@@ -28,7 +28,7 @@ def check_ids(name: str, ids: Any, num_ids: int) -> None:
         num_ids: the size of the vocabulary.
 
     Raises:
-        ValueError: for what is no tensor of integers, or an id out of range.
+        ValueError: if they are not integers, or an id is out of range.
     """
     if isinstance(ids, (list, tuple)):
         ids = np.asarray(ids)
@@ -54,12 +54,12 @@ class InputTable(keras.layers.Layer):
     """The projected inputs x_t W_x of ids, as a look-up of rows.
 
     For one-hot x_t the product x_t W_x is the row of W_x that belongs to the
-    id. With an embedding E it is a row of E W_x, a table that is made once for
-    all steps. Either way no step multiplies by anything as large as the
-    vocabulary. For a `VanillaRNN(use_kernel=False)`.
+    id. With an embedding E it is a row of E W_x, a table that is computed once
+    for all steps. Either way no step multiplies by a matrix as large as the
+    vocabulary. It comes before a `VanillaRNN(use_kernel=False)`.
 
-    The row of id 0, the unknown character, is zero at first. It stays so unless
-    the training text holds that id, or a `TiedDense` trains the table, too.
+    The row of id 0, the unknown character, is zero at first. It stays zero unless
+    the training text has that id, or a `TiedDense` trains the table, too.
 
     Args:
         num_ids: the size of the vocabulary.
@@ -69,8 +69,8 @@ class InputTable(keras.layers.Layer):
 
     Call arguments:
         ids: integers, `(batch, time)` or `(batch,)`.
-        training: whether gradients will be asked for; only how they come
-            differs. Default: `False`.
+        training: whether gradients are needed; they are computed faster then.
+            Default: `False`.
 
     Returns:
         `(batch, time, units)` or `(batch, units)`.
@@ -127,7 +127,7 @@ class InputTable(keras.layers.Layer):
 
 
 class TiedDense(keras.layers.Layer):
-    """Scores of ids from the table they are looked up in: h_t W_x^T + b.
+    """Logits of ids from the table that they are looked up in: h_t W_x^T + b.
 
     Args:
         input_table: the `InputTable`; its rows have the size of h_t.
@@ -162,7 +162,7 @@ class TiedDense(keras.layers.Layer):
 
 @tf.custom_gradient
 def _look_up(table, ids):
-    """Rows of a small table; its gradient is dense, which is the faster way for one."""
+    """Rows of a small table; its gradient is dense, which is faster for small ones."""
 
     def gradient(upstream):
         rows = tf.reshape(upstream, [-1, table.shape[1]])
@@ -174,5 +174,5 @@ def _look_up(table, ids):
 def _unknown_is_zero(shape, dtype=None):
     """Glorot's uniform initial values, and zeros for the unknown character."""
     values = keras.initializers.GlorotUniform()(shape, dtype)
-    known = tf.range(shape[0])[:, None] != UNKNOWN_ID
+    known = tf.range(shape[0])[:, None] != UNKNOWN_CHARACTER_ID
     return tf.where(known, values, tf.zeros_like(values))

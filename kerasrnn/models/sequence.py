@@ -1,6 +1,5 @@
 """Many-to-many: an output at every step, trained over windows with carried states."""
 
-import contextlib
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -11,7 +10,8 @@ import tensorflow as tf
 
 from kerasrnn.checks import shown
 from kerasrnn.layers import rnn
-from kerasrnn.layers.truncation import gate_gradient
+from kerasrnn.layers.dropout import draw_masks, keeping_masks, masks_kept_by_keras
+from kerasrnn.layers.steps import call_cell, take_step
 from kerasrnn.models.lookup import InputTable, check_whole
 from kerasrnn.training.carrying import cannot_carry, held_recurrence
 from kerasrnn.training.feedback import Feedback, run_with_feedback
@@ -201,8 +201,13 @@ class SequenceModel(TrainableModel):
             )
             return x
 
-        with self._dropout(training):
+        with masks_kept_by_keras(self._cells_run_by_keras(), training):
             return self.connect(inputs, recur), new_states
+
+    def _cells_run_by_keras(self):
+        for layer in self.recurrent_layers:
+            if not isinstance(layer, rnn.RNN):
+                yield from getattr(layer.cell, "cells", [layer.cell])
 
     def _run_step_by_step(self, inputs, states, mask, training, feedback):
         layers = self.recurrent_layers
@@ -215,57 +220,36 @@ class SequenceModel(TrainableModel):
             layer.gates(inputs, training) if isinstance(layer, rnn.RNN) else None
             for layer in layers
         ]
-        self._draw_dropout_masks(states if training else [])
 
         def step(t, x_t, states):
             new_states: list = [None] * len(layers)
 
             def recur(layer, x):
                 position = positions[id(layer)]
-                before = states[position]
-                if gates[position] is not None:
-                    before = tf.nest.map_structure(
-                        lambda s: gate_gradient(s, gates[position][t]), before
-                    )
-                x, after = rnn.call_cell(layer.cell, x[:, 0], before, training)
-                if mask is not None:
-                    after = tf.nest.map_structure(
-                        lambda new, old: tf.where(mask[:, t, None], new, old), after, before
-                    )
-                new_states[position] = after
-                return x[:, None]
+
+                def run_cell(before):
+                    masks = dropout_masks[position]
+                    output, after = call_cell(layer.cell, x[:, 0], before, training, masks)
+                    return after, output
+
+                new_states[position], output = take_step(
+                    run_cell,
+                    states[position],
+                    None if gates[position] is None else gates[position][t],
+                    None if mask is None else mask[:, t, None],
+                )
+                return output[:, None]
 
             output = self.connect(x_t[:, None], recur)
             return output[:, 0], new_states
 
-        with self._dropout(training):
-            outputs, states = run_with_feedback(step, inputs, states, feedback, mask)
-        for cell in self._cells():
-            if hasattr(cell, "reset_dropout_mask"):
-                cell.reset_dropout_mask()
-                cell.reset_recurrent_dropout_mask()
-        return outputs, states
-
-    def _dropout(self, training):
-        return contextlib.nullcontext() if training else rnn.without_dropout(self._cells())
-
-    def _cells(self):
-        for layer in self.recurrent_layers:
-            yield from getattr(layer.cell, "cells", [layer.cell])
-
-    def _draw_dropout_masks(self, states):
-        """One mask a sequence, drawn before the loop over time."""
-        if not states:
-            return
-        batch_size = tf.shape(tf.nest.flatten(states)[0])[0]
-        for cell in self._cells():
-            if hasattr(cell, "get_dropout_mask"):
-                cell.get_dropout_mask(
-                    tf.ones([batch_size, _num_features(cell)], cell.compute_dtype)
-                )
-                cell.get_recurrent_dropout_mask(
-                    tf.ones([batch_size, cell.units], cell.compute_dtype)
-                )
+        keeping = [cell for layer in layers for cell in keeping_masks(layer.cell)]
+        with masks_kept_by_keras(keeping, training):
+            batch_size = tf.shape(inputs)[0]
+            dropout_masks = [
+                draw_masks(layer.cell, batch_size) if training else None for layer in layers
+            ]
+            return run_with_feedback(step, inputs, states, feedback, mask)
 
     def get_config(self) -> dict:
         layers = [keras.saving.serialize_keras_object(layer) for layer in self.sequence_layers]
@@ -275,7 +259,3 @@ class SequenceModel(TrainableModel):
     def from_config(cls, config: dict) -> "SequenceModel":
         layers = [keras.saving.deserialize_keras_object(c) for c in config.pop("layers")]
         return cls(layers, **config)
-
-
-def _num_features(cell) -> int:
-    return cell.units if cell.kernel is None else cell.kernel.shape[0]

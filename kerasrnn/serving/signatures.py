@@ -6,12 +6,14 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from kerasrnn.layers.compilation import inference_only
+from kerasrnn.layers.compilation import scan_mode
+from kerasrnn.models import text_graph
+from kerasrnn.models.choice import HIGHEST_TEMPERATURE, Choice
 from kerasrnn.models.classifier import TextClassifier
+from kerasrnn.models.decoding import BLOCK
 from kerasrnn.models.language_model import CharLanguageModel
-from kerasrnn.models.sampling import BLOCK, HIGHEST_TEMPERATURE, Choice
 from kerasrnn.models.sequence import SequenceModel
-from kerasrnn.text.words import pad
+from kerasrnn.text.batches import pad
 from kerasrnn.training.carrying import cannot_carry
 
 DECISION_THRESHOLD = 0.5
@@ -42,7 +44,7 @@ def make_signatures(model: keras.Model) -> dict[str, Signature]:
         described = _of_keras_model(model)
     signatures = {}
     for name, (function, specs, values) in described.items():
-        with inference_only():
+        with scan_mode("portable"):
             traced = tf.function(function, autograph=False).get_concrete_function(
                 **{spec.name: spec for spec in specs}
             )
@@ -135,9 +137,9 @@ def _of_language_model(model):
 
     def generate(text, length, temperature, seed):
         with _required(length, temperature):
-            ids, states = model.read(text)
+            ids, states = text_graph.read(model, text)
         choice = Choice(temperature, seed)
-        written, _, _ = model.write(ids, states, length, choice, filtered=False)
+        written, _, _ = text_graph.write(model, ids, states, length, choice, filtered=False)
         return {"text": written}
 
     def step(ids, **before):
@@ -145,21 +147,21 @@ def _of_language_model(model):
         return {"logits": logits, **states.name(after)}
 
     def read(text):
-        ids, after = model.read(text)
+        ids, after = text_graph.read(model, text)
         return {"ids": ids, **states.name(after)}
 
     def write(ids, length, temperature, top_k, top_p, seed, position, **before):
         choice = Choice(temperature, seed, top_k, top_p)
         with _required(length, temperature, top_k, top_p, position):
             ids = tf.identity(ids)
-        # One loop, with the filters: the first answer of a smaller graph comes sooner.
-        written, ids, after = model.write(
-            ids, states.pack(before), length, choice, position, num_loops=1
+        # One loop: a smaller graph gives its first answer sooner.
+        written, ids, after = text_graph.write(
+            model, ids, states.pack(before), length, choice, position, num_loops=1
         )
         return {"text": written, "ids": ids, **states.name(after)}
 
     def score(text, ids, **before):
-        outputs = model.nats_of(text, ids, states.pack(before))
+        outputs = text_graph.nats_of(model, text, ids, states.pack(before))
         names = ("nats", "num_characters", "num_unknown", "ids")
         return {**dict(zip(names, outputs[:4], strict=True)), **states.name(outputs[4])}
 

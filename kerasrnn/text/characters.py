@@ -12,22 +12,22 @@ from kerasrnn.checks import as_texts, check_text
 from kerasrnn.files import write_text
 
 UNKNOWN_CHARACTER = "\ufffd"
-UNKNOWN_ID = 0
+UNKNOWN_CHARACTER_ID = 0
 
 
 class CharacterVocabulary:
     """The characters that a model knows, in the order of their ids.
 
-    Characters are Unicode code points. Id 0 is U+FFFD, Unicode's own
-    replacement character: it stands for every character never seen.
+    Characters are Unicode code points. Id 0 is U+FFFD, Unicode's replacement
+    character; it stands for every character that the vocabulary lacks.
 
     Args:
-        characters: in the order of their ids. U+FFFD is put in front if it is
-            not there.
+        characters: in the order of their ids. U+FFFD is added in front if it is
+            missing.
 
     Raises:
-        ValueError: if one stands twice, is not a single code point, or is half
-            of a surrogate pair.
+        ValueError: if a character appears twice, is not a single code point, or is
+            half of a surrogate pair.
 
     Example:
 
@@ -49,10 +49,10 @@ class CharacterVocabulary:
             listed = [UNKNOWN_CHARACTER, *listed]
         for character in listed:
             if len(character) != 1 or 0xD800 <= ord(character) <= 0xDFFF:
-                raise ValueError(f"{character!r} is no character: give single code points.")
+                raise ValueError(f"characters must be single code points, got {character!r}.")
         if len(set(listed)) != len(listed):
             twice = next(c for c in listed if listed.count(c) > 1)
-            raise ValueError(f"characters must differ, but {twice!r} stands twice.")
+            raise ValueError(f"characters must be unique, but {twice!r} appears twice.")
         self.characters = tuple(listed)
         self.code_points = np.array([ord(c) for c in listed], np.int32)
         self._ids = np.zeros(self.code_points.max() + 2, np.int32)  # by code point
@@ -63,27 +63,27 @@ class CharacterVocabulary:
         """The characters of a text, or of its pieces, by code point.
 
         Raises:
-            ValueError: if one is no `str`, or holds half of a surrogate pair.
+            ValueError: if a piece is not a `str`, or holds half of a surrogate pair.
         """
         if isinstance(text, (str, bytes, dict)) or not np.iterable(text):
             text = as_texts("text", text)
         found: set[str] = set()
-        for piece in text:  # one at a time: together they may be more than memory holds
+        for piece in text:  # one at a time: together they may not fit in memory
             check_text("text", piece)
             found.update(piece)
         return cls(sorted(found - {UNKNOWN_CHARACTER}))
 
     @classmethod
     def load(cls, path: str | Path) -> "CharacterVocabulary":
-        """Reads a file that `save` wrote."""
+        """Reads a file written by `save`."""
         lines = Path(path).read_text(encoding="utf-8").splitlines()
         return cls(chr(int(line.split("\t")[0])) for line in lines)
 
     def save(self, path: str | Path) -> None:
-        """Writes a line for each id, from 0: code point, character and name.
+        """Writes one line per id, from 0: code point, character and name.
 
-        The columns are separated by tabs. What cannot be seen is written as in
-        Python, a line feed as `\\n`.
+        The columns are separated by tabs. A character that cannot be printed is
+        written as in Python, a line feed as `\\n`.
         """
         lines = (
             f"{ord(c)}\t{c if c.isprintable() else ascii(c)[1:-1]}\t"
@@ -103,7 +103,7 @@ class CharacterVocabulary:
         return hash(self.characters)
 
     def encode(self, text: str) -> np.ndarray:
-        """The ids of the characters of a text, int32 `(length,)`; 0 where unknown."""
+        """The ids of the characters of a text, int32 `(length,)`; 0 for unknown ones."""
         check_text("text", text)
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
         return self._ids[np.minimum(codes, len(self._ids) - 1)]
@@ -112,7 +112,7 @@ class CharacterVocabulary:
         """The text of ids, `(length,)`.
 
         Raises:
-            ValueError: if one is no id of this vocabulary.
+            ValueError: if one of them is not an id of this vocabulary.
         """
         try:
             listed = np.asarray(ids if hasattr(ids, "shape") else list(ids))
@@ -130,10 +130,11 @@ class CharacterVocabulary:
         return codes.astype("<u4").tobytes().decode("utf-32-le")
 
     def ids_of(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        """The ids of texts, as plain ops of a graph.
+        """The ids of texts, with plain graph ops.
 
         Args:
-            texts: strings in UTF-8, `(batch,)`. What is not UTF-8 is unknown.
+            texts: strings in UTF-8, `(batch,)`. Bytes that are not UTF-8 are unknown
+                characters.
 
         Returns:
             int32, `(batch, None)`.
@@ -142,18 +143,18 @@ class CharacterVocabulary:
         return tf.ragged.map_flat_values(self.table.lookup, codes)
 
     def texts_of(self, ids: tf.Tensor) -> tf.Tensor:
-        """Ids `(batch, length)` as strings `(batch,)`, as plain ops of a graph."""
+        """The texts of ids `(batch, length)`, strings `(batch,)`, with plain graph ops."""
         codes = tf.gather(tf.constant(self.code_points), ids)
         return tf.strings.unicode_encode(codes, "UTF-8")
 
     @functools.cached_property
     def table(self) -> tf.lookup.StaticHashTable:
-        """From code points to ids, int32; a part of exported graphs."""
-        with tf.init_scope():  # it belongs to no graph that may be being traced
+        """From code points to ids, int32; part of exported graphs."""
+        with tf.init_scope():  # outside of any graph that is being traced
             initializer = tf.lookup.KeyValueTensorInitializer(
                 self.code_points, tf.range(len(self))
             )
-            return tf.lookup.StaticHashTable(initializer, UNKNOWN_ID)
+            return tf.lookup.StaticHashTable(initializer, UNKNOWN_CHARACTER_ID)
 
 
 def to_utf8(text: str) -> bytes:

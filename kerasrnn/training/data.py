@@ -193,3 +193,36 @@ def check_length(length: int | None, options: TrainingOptions) -> None:
             f"Each batch is one window, but a batch has {length} steps and "
             f"window={options.window}. Use a kerasrnn.Stream, which cuts them."
         )
+
+
+def unpack_validation_data(given: Any) -> tuple[Any, Any, Any]:
+    """Inputs, targets and weights; the last two are `None` where the first holds them.
+
+    Raises:
+        ValueError: for a tuple of another length.
+    """
+    if not isinstance(given, (tuple, list)):
+        return given, None, None
+    if not 0 < len(given) < 4:
+        raise ValueError(
+            "validation_data must be (x, y) or (x, y, sample_weight), a stream or a dataset, "
+            f"got {len(given)} parts."
+        )
+    return (*given, None, None)[:3]
+
+
+def spec_of(x: Any, y: Any, check_inputs: Callable) -> Any:
+    """What a batch of such data looks like, as `tf.TensorSpec`s.
+
+    Raises:
+        ValueError: for what is neither batches nor arrays with targets.
+    """
+    if isinstance(x, Stream):
+        raise ValueError("A Stream is read in windows: compile with window=.")
+    if isinstance(x, tf.data.Dataset):
+        return x.element_spec
+    if isinstance(x, keras.utils.PyDataset):
+        return tf.data.Dataset.from_tensors(x[0]).element_spec
+    check_given(x, y, None)
+    check_inputs(x)
+    return tf.data.Dataset.from_tensors((x[:1], y[:1])).element_spec

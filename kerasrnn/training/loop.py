@@ -20,7 +20,7 @@ from kerasrnn.training.parallel_parts import gradients_of_parts
 from kerasrnn.training.random_window import rescaled_learning_rate
 from kerasrnn.training.recompute import recomputed_gradients
 from kerasrnn.training.replicas import num_replicas, sum_gradients, sum_over_replicas
-from kerasrnn.training.run import CHECKPOINT_EVERY, epochs_to_go, open_run
+from kerasrnn.training.resuming import CHECKPOINT_EVERY, epochs_to_go, open_run
 from kerasrnn.training.run_callbacks import make_callbacks
 from kerasrnn.training.step import TrainingStep
 from kerasrnn.training.streams import Stream

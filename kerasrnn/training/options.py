@@ -6,7 +6,14 @@ from typing import Any
 
 import keras
 
-from kerasrnn.checks import check_flags, check_one_of, check_positive_integer, is_number, plain
+from kerasrnn.checks import (
+    check_flags,
+    check_one_of,
+    check_positive_integer,
+    is_number,
+    plain,
+    shown,
+)
 from kerasrnn.layers import truncation
 from kerasrnn.layers.truncation import FullBPTT, RandomizedTruncation, TruncatedBPTT, Truncation
 from kerasrnn.training import scheduled_sampling
@@ -126,3 +133,34 @@ class TrainingOptions:
     def from_config(cls, config: dict[str, Any]) -> "TrainingOptions":
         """The object with these arguments."""
         return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
+
+
+def check_keras_arguments(
+    optimizer: Any, loss: Any, metrics: Any, weighted_metrics: Any, options: dict[str, Any]
+) -> None:
+    """Checks what `keras.Model.compile` would take silently where it makes no sense.
+
+    Raises:
+        ValueError: that names the argument.
+    """
+    if options.get("jit_compile") is True:
+        raise ValueError(
+            "jit_compile=True would leave out the checks inside a step. Remove it: the scans "
+            "compile themselves."
+        )
+    if loss is None:
+        raise ValueError("compile needs a loss.")
+    ignored = getattr(keras.losses.get(loss), "ignore_class", None)
+    if ignored is not None:
+        raise ValueError(
+            f"ignore_class={ignored} of the loss does not go "
+            "with a mean over the steps that count. Use sample_weight: 0 for such steps."
+        )
+    if optimizer is None:
+        raise ValueError("compile needs an optimizer, got optimizer=None.")
+    check_flags(**{n: options[n] for n in ("run_eagerly", "auto_scale_loss") if n in options})
+    if "steps_per_execution" in options:
+        check_positive_integer("steps_per_execution", options["steps_per_execution"])
+    for name, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+        if given is not None and not isinstance(given, (list, tuple, dict)):
+            raise ValueError(f"{name} must be a list, got {name}={shown(given)}.")

@@ -3,7 +3,7 @@
 import contextlib
 import random
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,6 @@ from kerasrnn.training.checkpoints import (
 from kerasrnn.training.divergence import check_weights
 from kerasrnn.training.run_description import describe, find_difference, plain
 
-CHECKPOINT_EVERY = 1000
-"""Training steps between two checkpoints."""
 _NOTES = {
     "configuration": dict,
     "variables": list,
@@ -240,64 +238,6 @@ class TrainingRun:
             ],
         }
         save(self.folder, self.epoch * self.steps_per_epoch + self.step, arrays, notes)
-
-
-@contextlib.contextmanager
-def open_run(
-    model: keras.Model,
-    batches: tf.data.Dataset,
-    run_dir: str | Path | None,
-    epochs: int,
-    checkpoint_every: int,
-    resume: bool,
-) -> Iterator[TrainingRun | None]:
-    """Finds out where the run of a built model in `run_dir` stands; `None` without one.
-
-    Raises:
-        ValueError: if it is not known how many batches there are, or the run in
-            `run_dir` is another one.
-        BlockingIOError: if another process trains there.
-    """
-    if run_dir is None:
-        yield None
-        return
-    steps_per_epoch = int(batches.cardinality())
-    if steps_per_epoch < 1:
-        raise ValueError(
-            f"run_dir={str(run_dir)!r} needs to know how many batches an epoch has. "
-            "Use dataset.apply(tf.data.experimental.assert_cardinality(...))."
-        )
-    with TrainingRun(
-        model,
-        run_dir,
-        epochs=epochs,
-        steps_per_epoch=steps_per_epoch,
-        checkpoint_every=checkpoint_every,
-        resume=resume,
-    ) as run:
-        yield run
-
-
-def epochs_to_go(
-    batches: tf.data.Dataset, epochs: int, run: TrainingRun | None
-) -> Iterator[tuple[int, Iterable]]:
-    """For each epoch that is left its number, and its batches with theirs.
-
-    Args:
-        batches: of one epoch.
-        epochs: the epoch to end at.
-        run: where the training stands; `None`: at its beginning.
-    """
-    if run is None:
-        for epoch in range(epochs):
-            yield epoch, enumerate(batches)
-        return
-    if run.finished:
-        return
-    # One pass over all epochs, so that a data set that shuffles does so as if it had begun.
-    rest = iter(batches.repeat().skip(run.epoch * run.steps_per_epoch + run.step))
-    for epoch in range(run.epoch, epochs):
-        yield epoch, zip(range(run.step, run.steps_per_epoch), rest, strict=False)
 
 
 def _variables(model) -> list[tf.Variable]:

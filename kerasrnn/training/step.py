@@ -168,7 +168,7 @@ class TrainingStep:
         """Metrics on one batch, and the states after it."""
         window = self.read(batch)
         states, counts = self.starting_states(window, carried), self.count(window)
-        with compilation.compiled_inference():
+        with compilation.scan_mode("compiled"):
             outputs, states = self._call(window.inputs, states, False)
         penalties = self.model.losses
         outcome = self._outcome(window, outputs, states, penalties, counts.denominator)

@@ -15,25 +15,25 @@ from kerasrnn.checks import (
     check_positive_integer,
     check_rate,
     from_config_of,
-    shown,
 )
 from kerasrnn.layers.nested_layers import recurrent_layers
 from kerasrnn.layers.truncation import Truncation
 from kerasrnn.training import data as training_data
-from kerasrnn.training.data import as_batches, check_length, inputs_of
+from kerasrnn.training.data import as_batches, inputs_of
 from kerasrnn.training.divergence import stopped_where_not_finite
 from kerasrnn.training.errors import clear_errors
 from kerasrnn.training.layer_checks import check_batch, check_layers
 from kerasrnn.training.loop import train, update
-from kerasrnn.training.options import TrainingOptions
+from kerasrnn.training.on_batch import OnBatch, check_class_weight
+from kerasrnn.training.options import TrainingOptions, check_keras_arguments
 from kerasrnn.training.random_window import RandomWindow
-from kerasrnn.training.run import CHECKPOINT_EVERY
+from kerasrnn.training.resuming import CHECKPOINT_EVERY, check_for_run
 from kerasrnn.training.scheduled_sampling import ScheduledSampling
 from kerasrnn.training.step import TrainingStep
 from kerasrnn.training.streams import Stream
 
 
-class TrainableModel(keras.Model):
+class TrainableModel(OnBatch, keras.Model):
     """A `keras.Model` that is trained by a `TrainingStep`.
 
     Everything about training lies in `training_step`, which `compile` makes. A subclass
@@ -176,7 +176,7 @@ class TrainableModel(keras.Model):
         check_layers(self.ordered_layers, checked)
         if isinstance(optimizer, dict):
             optimizer = from_config_of("optimizer", optimizer, keras.optimizers.get)
-        _check_of_keras(optimizer, loss, metrics, weighted_metrics, options)
+        check_keras_arguments(optimizer, loss, metrics, weighted_metrics, options)
         options["jit_compile"] = False
         super().compile(optimizer, loss, None, metrics, weighted_metrics, **options)
         rate = self.optimizer.learning_rate
@@ -309,13 +309,13 @@ class TrainableModel(keras.Model):
             x = self._windows(x, y, sample_weight, batch_size, for_training=True)
             size, y, sample_weight, batch_size = batch_size, None, None, None
             if validation_data is not None:
-                x_val, y_val, weight_val = _unpack_validation_data(validation_data)
+                x_val, y_val, weight_val = training_data.unpack_validation_data(validation_data)
                 validation_data = self._windows(
                     x_val, y_val, weight_val, size, for_training=False
                 )
         if run_dir is not None:
             check_path("run_dir", run_dir)
-            _check_for_run(run_dir, x, validation_split, options)
+            check_for_run(run_dir, x, validation_split, options)
             return train(
                 self,
                 x,
@@ -327,8 +327,8 @@ class TrainableModel(keras.Model):
                 resume=resume,
                 checkpoint_every=checkpoint_every,
             )
-        self.prepare(self._spec_of(x, y))
-        self._check_class_weight(options.get("class_weight"))
+        self.prepare(training_data.spec_of(x, y, self.check_inputs))
+        check_class_weight(options.get("class_weight"), step)
         if step.options.non_finite == "raise":
             callbacks = stopped_where_not_finite(callbacks, self)
         if isinstance(x, tf.data.Dataset):
@@ -365,7 +365,7 @@ class TrainableModel(keras.Model):
         if step.options.window is not None:
             x = self._windows(x, y, sample_weight, batch_size, for_training=False)
             y = sample_weight = batch_size = None
-        batch = self._spec_of(x, y)
+        batch = training_data.spec_of(x, y, self.check_inputs)
         check_batch(self.ordered_layers, batch)
         if not step.prepared:
             self.prepare(batch)
@@ -400,154 +400,12 @@ class TrainableModel(keras.Model):
         with clear_errors():
             return super().predict(x, *arguments, **options)
 
-    def train_on_batch(
-        self,
-        x: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        class_weight: dict | None = None,
-        return_dict: bool = False,
-    ):
-        """One update: `keras.Model.train_on_batch`, which with a `window` carries states on.
-
-        With a `window` the batch is one window. It starts from the last states
-        of the batch before; from the initial states if there was none, and after
-        `fit` or `reset_states`. A loop over the windows of a stream ends with the
-        weights that `fit` ends with.
-
-        Args:
-            x: `(batch, time, ...)`, or `{"inputs", "reset"}` with booleans
-                `(batch,)` that are true where a sequence begins.
-            y: `(batch, time, ...)`.
-            sample_weight: `(batch, time)` or `(batch,)`.
-            class_weight: for models with one output a sequence.
-            return_dict: whether to return scores by name. Default: `False`.
-
-        Returns:
-            The loss, the metrics and the norm of the gradient, of this batch.
-
-        Raises:
-            FloatingPointError: if the loss or a gradient is not finite.
-            ValueError: for a batch that is no window, or whose size is not
-                that of the carried states.
-
-        Example:
-
-        >>> from kerasrnn import SequenceModel, Stream, VanillaRNN
-        >>> layers = [VanillaRNN(4, return_sequences=True), keras.layers.Dense(1)]
-        >>> model = SequenceModel(layers)
-        >>> model.compile("adam", "mse", window=5)
-        >>> wave = tf.sin(tf.range(21.0))[None, :, None]
-        >>> for window in (slice(0, 5), slice(5, 10), slice(10, 15), slice(15, 20)):
-        ...     targets = wave[:, window.start + 1 : window.stop + 1]
-        ...     loss = model.train_on_batch(wave[:, window], targets)
-        >>> model.reset_states()  # another sequence comes now
-        """
-        self._check_batch("train_on_batch", x, y)
-        options = self.training_step.options
-        if options.window is not None and not isinstance(options.window, RandomWindow):
-            check_length(inputs_of(x).shape[1], options)
-        self._check_class_weight(class_weight)
-        with clear_errors():
-            return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
-
-    def test_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
-    ):
-        """The scores of one batch: `keras.Model.test_on_batch`.
-
-        With a `window` it goes on from the states after the batch before, as
-        in `train_on_batch`; `evaluate` and `reset_states` forget them.
-        """
-        self._check_batch("test_on_batch", x, y)
-        with clear_errors():
-            return super().test_on_batch(x, y, sample_weight, return_dict)
-
-    def predict_on_batch(self, x: Any):
-        """The outputs for one batch of whole sequences: `keras.Model.predict_on_batch`.
-
-        Raises:
-            ValueError: if states are carried from window to window, which this
-                does not do.
-        """
-        options = self._training_step and self._training_step.options
-        if options and options.window is not None and options.carry_state:
-            raise ValueError(
-                "predict_on_batch carries no states from window to window. Use predict for "
-                "whole sequences, or outputs, states = model(x, states=states, "
-                "return_states=True) for one window after the other."
-            )
-        return super().predict_on_batch(x)
-
-    def _check_batch(self, name, x, y):
-        """A batch is arrays, with targets."""
-        if isinstance(x, training_data.BATCHES):
-            raise ValueError(
-                f"{name} takes the arrays of one batch, got {type(x).__name__}. Use fit or "
-                "evaluate, or give its batches one after the other: those of a Stream are "
-                "stream.windows(window)."
-            )
-        if x is None or y is None:
-            raise ValueError(f"{name} needs inputs and targets, got {name}(x, y=None).")
-        if not hasattr(inputs_of(x), "shape"):
-            raise ValueError(f"{name} takes arrays, got {type(inputs_of(x)).__name__}.")
-        if len(inputs_of(x)) != len(y):
-            raise ValueError(
-                f"{name} needs a target for each sequence, got {len(inputs_of(x))} sequences "
-                f"and {len(y)} targets."
-            )
-
-    def reset_states(self) -> None:
-        """Forgets carried states: the next `train_on_batch` or `test_on_batch` begins afresh.
-
-        `fit`, `evaluate` and `kerasrnn.train` begin afresh by themselves.
-
-        Example:
-
-        >>> from kerasrnn import SequenceModel, VanillaRNN
-        >>> layers = [VanillaRNN(4, return_sequences=True), keras.layers.Dense(1)]
-        >>> model = SequenceModel(layers)
-        >>> model.compile("adam", "mse", window=5)
-        >>> x, y = tf.ones([2, 5, 3]), tf.ones([2, 5, 1])
-        >>> first = model.test_on_batch(x, y)
-        >>> model.test_on_batch(x, y) == first  # it went on from there
-        False
-        >>> model.reset_states()
-        >>> model.test_on_batch(x, y) == first
-        True
-        """
-        for carried in (
-            self.training_step.carried,
-            self.training_step.carried_in_evaluation,
-        ):
-            if carried is not None:
-                carried.forget()
-
     def _windows(self, x, y, sample_weight, batch_size, *, for_training):
         training_data.check_given(x, y, sample_weight)
         if not isinstance(x, training_data.BATCHES):
             x = training_data.as_stream(x, y, sample_weight, batch_size)
         options = self.training_step.options
         return as_batches(x, options, self.check_inputs, for_training=for_training)
-
-    def _check_class_weight(self, class_weight):
-        if class_weight is not None and self.training_step.every_output:
-            raise ValueError(
-                "class_weight is one weight a sequence, but the model has an output at every "
-                "step. Use sample_weight, (batch, time), with the weight of each step's class."
-            )
-
-    def _spec_of(self, x, y):
-        """What a batch of such data looks like."""
-        if isinstance(x, Stream):
-            raise ValueError("A Stream is read in windows: compile with window=.")
-        if isinstance(x, tf.data.Dataset):
-            return x.element_spec
-        if isinstance(x, keras.utils.PyDataset):
-            return tf.data.Dataset.from_tensors(x[0]).element_spec
-        training_data.check_given(x, y, None)
-        self.check_inputs(x)
-        return tf.data.Dataset.from_tensors((x[:1], y[:1])).element_spec
 
     def get_compile_config(self) -> dict:
         config = super().get_compile_config()
@@ -565,54 +423,3 @@ class TrainableModel(keras.Model):
         self.compile(**{k: config.pop(k) for k in names}, **options, **config)
         if self.built and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
-
-
-def _check_of_keras(optimizer, loss, metrics, weighted_metrics, options):
-    """What `keras.Model.compile` takes, and takes silently where it makes no sense."""
-    if options.get("jit_compile") is True:
-        raise ValueError(
-            "jit_compile=True would leave out the checks inside a step. Remove it: the scans "
-            "compile themselves."
-        )
-    if loss is None:
-        raise ValueError("compile needs a loss.")
-    ignored = getattr(keras.losses.get(loss), "ignore_class", None)
-    if ignored is not None:
-        raise ValueError(
-            f"ignore_class={ignored} of the loss does not go "
-            "with a mean over the steps that count. Use sample_weight: 0 for such steps."
-        )
-    if optimizer is None:
-        raise ValueError("compile needs an optimizer, got optimizer=None.")
-    check_flags(**{n: options[n] for n in ("run_eagerly", "auto_scale_loss") if n in options})
-    if "steps_per_execution" in options:
-        check_positive_integer("steps_per_execution", options["steps_per_execution"])
-    for name, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
-        if given is not None and not isinstance(given, (list, tuple, dict)):
-            raise ValueError(f"{name} must be a list, got {name}={shown(given)}.")
-
-
-def _check_for_run(run_dir, x, validation_split, options):
-    if not isinstance(x, tf.data.Dataset):
-        raise ValueError(
-            f"run_dir={str(run_dir)!r} needs a tf.data.Dataset, got {type(x).__name__}: "
-            "a run can go on only if the order of its batches is known."
-        )
-    others = sorted([*options, *(["validation_split"] if validation_split else [])])
-    if others:
-        raise ValueError(
-            f"{', '.join(others)} cannot be used with run_dir. Put weights and the number of "
-            "steps into the dataset: dataset.map(...), dataset.take(...)."
-        )
-
-
-def _unpack_validation_data(given):
-    """Inputs, targets and weights; the last two are `None` where the first holds them."""
-    if not isinstance(given, (tuple, list)):
-        return given, None, None
-    if not 0 < len(given) < 4:
-        raise ValueError(
-            "validation_data must be (x, y) or (x, y, sample_weight), a stream or a dataset, "
-            f"got {len(given)} parts."
-        )
-    return (*given, None, None)[:3]

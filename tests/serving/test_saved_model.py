@@ -12,7 +12,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 import kerasrnn
 from kerasrnn.serving.saved_model import list_versions
-from kerasrnn.text.words import pad
+from kerasrnn.text.batches import pad
 from tests.plain_ops import assert_plain
 
 WORDS = ["[PAD]", "[UNK]", "good", "bad", "film", "été"]
@@ -132,8 +132,8 @@ def test_any_sequence_model_is_exported_with_its_states(tmp_path, rng):
                 return_sequences=True,
                 recurrent_dropout=0.2,
                 zoneout=0.1,
-                alpha=0.5,
-                learn_alpha=True,
+                leak_rate=0.5,
+                learn_leak_rate=True,
             ),
             keras.layers.Dense(2),
         ]

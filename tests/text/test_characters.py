@@ -80,7 +80,11 @@ def test_the_file_is_readable_and_complete(vocabulary, tmp_path):
 
 @pytest.mark.parametrize(
     ("characters", "message"),
-    [("aba", "'a' stands twice"), (["ab"], "single code points"), (["\ud800"], "no character")],
+    [
+        ("aba", "'a' appears twice"),
+        (["ab"], "single code points"),
+        (["\ud800"], "single code points, got"),
+    ],
 )
 def test_what_is_no_vocabulary_is_refused(characters, message):
     with pytest.raises(ValueError, match=message):
