@@ -47,14 +47,12 @@ def update(step: TrainingStep, batch: Any, carried: list | None) -> tuple[dict, 
     scale = optimizer.scale_loss(tf.constant(1.0))  # 1, but in mixed precision
 
     if options.recompute:
-        how = (step, window, states, counts.denominator, scale)
-        outcome, gradients = recomputed_gradients(*how)
+        outcome, gradients = recomputed_gradients(step, window, states, counts, scale)
     elif options.parallel_parts > 1:
-        how = (step, window, states, counts.denominator, scale)
-        outcome, gradients = gradients_of_parts(*how)
+        outcome, gradients = gradients_of_parts(step, window, states, counts, scale)
     else:
         with tf.GradientTape() as tape:
-            outcome = step.run(window, states, counts.denominator)
+            outcome = step.run(window, states, counts)
             scaled_loss = outcome.loss * tf.cast(scale, outcome.loss.dtype)
         gradients = tape.gradient(scaled_loss, variables)
 
