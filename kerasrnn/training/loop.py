@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from kerasrnn.checks import check_epochs, check_flags, check_path, check_positive_integer, shown
 from kerasrnn.training import clipping
+from kerasrnn.training.carried_states import forgetting
 from kerasrnn.training.data import as_batches
 from kerasrnn.training.divergence import stopped_where_not_finite
 from kerasrnn.training.errors import clear_errors
@@ -135,7 +136,7 @@ def train(
         )
     model.prepare(batches.element_spec)
     opened = open_run(model, batches, run_dir, epochs, checkpoint_every, resume)
-    with opened as run, step.forgetting(step.carried), clear_errors():
+    with opened as run, forgetting(step.carried), clear_errors():
         if step.options.non_finite == "raise":
             callbacks = stopped_where_not_finite(callbacks, model)
         listeners = make_callbacks(model, callbacks, epochs, batches, verbose, run)

@@ -1,8 +1,7 @@
 """What one update needs beside the model: options, loss, optimizer, states, counters."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -99,15 +98,6 @@ class TrainingStep:
         if self.feedback_seeds is not None:
             variables.append(self.feedback_seeds.state.value)
         return variables + (self.carried.variables if self.carried else [])
-
-    @contextmanager
-    def forgetting(self, carried: CarriedStates | None) -> Iterator[None]:
-        """Forgets carried states when what is inside ends."""
-        try:
-            yield
-        finally:
-            if carried is not None:
-                carried.forget()
 
     def read(self, batch: Any) -> Window:
         """The parts of a batch `(inputs, targets[, sample_weight])`."""
