@@ -33,7 +33,7 @@ import numpy as np
 from apps import cli
 from apps.chargen.__main__ import COMMANDS as CHARGEN
 from apps.sentiment.__main__ import COMMANDS as SENTIMENT
-from kerasrnn.serving import signatures
+from kerasrnn.serving import saved_model, signatures
 
 MODES = {"fail": 1, "die": 2}
 WORDS = "good fine lovely bad awful boring film plot actor".split()
@@ -207,8 +207,7 @@ def share_one_model(app: str) -> None:
         return [*model.variables, *model.optimizer.variables, *model.metrics_variables, *extra]
 
     train.make_model = make_model
-    export = sys.modules["kerasrnn.export"]  # the package's `export` is the function
-    export.make_signatures = functools.cache(signatures.make_signatures)
+    saved_model.make_signatures = functools.cache(signatures.make_signatures)
 
 
 def contents(folder: Path) -> dict[str, object]:
