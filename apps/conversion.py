@@ -26,12 +26,12 @@ class Export:
 
 
 def run(options: Export, app: str, name: str, outputs: Iterable[str]) -> Path:
-    """Converts a signature of a model, says what was written and returns the file.
+    """Converts a model, says what was written and returns the file.
 
     Args:
         options: the command's.
         app: the app that trains such models.
-        name, outputs: the signature, and what it must put out.
+        name, outputs: the signature to convert, and the outputs that it must have.
     """
     ending = _ENDINGS[options.format]
     again = f"Train one: python -m apps.{app} train, or name another with --model."
@@ -43,17 +43,17 @@ def run(options: Export, app: str, name: str, outputs: Iterable[str]) -> Path:
         raise UserError(f"{output}: this is a folder. Name a file with --output.")
     if output.suffix != ending:
         raise UserError(
-            f"{output}: a file in the format {options.format} ends with {ending}. Name it so."
+            f"{output}: a file in the format {options.format} must end with {ending}."
         )
     if not os.access(output.parent, os.W_OK):
-        raise UserError(f"{output.parent}: the folder cannot be written. Use another.")
+        raise UserError(f"{output.parent}: this folder is not writable. Use another one.")
     _, folder = load_signature(options.model, app, name, outputs)
     with quiet_tensorflow():
         from kerasrnn.serving.conversion import convert
 
     try:
-        written, signature = convert(folder, output, options.format)
+        written, _ = convert(folder, output, options.format, name)
     except (ImportError, ValueError) as error:
         raise UserError(str(error)) from error
-    print(f"{written}: the signature {signature} of {folder}, compared with it")
+    print(f"Wrote {written}; its outputs match the signature {name} of {folder}.")
     return written

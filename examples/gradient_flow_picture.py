@@ -28,10 +28,11 @@ LOWEST = 1e-9
 def make_layers() -> dict[str, keras.layers.Layer]:
     """The layers, each under the name that the picture gives it."""
     keras.utils.set_random_seed(0)
-    irnn = {"activation": "relu", "recurrent_initializer": "identity"}
     return {
         "VanillaRNN, leak_rate=0.02": kerasrnn.VanillaRNN(UNITS, leak_rate=0.02),
-        "VanillaRNN, ReLU and identity": kerasrnn.VanillaRNN(UNITS, **irnn),
+        "VanillaRNN, ReLU and identity": kerasrnn.VanillaRNN(
+            UNITS, activation="relu", recurrent_initializer="identity"
+        ),
         "SimpleRNN": keras.layers.SimpleRNN(UNITS),
         "LSTM": keras.layers.LSTM(UNITS),
     }

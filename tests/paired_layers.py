@@ -16,7 +16,7 @@ _PATTERNS = {
 }
 MASKS = {name: tf.constant(pattern) > 0 for name, pattern in _PATTERNS.items()}
 MIDDLE = MASKS["middle"]
-TOLERANCES = {"float16": 5e-3, "bfloat16": 4e-2, "float32": 2e-5, "float64": 1e-7}
+TOLERANCES = {"float16": 5e-3, "bfloat16": 4e-2, "float32": 2e-5, "float64": 1e-9}
 
 
 def states_for(layer, dtype="float32"):

@@ -1,7 +1,8 @@
-"""Exported models in other formats, for runtimes that know no SavedModel."""
+"""Exported models in other formats, for runtimes that cannot read a SavedModel."""
 
 import errno
 import importlib
+import itertools
 import os
 import tempfile
 from collections.abc import Callable
@@ -10,36 +11,50 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn.checks import check_one_of, check_path
+from kerasrnn.checks import check_one_of, check_path, shown
 from kerasrnn.files import writing
 
-SIGNATURES = ("ids", "step")
-"""Those without texts, which few runtimes can read."""
+PREFERRED = ("ids", "step", "serving_default")
+"""Which signature is converted if none is named: the first of these that can be."""
+COMPARED_SIZES = ((1, 1), (3, 17))
+"""Batch and time of the inputs that both models are compared on, where these are free."""
 ONNX_OPSET = 17
 _TOLERANCE = 1e-4
 
 
-def convert(exported: str | Path, output: str | Path, format: str = "onnx") -> tuple[Path, str]:
-    """Writes the signature `ids` or `step` of an exported model as ONNX or LiteRT.
+def convert(
+    exported: str | Path,
+    output: str | Path,
+    format: str = "onnx",
+    signature: str | None = None,
+) -> tuple[Path, str]:
+    """Writes one signature of an exported model as ONNX or LiteRT.
 
-    Batch and time stay free. The ids are those of the lines of the model's
-    `assets/vocabulary.txt`, from 0. In ONNX, where all names must differ, the new
-    states of `step` are `new_state_0` and so on. Before it is written, the
-    converted model is run by ONNX Runtime or LiteRT and compared with the SavedModel.
+    It must take and return numbers, not texts: `ids` of a `TextClassifier`, `step` of a
+    `CharLanguageModel`, `serving_default` and `window` of any other `SequenceModel`,
+    `serving_default` of a functional or sequential Keras model. Sizes that are free in the
+    signature, such as batch and time, stay free. The ids of the first two are the line
+    numbers of the model's `assets/vocabulary.txt`, from 0.
+
+    In ONNX all names must differ: an output with the name of an input becomes
+    `new_<name>`, for example `new_state_0`. Before the file is written, ONNX Runtime or
+    LiteRT runs the converted model, and its outputs are compared with the SavedModel's.
 
     Args:
-        exported: what `kerasrnn.export` has written, a version's folder.
+        exported: the folder of a version that `kerasrnn.export` wrote.
         output: the file to write.
         format: `"onnx"`, which needs the extra `onnx`, or `"litert"`, which needs
             the extra `litert`. Default: `"onnx"`.
+        signature: the name of the signature. Default: `None`: the first of `ids`,
+            `step` and `serving_default` that holds numbers only, or else any that does.
 
     Returns:
         The file written, and the name of the signature in it.
 
     Raises:
-        ValueError: if there is no such format, if the model has none of these
-            signatures, or if the converter cannot convert it (LiteRT cannot hold
-            the loops of Keras' LSTM and GRU, but their steps).
+        ValueError: if there is no such format, if the model has no such signature, if it
+            holds texts, or if the converter cannot convert it (LiteRT cannot hold the
+            loops of Keras' LSTM and GRU, but it can hold their `step`).
         ImportError: if the converter is not installed; it says what to install.
         OSError: if `exported` cannot be read, or `output` cannot be written.
     """
@@ -47,22 +62,18 @@ def convert(exported: str | Path, output: str | Path, format: str = "onnx") -> t
     check_path("exported", exported)
     check_path("output", output)
     loaded = tf.saved_model.load(str(exported))
-    name = next((name for name in SIGNATURES if name in loaded.signatures), None)
-    if name is None:
-        raise ValueError(
-            f"{exported}: none of its signatures can be converted: it has "
-            f"{', '.join(loaded.signatures)}, and one of {', '.join(SIGNATURES)} is needed."
-        )
-    signature = loaded.signatures[name]
+    name = _choose(exported, loaded.signatures, signature)
+    chosen = loaded.signatures[name]
     try:
-        content, answer = FORMATS[format](signature, name)
-        for seed, sizes in enumerate(((1, 1), (3, 17))):
-            _compare(signature, answer, _draw(signature, sizes, seed), format)
+        content, answer = FORMATS[format](chosen, name)
+        for seed, sizes in enumerate(COMPARED_SIZES):
+            _compare(chosen, answer, _draw(chosen, sizes, seed), format)
     except (ImportError, ValueError):
         raise
     except Exception as error:  # each converter and runtime has classes of its own
         raise ValueError(
-            f"{exported}: the format {format} cannot hold this model: {_first_line(error)}"
+            f"{exported}: the format {format} cannot hold the signature {name}: "
+            f"{_first_line(error)}"
         ) from error
     output = Path(output)
     if output.is_dir():
@@ -70,6 +81,29 @@ def convert(exported: str | Path, output: str | Path, format: str = "onnx") -> t
     with writing(output) as hidden:
         hidden.write_bytes(content)
     return output, name
+
+
+def _choose(exported, signatures, name: str | None) -> str:
+    possible = [key for key in signatures if _holds_numbers(signatures[key])]
+    if not possible:
+        raise ValueError(
+            f"{exported}: no signature can be converted, since all of them take or return "
+            f"texts: {', '.join(signatures)}. Export a model with a signature of numbers."
+        )
+    if name is None:
+        return next((key for key in PREFERRED if key in possible), possible[0])
+    if name not in possible:
+        raise ValueError(
+            f"signature must be one of those that hold numbers only, {', '.join(possible)}, "
+            f"got signature={shown(name)}."
+        )
+    return name
+
+
+def _holds_numbers(signature) -> bool:
+    specs = (*_inputs(signature).values(), *signature.structured_outputs.values())
+    types = [spec.dtype for spec in specs]
+    return all(dtype.is_floating or dtype.is_integer or dtype.is_bool for dtype in types)
 
 
 def _first_line(error: Exception) -> str:
@@ -83,30 +117,39 @@ def _inputs(signature) -> dict[str, tf.TensorSpec]:
 def _to_onnx(signature, name):
     tf2onnx, onnxruntime = _import("onnx", "tf2onnx", "onnxruntime")
     specs = [tf.TensorSpec(x.shape, x.dtype, n) for n, x in _inputs(signature).items()]
+    onnx_names = _onnx_names(_inputs(signature), signature.structured_outputs)
 
     def call(*inputs):
         outputs = signature(**{x.name: value for x, value in zip(specs, inputs, strict=True)})
-        return {_new(key, signature): value for key, value in outputs.items()}
+        return {onnx_names[key]: value for key, value in outputs.items()}
 
     function = tf.function(call, autograph=False)
     model, _ = tf2onnx.convert.from_function(function, specs, opset=ONNX_OPSET)
     content = model.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
 
     def answer(inputs):
-        return dict(zip(names, session.run(names, inputs), strict=True))
+        values = session.run(list(onnx_names.values()), inputs)
+        return dict(zip(onnx_names, values, strict=True))
 
     return content, answer
 
 
-def _new(key, signature):
-    return f"new_{key}" if key in _inputs(signature) else key
+def _onnx_names(inputs, outputs) -> dict[str, str]:
+    """What each output is called in ONNX: all names differ, those of inputs included."""
+    names, taken = {}, {*inputs, *outputs}
+    for key in outputs:
+        name = f"new_{key}" if key in inputs else key
+        while name != key and name in taken:
+            name = f"new_{name}"
+        names[key] = name
+        taken.add(name)
+    return names
 
 
 def _to_litert(signature, name):
     (interpreters,) = _import("litert", "ai_edge_litert.interpreter")
-    # The signature alone: tables of texts are beyond LiteRT.
+    # The signature alone: LiteRT cannot hold tables of texts.
     module = tf.Module()
     module.loaded = signature.variables
     specs = {n: tf.TensorSpec(x.shape, x.dtype, n) for n, x in _inputs(signature).items()}
@@ -145,14 +188,15 @@ def _import(extra, *names):
 
 
 def _draw(signature, sizes, seed):
-    """Inputs of a batch and a time of these sizes."""
+    """Inputs whose free sizes are these, batch and time; all further ones are as time."""
     rng = np.random.default_rng(seed)
     inputs = {}
     for key, spec in _inputs(signature).items():
-        free = iter(sizes)
+        free = itertools.chain(sizes, itertools.repeat(sizes[-1]))
         shape = [next(free) if size is None else size for size in spec.shape]
-        values = rng.integers(0, 2, shape) if spec.dtype.is_integer else rng.normal(size=shape)
-        inputs[key] = values.astype(spec.dtype.as_numpy_dtype)
+        floating = spec.dtype.is_floating
+        values = rng.normal(size=shape) if floating else rng.integers(0, 2, shape)
+        inputs[key] = np.asarray(values).astype(spec.dtype.as_numpy_dtype)
     return inputs
 
 
@@ -160,10 +204,14 @@ def _compare(signature, answer, inputs, format):
     expected = signature(**{key: tf.constant(value) for key, value in inputs.items()})
     answers = answer(inputs)
     for key, value in expected.items():
-        found = answers[key if key in answers else _new(key, signature)]
-        if not np.allclose(found, value, atol=_TOLERANCE, rtol=_TOLERANCE):
-            difference = np.abs(found - value).max()
+        found, right = (np.asarray(x, np.float64) for x in (answers[key], value))
+        if found.shape != right.shape:
             raise ValueError(
-                f"the model in the format {format} answers {key} otherwise than the "
-                f"SavedModel, by {difference:.2g}. Use the SavedModel."
+                f"the output {key} has the shape {found.shape} in the format {format}, but "
+                f"{right.shape} in the SavedModel. Use the SavedModel."
+            )
+        if not np.allclose(found, right, atol=_TOLERANCE, rtol=_TOLERANCE, equal_nan=True):
+            raise ValueError(
+                f"the output {key} in the format {format} differs from the SavedModel's by "
+                f"{np.nanmax(np.abs(found - right)):.2g}. Use the SavedModel."
             )

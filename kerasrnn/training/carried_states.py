@@ -1,5 +1,8 @@
 """States that pass from one window to the next."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import tensorflow as tf
 
 from kerasrnn.training.errors import BATCH_SIZE, required
@@ -44,6 +47,16 @@ class CarriedStates:
     def forget(self) -> None:
         """Goes back to the states of no sequences."""
         self.write(self.structure)
+
+
+@contextmanager
+def forgetting(carried: CarriedStates | None) -> Iterator[None]:
+    """Forgets carried states, if there are any, when what is inside ends."""
+    try:
+        yield
+    finally:
+        if carried is not None:
+            carried.forget()
 
 
 def start_from(initial: list, carried: list, window: Window) -> list:

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from kerasrnn.checks import check_epochs, check_flags, check_path, check_positive_integer, shown
 from kerasrnn.training import clipping
+from kerasrnn.training.carried_states import forgetting
 from kerasrnn.training.data import as_batches
 from kerasrnn.training.divergence import stopped_where_not_finite
 from kerasrnn.training.errors import clear_errors
@@ -47,14 +48,12 @@ def update(step: TrainingStep, batch: Any, carried: list | None) -> tuple[dict, 
     scale = optimizer.scale_loss(tf.constant(1.0))  # 1, but in mixed precision
 
     if options.recompute:
-        how = (step, window, states, counts.denominator, scale)
-        outcome, gradients = recomputed_gradients(*how)
+        outcome, gradients = recomputed_gradients(step, window, states, counts, scale)
     elif options.parallel_parts > 1:
-        how = (step, window, states, counts.denominator, scale)
-        outcome, gradients = gradients_of_parts(*how)
+        outcome, gradients = gradients_of_parts(step, window, states, counts, scale)
     else:
         with tf.GradientTape() as tape:
-            outcome = step.run(window, states, counts.denominator)
+            outcome = step.run(window, states, counts)
             scaled_loss = outcome.loss * tf.cast(scale, outcome.loss.dtype)
         gradients = tape.gradient(scaled_loss, variables)
 
@@ -137,7 +136,7 @@ def train(
         )
     model.prepare(batches.element_spec)
     opened = open_run(model, batches, run_dir, epochs, checkpoint_every, resume)
-    with opened as run, step.forgetting(step.carried), clear_errors():
+    with opened as run, forgetting(step.carried), clear_errors():
         if step.options.non_finite == "raise":
             callbacks = stopped_where_not_finite(callbacks, model)
         listeners = make_callbacks(model, callbacks, epochs, batches, verbose, run)

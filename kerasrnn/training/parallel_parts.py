@@ -6,12 +6,12 @@ import tensorflow as tf
 
 from kerasrnn.training.clipping import Gradient
 from kerasrnn.training.errors import PARTS, parts_differ, required
-from kerasrnn.training.step import Outcome, TrainingStep
+from kerasrnn.training.step import Counts, Outcome, TrainingStep
 from kerasrnn.training.window import Window
 
 
 def gradients_of_parts(
-    step: TrainingStep, window: Window, states: list, denominator: tf.Tensor, scale: tf.Tensor
+    step: TrainingStep, window: Window, states: list, counts: Counts, scale: tf.Tensor
 ) -> tuple[Outcome, list[Gradient]]:
     """The gradients of the whole batch, as the sum of those of its parts.
 
@@ -21,7 +21,7 @@ def gradients_of_parts(
         step: whose model it is, and how many parts there are.
         window: a batch.
         states: those to start from.
-        denominator: what the sum of the losses is divided by.
+        counts: how many steps of the whole batch count.
         scale: of the loss.
 
     Returns:
@@ -40,7 +40,7 @@ def gradients_of_parts(
         rows = slice(part * size, (part + 1) * size)
         part_states = tf.nest.map_structure(operator.itemgetter(rows), states)
         with tf.GradientTape() as tape:
-            outcome = step.run(window.rows(rows), part_states, denominator, 1 / num_parts)
+            outcome = step.run(window.rows(rows), part_states, counts, 1 / num_parts)
             scaled_loss = outcome.loss * tf.cast(scale, outcome.loss.dtype)
         gradients = tape.gradient(scaled_loss, variables)
         outcomes.append(outcome)

@@ -3,12 +3,12 @@
 import tensorflow as tf
 
 from kerasrnn.training.clipping import Gradient
-from kerasrnn.training.step import Outcome, TrainingStep
+from kerasrnn.training.step import Counts, Outcome, TrainingStep
 from kerasrnn.training.window import Window
 
 
 def recomputed_gradients(
-    step: TrainingStep, window: Window, states: list, denominator: tf.Tensor, scale: tf.Tensor
+    step: TrainingStep, window: Window, states: list, counts: Counts, scale: tf.Tensor
 ) -> tuple[Outcome, list[Gradient]]:
     """Full BPTT that keeps the states at about sqrt(T) steps, and recomputes what lies between.
 
@@ -20,7 +20,7 @@ def recomputed_gradients(
         step: whose model it is.
         window: a batch.
         states: those to start from.
-        denominator: what the sum of the losses is divided by.
+        counts: how many steps of the whole window count.
         scale: of the loss.
 
     Returns:
@@ -41,7 +41,7 @@ def recomputed_gradients(
 
     def run(k, states):
         piece = window.steps(slice(k * length, (k + 1) * length))
-        return piece, step.run(piece, states, denominator, share)
+        return piece, step.run(piece, states, counts, share)
 
     def arrays(tensors):
         return [

@@ -1,8 +1,7 @@
 """What one update needs beside the model: options, loss, optimizer, states, counters."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -100,15 +99,6 @@ class TrainingStep:
             variables.append(self.feedback_seeds.state.value)
         return variables + (self.carried.variables if self.carried else [])
 
-    @contextmanager
-    def forgetting(self, carried: CarriedStates | None) -> Iterator[None]:
-        """Forgets carried states when what is inside ends."""
-        try:
-            yield
-        finally:
-            if carried is not None:
-                carried.forget()
-
     def read(self, batch: Any) -> Window:
         """The parts of a batch `(inputs, targets[, sample_weight])`."""
         return read_window(batch, self.model.compute_mask, self.every_output)
@@ -145,14 +135,14 @@ class TrainingStep:
         return make_feedback(probability, inputs, policy.draw, self.from_logits, seed)
 
     def run(
-        self, window: Window, states: list, denominator: tf.Tensor, share: float = 1.0
+        self, window: Window, states: list, counts: Counts, share: float | tf.Tensor = 1.0
     ) -> Outcome:
         """Runs the model over a window, or a part of it, in training.
 
         Args:
             window: what to run over.
             states: those to start from.
-            denominator: what the sum of the losses is divided by.
+            counts: how many steps of the whole window count.
             share: the weight of the regularization losses. Default: 1.
         """
         with truncation.imposed(self.options.truncation):
@@ -162,7 +152,7 @@ class TrainingStep:
                 feedback = self.feedback(window.inputs)
                 outputs, states = self._call(window.inputs, states, True, feedback)
                 penalties = self.model.losses
-        return self._outcome(window, outputs, states, penalties, denominator, share)
+        return self._outcome(window, outputs, states, penalties, counts, share)
 
     def evaluate(self, batch: Any, carried: list | None) -> tuple[dict, list]:
         """Metrics on one batch, and the states after it."""
@@ -171,7 +161,7 @@ class TrainingStep:
         with compilation.scan_mode("compiled"):
             outputs, states = self._call(window.inputs, states, False)
         penalties = self.model.losses
-        outcome = self._outcome(window, outputs, states, penalties, counts.denominator)
+        outcome = self._outcome(window, outputs, states, penalties, counts)
         return self.update_metrics(window, outcome, counts), outcome.states
 
     def _call(self, inputs, states, training, feedback=None):
@@ -190,7 +180,7 @@ class TrainingStep:
         penalties += [0.5 * p for p in self.model.losses]
         return tf.concat([head, tail], 1), carried, penalties
 
-    def _outcome(self, window, outputs, states, penalties, denominator, share=1.0):
+    def _outcome(self, window, outputs, states, penalties, counts, share=1.0):
         if outputs.dtype.size < 4:  # losses and metrics in single precision
             outputs = tf.cast(outputs, tf.float32)
         alike = window.counted is None and window.sample_weight is None
@@ -199,7 +189,7 @@ class TrainingStep:
             losses = losses * tf.cast(window.sample_weight, losses.dtype)
         if window.counted is not None:  # where a step does not count, its loss may be anything
             losses = tf.math.multiply_no_nan(losses, tf.cast(window.counted, losses.dtype))
-        loss = tf.reduce_sum(losses) / tf.cast(denominator, losses.dtype)
+        loss = tf.reduce_sum(losses) / tf.cast(counts.denominator, losses.dtype)
         if penalties:
             penalty = tf.add_n([tf.cast(p, loss.dtype) for p in penalties])
             loss += tf.cast(share / num_replicas(), loss.dtype) * penalty

@@ -19,6 +19,7 @@ from kerasrnn.checks import (
 from kerasrnn.layers.nested_layers import recurrent_layers
 from kerasrnn.layers.truncation import Truncation
 from kerasrnn.training import data as training_data
+from kerasrnn.training.carried_states import forgetting
 from kerasrnn.training.data import as_batches, inputs_of
 from kerasrnn.training.divergence import stopped_where_not_finite
 from kerasrnn.training.errors import clear_errors
@@ -333,7 +334,7 @@ class TrainableModel(OnBatch, keras.Model):
             callbacks = stopped_where_not_finite(callbacks, self)
         if isinstance(x, tf.data.Dataset):
             options.setdefault("shuffle", False)  # a dataset shuffles itself
-        with step.forgetting(step.carried), clear_errors():
+        with forgetting(step.carried), clear_errors():
             return super().fit(
                 x,
                 y,
@@ -369,7 +370,7 @@ class TrainableModel(OnBatch, keras.Model):
         check_batch(self.ordered_layers, batch)
         if not step.prepared:
             self.prepare(batch)
-        with step.forgetting(step.carried_in_evaluation), clear_errors():
+        with forgetting(step.carried_in_evaluation), clear_errors():
             return super().evaluate(
                 x,
                 y,

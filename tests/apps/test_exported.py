@@ -345,11 +345,13 @@ def test_a_model_is_written_in_another_format(models, app, tmp_path, monkeypatch
     pytest.importorskip("onnxruntime")
     monkeypatch.chdir(tmp_path)
     assert run(app, "export", "--model", models / app) == 0
-    assert capsys.readouterr().out.startswith(f"{app}-1.onnx: the signature ")
+    name = {"sentiment": "ids", "chargen": "step"}[app]
+    expected = f"its outputs match the signature {name} of {models / app / '1'}."
+    assert capsys.readouterr().out == f"Wrote {app}-1.onnx; {expected}\n"
     assert "ids" in [value.name for value in onnx.load(f"{app}-1.onnx").graph.input]
     for output, message in {
         "no/where.onnx": "no: there is no such folder",
-        "x.tflite": "a file in the format onnx ends with .onnx",
+        "x.tflite": "a file in the format onnx must end with .onnx",
         ".": "this is a folder",
     }.items():
         assert run(app, "export", "--model", models / app, "--output", output) == 2

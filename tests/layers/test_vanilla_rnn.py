@@ -237,7 +237,7 @@ def test_errors_say_what_was_wrong():
     with pytest.raises(ValueError, match="units"):
         kerasrnn.VanillaRNN(0)
     unrolled = tf.function(kerasrnn.VanillaRNN(2, unroll=True))
-    with pytest.raises(ValueError, match="unroll"):
+    with pytest.raises(ValueError, match="unroll=True needs sequences of a known length"):
         unrolled.get_concrete_function(tf.TensorSpec([2, None, 3]))
     with pytest.raises(ValueError, match="ndim"):
         kerasrnn.VanillaRNN(2)(tf.ones((2, 3)))

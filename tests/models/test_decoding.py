@@ -1,4 +1,4 @@
-"""Which character comes next: against NumPy, and in its distribution."""
+"""The loop that draws characters: in their distribution, and the same in any pieces."""
 
 import functools
 
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasrnn.models import sampling
-from kerasrnn.models.sampling import BLOCK, Choice
+from kerasrnn.models.decoding import BLOCK, extend
+from kerasrnn.models.samplers.top_k import TopK
+from kerasrnn.models.samplers.top_p import TopP
 
 NUM_IDS = 6
 LOGITS = np.log([[1e-9, 0.4, 0.3, 0.15, 0.1, 0.05]]).astype("float32")
@@ -29,10 +30,18 @@ def draw(
     length, temperature, top_k, top_p, seed, position, batch_size=1, num_loops=1, filtered=False
 ):
     ids = tf.ones([batch_size], tf.int32)  # a tensor: one trace for all sizes
-    choice = Choice(temperature, seed, top_k, top_p)
-    states = [tf.zeros([batch_size, 1])]
-    how = {"num_loops": num_loops, "filtered": filtered}
-    return sampling.extend(constant_step, ids, states, length, choice, NUM_IDS, position, **how)
+    return extend(
+        constant_step,
+        ids,
+        [tf.zeros([batch_size, 1])],
+        length,
+        NUM_IDS,
+        temperature=temperature,
+        seed=seed,
+        samplers=(TopK(top_k), TopP(top_p)) if filtered else (),
+        position=position,
+        num_loops=num_loops,
+    )
 
 
 def drawn(length, temperature=1.0, top_k=0, top_p=1.0, seed=0, position=0, batch_size=1, **how):
@@ -47,12 +56,6 @@ def frequencies(ids):
 def softmax(logits):
     weights = np.exp(logits - logits.max())
     return weights / weights.sum()
-
-
-@pytest.mark.parametrize("uniform", [np.finfo(np.float32).tiny, 1 - 2**-24])
-def test_the_noise_is_finite_at_both_ends(uniform):
-    assert np.isfinite(sampling._to_gumbel(tf.constant(uniform, tf.float32)))
-    assert np.finfo(np.float32).tiny == sampling._SMALLEST  # a smaller one counts as 0
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
@@ -72,9 +75,7 @@ def test_temperature_0_takes_the_most_probable_one():
 
 def test_each_step_is_fed_what_was_drawn_before():
     ids = tf.constant([1, 4])
-    found, last, _ = sampling.extend(
-        scores_of_previous, ids, [tf.zeros([2, 1])], BLOCK + 3, Choice(), NUM_IDS
-    )
+    found, last, _ = extend(scores_of_previous, ids, [tf.zeros([2, 1])], BLOCK + 3, NUM_IDS)
     expected = [[1 + (start + t) % 5 for t in range(BLOCK + 3)] for start in (1, 4)]
     assert found.numpy().tolist() == expected
     assert last.numpy().tolist() == [row[-1] for row in expected]
@@ -138,37 +139,3 @@ def test_top_k_and_top_p_leave_out_the_improbable(options, kept):
 def test_what_remains_keeps_its_proportions():
     ids, _, _ = drawn(20_000, filtered=True, top_k=2)
     assert frequencies(ids)[1] == pytest.approx(0.4 / 0.7, abs=0.02)
-
-
-def test_nothing_is_left_out_unasked():
-    """Not even what a sum of float32 probabilities rounds away."""
-    logits = tf.constant([[0.0, -20.0, -40.0]])
-    np.testing.assert_array_equal(sampling.keep_probable(logits, Choice()), logits)
-
-
-def test_equal_scores_stay_together():
-    logits = tf.constant([[-9.0, 1.0, 1.0, 1.0, 0.0, 0.0]])
-    kept = sampling.keep_probable(logits, Choice(top_k=2))
-    assert np.isfinite(kept.numpy()[0]).tolist() == [False, True, True, True, False, False]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            (-0.1, None, None, 0),
-            r"temperature must lie in \[0, 1e\+06\], got temperature=-0.1",
-        ),
-        ((float("nan"), None, None, 0), "temperature must lie in"),
-        ((float("inf"), None, None, 0), "temperature must lie in"),
-        ((1.0, 6, None, 0), r"top_k must be an integer in \[1, 5\].*got top_k=6"),
-        ((1.0, 0, None, 0), "top_k must be an integer in"),
-        ((1.0, 2.5, None, 0), "top_k must be an integer in"),
-        ((1.0, None, None, 1.5), "seed must be an integer of 32 bits, got seed=1.5"),
-        ((1.0, None, None, 2**31), "seed must be an integer of 32 bits"),
-        ((1.0, None, 0.0, 0), r"top_p must lie in \(0, 1\], got top_p=0.0"),
-    ],
-)
-def test_arguments_out_of_range_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        sampling.make_choice(*arguments, num_ids=NUM_IDS)

@@ -1,0 +1,38 @@
+"""Models, and what they were exported to, that the tests of this folder share."""
+
+import pytest
+import tensorflow as tf
+
+import kerasrnn
+from tests.small_models import LANGUAGE_MODELS, make_classifier, make_language_model
+
+
+@pytest.fixture(scope="session")
+def classifier():
+    return make_classifier(dropout=0.3)
+
+
+@pytest.fixture(scope="session")
+def exported_classifier(classifier, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "sentiment"
+    return kerasrnn.export(classifier, folder, config={"units": 3}, model_card="# Card\n")
+
+
+@pytest.fixture(scope="session")
+def loaded_classifier(exported_classifier):
+    return tf.saved_model.load(str(exported_classifier))
+
+
+@pytest.fixture(scope="session")
+def language_model():
+    return make_language_model(**LANGUAGE_MODELS["deep"])
+
+
+@pytest.fixture(scope="session")
+def exported_language_model(language_model, tmp_path_factory):
+    return kerasrnn.export(language_model, tmp_path_factory.mktemp("models") / "chargen")
+
+
+@pytest.fixture(scope="session")
+def loaded_language_model(exported_language_model):
+    return tf.saved_model.load(str(exported_language_model))

@@ -1,0 +1,34 @@
+"""Small models of every kind, untrained, whose outputs are far enough apart to compare."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import kerasrnn
+
+TEXT = "Être ou ne pas être: 問題だ 🎭.\n" * 30
+WORDS = ["[PAD]", "[UNK]", "good", "bad", "film", "été"]
+LANGUAGE_MODELS = {
+    "deep": {"num_layers": 2, "dropout": 0.2, "recurrent_dropout": 0.1},
+    "embedded": {"embedding_dim": 3, "num_layers": 2, "residual": False},
+    "tied": {"tie_weights": True},
+    "lstm": {"cell": "lstm", "num_layers": 2, "embedding_dim": 3, "recurrent_dropout": 0.1},
+    "gru": {"cell": "gru", "tie_weights": True, "recurrent_dropout": 0.1},
+}
+
+
+def make_language_model(**options):
+    keras.utils.set_random_seed(1)
+    vocabulary = kerasrnn.CharacterVocabulary.from_text(TEXT)
+    model = kerasrnn.CharLanguageModel(vocabulary, units=6, **options)
+    model(tf.zeros([1, 1], tf.int32))
+    for variable in model.trainable_variables:
+        variable.assign(2 * variable + 0.1)
+    return model
+
+
+def make_classifier(**options):
+    keras.utils.set_random_seed(0)
+    model = kerasrnn.TextClassifier(WORDS, max_length=8, embedding_dim=4, units=3, **options)
+    model(np.array([[2, 0]]))
+    return model
