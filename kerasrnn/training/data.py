@@ -55,16 +55,16 @@ def as_stream(x: Any, y: Any, sample_weight: Any, batch_size: int | None) -> Str
 
     Args:
         x: `(sequences, time, ...)`, a ragged tensor or a list of arrays.
-        y: targets, likewise.
+        y: targets, in the same form.
         sample_weight: `(sequences, time)`, or one number for each sequence.
         batch_size: how many sequences are read side by side.
     """
     if batch_size is not None:
         check_positive_integer("batch_size", batch_size)
     inputs, targets, weights = _rows(x), _rows(y), _rows(sample_weight)
-    if not len(inputs):
-        raise ValueError("x must hold a sequence at least, got none.")
-    return Stream(inputs, targets, weights, batch_size=min(batch_size or 32, len(inputs)))
+    if batch_size is not None and len(inputs):
+        batch_size = min(batch_size, len(inputs))
+    return Stream(inputs, targets, weights, batch_size=batch_size)
 
 
 def _rows(given):

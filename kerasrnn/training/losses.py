@@ -49,6 +49,27 @@ def loss_of_each(
     return tf.reduce_mean(losses, list(range(num_axes, rank))) if rank > num_axes else losses
 
 
+def check_targets(
+    inputs: tf.TensorShape, targets: tf.TensorShape, outputs: tf.TensorShape
+) -> None:
+    """Checks the targets of a model that has one output a sequence.
+
+    Args:
+        inputs, targets, outputs: the shapes of a batch.
+
+    Raises:
+        ValueError: if there is a target for every step; a loss could broadcast them.
+    """
+    time = inputs[1] if len(inputs) > 1 else None
+    for_every_step = len(targets) > 1 and targets[1] not in (1, None) and targets[1] == time
+    if for_every_step and not targets.is_compatible_with(outputs):
+        raise ValueError(
+            f"The model has one output a sequence, of shape {tuple(outputs)}, but targets have "
+            f"shape {tuple(targets)}: one for every step. Give one target a sequence, or use "
+            "return_sequences=True in the last recurrent layer."
+        )
+
+
 def _as_outputs(targets, outputs):
     """Targets with an axis of size 1 at the end just where outputs have it, as in Keras."""
     if targets.dtype.is_floating and outputs.dtype.is_floating:

@@ -11,7 +11,7 @@ from kerasrnn.layers import compilation, truncation
 from kerasrnn.training.carried_states import CarriedStates, start_from
 from kerasrnn.training.errors import NOT_FINITE, required
 from kerasrnn.training.feedback import Feedback, make_feedback
-from kerasrnn.training.losses import loss_of_each
+from kerasrnn.training.losses import check_targets, loss_of_each
 from kerasrnn.training.options import TrainingOptions
 from kerasrnn.training.replicas import num_replicas, sum_over_replicas
 from kerasrnn.training.run_description import plain
@@ -183,6 +183,8 @@ class TrainingStep:
     def _outcome(self, window, outputs, states, penalties, counts, share=1.0):
         if outputs.dtype.size < 4:  # losses and metrics in single precision
             outputs = tf.cast(outputs, tf.float32)
+        if not self.every_output:
+            check_targets(window.inputs.shape, window.targets.shape, outputs.shape)
         alike = window.counted is None and window.sample_weight is None
         losses = self.losses(window.targets, outputs, counts_alike=alike)
         if window.sample_weight is not None:

@@ -27,7 +27,8 @@ class Stream:
         sample_weight: for each sequence the weights of its steps, `(time,)`,
             or one number for all of them; steps of weight 0 do not count.
             Default: 1.
-        batch_size: how many sequences are read side by side.
+        batch_size: how many sequences are read side by side. Default: 32, or all of
+            them if there are fewer.
 
     Raises:
         ValueError: if there are fewer sequences than places, a sequence is
@@ -52,14 +53,19 @@ class Stream:
         targets: Sequence[np.ndarray] | None = None,
         sample_weight: Sequence[np.ndarray] | None = None,
         *,
-        batch_size: int,
+        batch_size: int | None = None,
     ):
-        check_positive_integer("batch_size", batch_size)
+        if batch_size is not None:
+            check_positive_integer("batch_size", batch_size)
         inputs = _as_arrays("inputs", inputs)
         if targets is None:
             inputs, targets = [x[:-1] for x in inputs], [x[1:] for x in inputs]
         else:
             targets = _as_arrays("targets", targets)
+        if not inputs:
+            raise ValueError("inputs must hold at least one sequence, got none.")
+        if batch_size is None:
+            batch_size = min(len(inputs), 32)
         if len(inputs) < batch_size:
             raise ValueError(
                 f"batch_size={batch_size} places need as many sequences, got {len(inputs)} "
@@ -68,7 +74,11 @@ class Stream:
             )
         lengths = list(map(len, inputs))
         if lengths != list(map(len, targets)):
-            raise ValueError("targets must be as many and as long as inputs.")
+            raise ValueError(
+                "A Stream needs a target for every step: targets must be as many and as long "
+                "as inputs. For one target a sequence, leave window= out of compile and call "
+                "fit(x, y)."
+            )
         if not all(lengths):
             raise ValueError(
                 "inputs must have at least one step with a target each, but one is empty."
