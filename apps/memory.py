@@ -28,6 +28,35 @@ class Part:
     """The options that make it large."""
 
 
+def training_parts(
+    num_weights: int,
+    weight_options: Sequence[str],
+    num_kept: int,
+    step_options: Sequence[str],
+) -> list[Part]:
+    """What a training holds in memory.
+
+    Args:
+        num_weights: of the model.
+        weight_options: the options that make them many.
+        num_kept: the numbers that a training step keeps for its gradients.
+        step_options: the options that make these many.
+    """
+    weights = COPIES * FLOAT_BYTES * num_weights
+    return [
+        Part(
+            "the weights, their gradients and what Adam keeps of them take",
+            weights,
+            weight_options,
+        ),
+        Part(
+            "what a training step keeps for its gradients takes",
+            FLOAT_BYTES * num_kept,
+            step_options,
+        ),
+    ]
+
+
 def check_memory(options: Any, usual: Any, parts: Sequence[Part]) -> None:
     """Refuses what the machine cannot hold, before it is tried.
 

@@ -10,13 +10,28 @@ from apps.quiet import quiet_tensorflow
 with quiet_tensorflow():
     import keras
 
+    import kerasrnn
     from apps.clock import TrainingClock
     from kerasrnn import files
-    from kerasrnn.training import checkpoints
+    from kerasrnn.layers.truncation import Truncation
+    from kerasrnn.training.checkpoints import RunError
 
 CHECKPOINT_EVERY = 100  # training steps: a few seconds
 WORST_LOSS = 700.0
 """A validation loss that only a model that has diverged reaches, in nats."""
+
+
+KEEP_PROBABILITY = 0.9
+"""Of `--truncation randomized`: the chance that a gradient passes a step."""
+
+
+def truncation_policy(truncation: str) -> Truncation | None:
+    """The policy that `--truncation` names; `None` for full, which needs none."""
+    if truncation == "randomized":
+        return kerasrnn.RandomizedTruncation(KEEP_PROBABILITY)
+    if truncation.isdecimal():
+        return kerasrnn.TruncatedBPTT(int(truncation))
+    return None
 
 
 class HistoryFile(keras.callbacks.Callback):
@@ -83,7 +98,7 @@ def fit(
     except FloatingPointError as error:
         reason = str(error).partition(" The weights")[0].partition(" Lower the")[0]
         raise _diverged(reason) from error
-    except checkpoints.RunError as error:
+    except RunError as error:
         reason = str(error).replace("resume=False", "--no-resume")
         raise UserError(reason.replace("another run_dir", "another --run-dir")) from error
     _check_useful(history, chosen_by, mode)
@@ -104,5 +119,6 @@ def _check_useful(history: dict[str, list[float]], chosen_by: str, mode: str) ->
 
 def _diverged(reason: str) -> UserError:
     return UserError(
-        f"the training has diverged: {reason} Use a smaller --learning-rate or --clip-norm."
+        f"the training has diverged: {reason} Use a smaller --learning-rate or "
+        "--global-clipnorm."
     )

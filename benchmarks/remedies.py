@@ -18,8 +18,8 @@ from benchmarks.recurrence import make_keras_calls, time_in_turn
 BATCH_SIZE, TIME, UNITS = 32, 200, 128
 REMEDIES = {
     "none": {},
-    "alpha": {"alpha": 0.1},
-    "alpha, learned": {"alpha": 0.1, "learn_alpha": True},
+    "leak rate": {"leak_rate": 0.1},
+    "leak rate, learned": {"leak_rate": 0.1, "learn_leak_rate": True},
     "zoneout": {"zoneout": 0.1},
     "dropout, recurrent dropout": {"dropout": 0.1, "recurrent_dropout": 0.1},
     "residual": {"residual": True},

@@ -75,9 +75,9 @@ IRNN = {"activation": "relu", "recurrent_initializer": "identity"}
 CONTENDERS = (
     Contender("tanh, Glorot", plain(recurrent_initializer="glorot_uniform"), 0.003),
     Contender("tanh, orthogonal", plain(), 0.003),
-    Contender("tanh, skip over time", plain(alpha=0.1, kernel_stddev=3.0), 0.003),
+    Contender("tanh, skip over time", plain(leak_rate=0.1, kernel_stddev=3.0), 0.003),
     Contender("ReLU, identity", plain(**IRNN), 0.001),
-    Contender("ReLU, identity, skip", plain(alpha=0.02, kernel_stddev=1.0, **IRNN), 0.01),
+    Contender("ReLU, identity, skip", plain(leak_rate=0.02, kernel_stddev=1.0, **IRNN), 0.01),
     Contender("LSTM", lambda: keras.layers.LSTM(UNITS), 0.02),
     Contender("GRU", lambda: keras.layers.GRU(UNITS), 0.01),
 )
@@ -130,18 +130,18 @@ def compile_training(model, length, seed):
     optimizer.build(variables)
     held_out = draw(length, NUM_VALIDATED, tf.constant([seed, -1]))
 
-    def step(number, last, clip_norm):
+    def step(number, last, global_clipnorm):
         inputs, targets = draw(length, BATCH_SIZE, tf.stack([seed, number]))
         with tf.GradientTape() as tape:
             error = tf.reduce_mean(tf.square(model(inputs, training=True) - targets))
         gradients = tape.gradient(error, variables)
-        scale = tf.minimum(1.0, clip_norm / tf.linalg.global_norm(gradients))
+        scale = tf.minimum(1.0, global_clipnorm / tf.linalg.global_norm(gradients))
         optimizer.apply([scale * gradient for gradient in gradients], variables)
-        return number + 1, last, clip_norm
+        return number + 1, last, global_clipnorm
 
     @tf.function(jit_compile=True, autograph=False)
-    def train(first, last, clip_norm):
-        tf.while_loop(lambda number, *_: number < last, step, (first, last, clip_norm))
+    def train(first, last, global_clipnorm):
+        tf.while_loop(lambda number, *_: number < last, step, (first, last, global_clipnorm))
         return tf.reduce_mean(tf.square(model(held_out[0]) - held_out[1]))
 
     return train
@@ -156,24 +156,27 @@ def run_pair(contender, length, options):
     for clipped in (False, True):
         for variable, value in zip(variables, initial, strict=True):
             variable.assign(value)
-        clip_norm = tf.constant(CLIP_NORM if clipped else math.inf)
-        curve = [(0, float(train(tf.constant(0), tf.constant(0), clip_norm)))]  # compiles
+        global_clipnorm = tf.constant(CLIP_NORM if clipped else math.inf)
+        curve = [(0, float(train(tf.constant(0), tf.constant(0), global_clipnorm)))]  # compiles
         start = time.perf_counter()
         while SOLVED <= curve[-1][1] < math.inf and curve[-1][0] < options.steps:
             done = curve[-1][0]
             last = min(done + STEPS_BETWEEN, options.steps)
-            error = train(tf.constant(done), tf.constant(last), clip_norm)
+            error = train(tf.constant(done), tf.constant(last), global_clipnorm)
             curve.append((last, float(error)))
         yield Run(contender, length, clipped, curve, time.perf_counter() - start)
 
 
 def measure_flow(contender, length, seed):
-    """The gradient flow before training: the median of several initial weights."""
+    """The gradient flow before training: the median of several initial weights.
+
+    The first mark lies from half the sequence to all of it before the end.
+    """
     flows = []
     for number in range(NUM_DRAWS):
         model = make_model(contender, length, seed + number)
         batch = draw(length, BATCH_SIZE, tf.constant([seed + number, 0]))
-        flows += kerasrnn.gradient_flow(model, *batch).layers
+        flows += kerasrnn.gradient_flow(model, *batch, lag=(length // 2, length - 1)).layers
     remaining = np.median([flow.remaining for flow in flows], axis=0)
     return dataclasses.replace(flows[0], remaining=remaining)
 
@@ -209,9 +212,14 @@ def report(runs, flows):
         name = contender.name + (", clipped" if clipped else "")
         rows.append([name, *(one.outcome for one in chosen)])
     experiment.print_table(["", *(f"T = {length}" for length in lengths)], rows)
-    print(f"the gradient of the last state, before training, in {lengths[-1]} steps:")
-    verdicts = [(name, flow.verdict.partition(": ")[2]) for name, flow in flows.items()]
-    experiment.print_table(["", f"median of {NUM_DRAWS} initial weights"], verdicts)
+    print("what is left of the last state's gradient, before training:")
+    rows = [
+        [name, *(f"{flow.remaining[lag]:.2g} ({flow.statuses[lag]})" for lag in flow.lags)]
+        for name, flow in flows.items()
+    ]
+    lags = next(iter(flows.values())).lags
+    title = f"median of {NUM_DRAWS} initial weights"
+    experiment.print_table([title, *(f"{lag} steps back" for lag in lags)], rows)
 
 
 def plot(runs, flows, path):

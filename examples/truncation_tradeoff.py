@@ -107,7 +107,7 @@ def make_model(vocabulary, seed, run=None):
         keras.optimizers.Adam(LEARNING_RATE),
         window=window,
         truncation=run and run.policy,
-        clip_norm=1.0,
+        global_clipnorm=1.0,
     )
     return model
 

@@ -1,16 +1,13 @@
 """Recurrent networks for Keras: the theory visible, the training fast."""
 
 from kerasrnn.analysis.exposure_bias import ExposureBias, exposure_bias
-from kerasrnn.analysis.gradient_flow import (
-    GradientFlow,
-    StateJacobian,
-    gradient_flow,
-    state_jacobian,
-)
+from kerasrnn.analysis.gradient_flow import gradient_flow
+from kerasrnn.analysis.gradient_flow_callback import GradientFlow
 from kerasrnn.analysis.report import GradientFlowReport
+from kerasrnn.analysis.state_jacobian import StateJacobian, state_jacobian
 from kerasrnn.layers.cells import VanillaRNNCell
 from kerasrnn.layers.initializers import SpectralRadius
-from kerasrnn.layers.pooling import MeanMaxPooling1D
+from kerasrnn.layers.pooling import GlobalMeanMaxPooling1D
 from kerasrnn.layers.rnn import RNN
 from kerasrnn.layers.truncation import FullBPTT, RandomizedTruncation, TruncatedBPTT
 from kerasrnn.layers.vanilla_rnn import VanillaRNN
@@ -21,31 +18,30 @@ from kerasrnn.serving.conversion import convert
 from kerasrnn.serving.saved_model import export
 from kerasrnn.text.characters import CharacterVocabulary
 from kerasrnn.text.words import Vocabulary
-from kerasrnn.training.feedback import (
-    ConstantSampling,
-    ExponentialSampling,
-    InverseSigmoidSampling,
-    LinearSampling,
-    ScheduledSampling,
-)
 from kerasrnn.training.loop import train
 from kerasrnn.training.metrics import BitsPerCharacter, Perplexity
-from kerasrnn.training.streams import RandomWindow, Stream
+from kerasrnn.training.random_window import RandomWindow
+from kerasrnn.training.scheduled_sampling import ScheduledSampling
+from kerasrnn.training.schedules import (
+    ExponentialSchedule,
+    InverseSigmoidSchedule,
+    LinearSchedule,
+)
+from kerasrnn.training.streams import Stream
 
 __all__ = [
     "RNN",
     "BitsPerCharacter",
     "CharLanguageModel",
     "CharacterVocabulary",
-    "ConstantSampling",
-    "ExponentialSampling",
+    "ExponentialSchedule",
     "ExposureBias",
     "FullBPTT",
+    "GlobalMeanMaxPooling1D",
     "GradientFlow",
     "GradientFlowReport",
-    "InverseSigmoidSampling",
-    "LinearSampling",
-    "MeanMaxPooling1D",
+    "InverseSigmoidSchedule",
+    "LinearSchedule",
     "Perplexity",
     "RandomWindow",
     "RandomizedTruncation",

@@ -12,6 +12,8 @@ with quiet_tensorflow():
 
     from kerasrnn.layers import recurrence
 
+pytest.register_assert_rewrite("tests.conformance", "tests.paired_layers")
+
 
 @pytest.fixture(autouse=True)
 def _seed():

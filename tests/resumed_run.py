@@ -65,9 +65,9 @@ def sequence_model():
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         window=6,
-        clip_norm=1.0,
+        global_clipnorm=1.0,
         teacher_forcing=kerasrnn.ScheduledSampling(
-            kerasrnn.LinearSampling(30, end=0.5), draw="sample"
+            kerasrnn.LinearSchedule(30, end=0.5), draw="sample"
         ),
     )
     return model

@@ -21,7 +21,8 @@ def test_the_adding_problem_is_learned_and_drawn(tmp_path, monkeypatch, capsys):
     adding_problem.run(adding_problem.Options(steps=1500))
     printed = capsys.readouterr().out
     assert printed.count(" steps, ") == 2  # solved with clipping and without
-    assert "healthy" in printed
+    assert "15 steps back" in printed
+    assert "(steady)" in printed
     assert image.imread(tmp_path / "adding_problem.png").std() > 0.01
 
 

@@ -85,9 +85,9 @@ def test_what_killed_processes_left_is_removed(tmp_path):
 
 
 LOCK = """
-import pathlib, sys, time
-from kerasrnn import files
-with files.locked(pathlib.Path(sys.argv[1]), wait=False):
+import pathlib, runpy, sys, time
+locked = runpy.run_path(sys.argv[2])["locked"]  # to import the package takes seconds
+with locked(pathlib.Path(sys.argv[1]), wait=False):
     print("locked", flush=True)
     time.sleep(100)
 """
@@ -95,7 +95,9 @@ with files.locked(pathlib.Path(sys.argv[1]), wait=False):
 
 def test_a_folder_is_locked_until_the_process_that_locked_it_is_killed(tmp_path):
     other = subprocess.Popen(
-        [sys.executable, "-c", LOCK, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", LOCK, str(tmp_path), files.__file__],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert other.stdout.readline() == "locked\n"

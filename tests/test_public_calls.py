@@ -110,12 +110,11 @@ WINDOW = Kind(
     optional=True,
 )
 SCHEDULE = [
-    st.integers(1, 9).map(kerasrnn.LinearSampling),
-    st.just(kerasrnn.ExponentialSampling(0.9)),
-    st.just(kerasrnn.InverseSigmoidSampling(9.0)),
-    PROBABILITY.sane.map(kerasrnn.ConstantSampling),
+    st.integers(1, 9).map(kerasrnn.LinearSchedule),
+    st.just(kerasrnn.ExponentialSchedule(0.9)),
+    st.just(kerasrnn.InverseSigmoidSchedule(9.0)),
 ]
-NO_SCHEDULE = [1.5, -0.5, NAN, True, False, kerasrnn.LinearSampling, "0.5"]
+NO_SCHEDULE = [1.5, -0.5, NAN, True, False, kerasrnn.LinearSchedule, "0.5"]
 SAMPLING = Kind([PROBABILITY.sane, *SCHEDULE], NO_SCHEDULE)
 TEACHER_FORCING = Kind(
     [PROBABILITY.sane, st.one_of(SCHEDULE).map(kerasrnn.ScheduledSampling)],
@@ -186,7 +185,7 @@ CELL_ARGUMENTS = {
         ["kernel_constraint", "recurrent_constraint", "bias_constraint"], CONSTRAINT
     ),
     **dict.fromkeys(["dropout", "recurrent_dropout", "zoneout"], RATE),
-    "alpha": SHARE,
+    "leak_rate": SHARE,
     "seed": SEED,
     "name": NAME,
 }
@@ -206,10 +205,10 @@ CALLS = {
             "activity_regularizer": PENALTY,
         },
     ),
-    "VanillaRNN learn_alpha": (
+    "VanillaRNN learn_leak_rate": (
         kerasrnn.VanillaRNN,
-        {"units": 2, "alpha": 0.5},
-        {"learn_alpha": FLAG},
+        {"units": 2, "leak_rate": 0.5},
+        {"learn_leak_rate": FLAG},
     ),
     "RNN": (
         kerasrnn.RNN,
@@ -224,23 +223,18 @@ CALLS = {
         {"keep_probability": SHARE, "per_sequence": FLAG},
     ),
     "SpectralRadius": (kerasrnn.SpectralRadius, {}, {"radius": POSITIVE, "seed": SEED}),
-    "ConstantSampling": (
-        kerasrnn.ConstantSampling,
-        {"probability": 1},
-        {"probability": PROBABILITY},
-    ),
-    "LinearSampling": (
-        kerasrnn.LinearSampling,
+    "LinearSchedule": (
+        kerasrnn.LinearSchedule,
         {"num_steps": 3},
         {"num_steps": POSITIVE, "start": PROBABILITY, "end": PROBABILITY},
     ),
-    "ExponentialSampling": (
-        kerasrnn.ExponentialSampling,
+    "ExponentialSchedule": (
+        kerasrnn.ExponentialSchedule,
         {"k": 0.5},
         {"k": numbers(0, 1, [0, 1, 2, -1], exclude_min=True, exclude_max=True)},
     ),
-    "InverseSigmoidSampling": (
-        kerasrnn.InverseSigmoidSampling,
+    "InverseSigmoidSchedule": (
+        kerasrnn.InverseSigmoidSchedule,
         {"k": 2},
         {"k": numbers(1, 100, [0.5, 0, -1])},
     ),
@@ -265,7 +259,7 @@ CALLS = {
         {"inputs": [np.arange(3)] * 4, "batch_size": 2},
         {"inputs": SEQUENCES, "batch_size": integers(1, 4, [0, -1, 10**9])},
     ),
-    "MeanMaxPooling1D": (kerasrnn.MeanMaxPooling1D, {}, {"name": NAME}),
+    "GlobalMeanMaxPooling1D": (kerasrnn.GlobalMeanMaxPooling1D, {}, {"name": NAME}),
     "Perplexity": (kerasrnn.Perplexity, {}, {"from_logits": FLAG}),
     "BitsPerCharacter": (kerasrnn.BitsPerCharacter, {}, {"from_logits": FLAG}),
     "Vocabulary": (kerasrnn.Vocabulary, {"words": WORDS}, {"words": WORD_LIST}),
@@ -325,7 +319,6 @@ CALLS = {
             "truncation": TRUNCATION,
             "teacher_forcing": TEACHER_FORCING,
             "time_reduction": choices("mean", "sum"),
-            "accumulation_steps": sizes(),
             "parallel_parts": sizes(),
             "run_eagerly": FLAG,
             "steps_per_execution": integers(1, 4, [0, -1]),
@@ -334,8 +327,8 @@ CALLS = {
     **{
         f"compile {name}": (compiled, {}, {name: kind})
         for name, kind in {
-            "clip_norm": numbers(0, 9, [0, -1], exclude_min=True, optional=True),
-            "clip_value": numbers(0, 9, [0, -1], exclude_min=True, optional=True),
+            "global_clipnorm": numbers(0, 9, [0, -1], exclude_min=True, optional=True),
+            "clipvalue": numbers(0, 9, [0, -1], exclude_min=True, optional=True),
             "recompute": FLAG,
             "optimizer": Kind([st.sampled_from(["sgd", "adam"])], [3, NAN, True]),
             "loss": Kind([st.just("mse"), st.just(keras.losses.MeanSquaredError())], [3, NAN]),
@@ -420,6 +413,8 @@ WEIGHTS = Kind([st.nothing()], NO_DATA.mad)
 WEIGHTS.mad = [v for v in NO_DATA.mad if not (isinstance(v, np.ndarray) and v.dtype == float)]
 LAYER = integers(0, 0, [9, -9])
 STEPS = integers(1, 3, [0, 9, -9])
+LAGS = integers(1, 3, [0, 9, -9], optional=True)
+LAGS.mad = [v for v in LAGS.mad if not isinstance(v, np.ndarray)]  # several lags are sane
 WHOLE = integers(0, 9, [-1])
 CONFIG = Kind([st.nothing()], [3, {1: object()}, {"a": b"a"}], optional=True)
 CONFIG.mad = [value for value in CONFIG.mad if not isinstance(value, dict) or value]
@@ -455,12 +450,12 @@ REFUSING = {
     "gradient_flow": (
         kerasrnn.gradient_flow,
         BATCH_ARGUMENTS,
-        {"model": MODEL, "training": FLAG},
+        {"model": MODEL, "training": FLAG, "lag": LAGS},
     ),
     "GradientFlow": (
         kerasrnn.GradientFlow,
         {"inputs": X, "targets": X},
-        {"every": sizes(), "log_dir": PATH},
+        {"every": sizes(), "log_dir": PATH, "lag": sizes(optional=True)},
     ),
     "state_jacobian": (
         kerasrnn.state_jacobian,

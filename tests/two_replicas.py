@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 import kerasrnn
-from kerasrnn.training import step as training_step
+from kerasrnn.training.data import as_batches
+from kerasrnn.training.loop import update
 
 BATCH, WINDOW, NUM_WINDOWS = 8, 6, 3
 
@@ -24,7 +25,7 @@ def make_model():
         ]
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(0.01), loss, window=WINDOW, clip_norm=0.1)
+    model.compile(keras.optimizers.Adam(0.01), loss, window=WINDOW, global_clipnorm=0.1)
     return model
 
 
@@ -44,14 +45,16 @@ def main():
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         model = make_model()
-        batches = model.batches(stream, for_training=True)
-        model.prepare(batches)
+        batches = as_batches(
+            stream, model.training_step.options, model.check_inputs, for_training=True
+        )
+        model.prepare(batches.element_spec)
     shared = strategy.experimental_distribute_dataset(batches)
 
     @tf.function(autograph=False)
     def step(batch, states):
         return strategy.run(
-            lambda b, s: training_step.training_step(model, b, s), args=(batch, states)
+            lambda b, s: update(model.training_step, b, s), args=(batch, states)
         )
 
     states = model.initial_states(BATCH // 2)

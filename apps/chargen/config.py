@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Literal
 
 from apps import conversion
-from apps.cli import COUNT, FLOATS, NORMS, UserError, check_numbers, check_option
+from apps.cli import (
+    COUNT,
+    FLOATS,
+    NORMS,
+    UserError,
+    check_numbers,
+    check_option,
+    check_truncation,
+)
 
 MODELS = Path("saved_models/chargen")
 LARGEST_STATE, MOST_LAYERS = 100_000, 100
@@ -51,31 +59,42 @@ class Train:
     """Size of the vectors that characters become first. Default: none for the vanilla cell,
     the number of units for the others."""
     dropout: float = 0.1
-    """Fraction dropped of the outputs of each layer, the same ones throughout a window."""
+    """Dropout rate of the outputs of each layer; one mask for a whole window."""
     recurrent_dropout: float = 0.0
-    """Fraction dropped of what each step reads of the state before it, likewise."""
+    """Dropout rate of the state that each step reads; one mask for a whole window."""
     residual: bool = True
     """Whether layers above the first add their input to their output, and read the characters,
     too."""
     tie_weights: bool = False
     """Whether the output's kernel is the table of inputs."""
     epochs: int | None = None
-    """Most passes over the training text. Default: as many as come to about --steps, from 1
-    to 50."""
+    """Maximum number of epochs. Default: as many as come to about --steps, from 1 to 50."""
     steps: int = 4900
-    """About how many training steps to take, if --epochs does not say it."""
+    """Approximate number of training steps, unless --epochs is given."""
     patience: int = 3
     """Stop after this many epochs without a lower validation loss; the best weights stay."""
     batch_size: int = 16
     """How many places of the text are read side by side."""
     window: int = 64
     """Characters that gradients flow back through; the state is carried on."""
+    stride: int | None = None
+    """Characters from one update to the next; windows overlap if it is below --window.
+    Default: the window."""
+    truncation: str = "full"
+    """How far gradients flow back inside a window: full, cut every N characters, or cut at
+    random (unbiased; each step is passed with probability 0.9). Needs the vanilla cell."""
+    teacher_forcing: float = 1.0
+    """The teacher forcing ratio: how often the model is fed the true previous character, not
+    one drawn from its own output. 1 is pure teacher forcing."""
+    schedule: Literal["constant", "linear", "exponential", "inverse_sigmoid"] = "constant"
+    """How the ratio falls to --teacher-forcing over the training: constant from the start, or
+    from 1 along one of these curves (scheduled sampling)."""
     learning_rate: float = 2e-3
     """The highest learning rate of Adam; it decays to 0 over the epochs along a cosine."""
     warmup_steps: int = 200
     """Training steps in which the learning rate rises to it from 0, a tenth of all at most."""
-    clip_norm: float = 1.0
-    """Global norm that gradients are clipped to."""
+    global_clipnorm: float = 1.0
+    """Largest global norm of a gradient; a longer one is projected onto it."""
     seed: int = 0
     """The same seed gives the same model, bit for bit, on the same machine, with as many
     cores."""
@@ -84,12 +103,14 @@ class Train:
         check_numbers(self, "units embedding_dim", 1, LARGEST_STATE)
         check_numbers(self, "num_layers", 1, MOST_LAYERS)
         check_numbers(self, "epochs batch_size", 1, 1_000_000)
-        check_numbers(self, "window", 1, 10_000_000)
+        check_numbers(self, "window stride", 1, 10_000_000)
         check_numbers(self, "steps keep_versions", 1, COUNT)
         check_numbers(self, "patience warmup_steps", 0, COUNT)
         check_numbers(self, "max_characters", 2, LONGEST_TEXT)
         check_numbers(self, "learning_rate", *FLOATS)
-        check_numbers(self, "clip_norm", *NORMS)
+        check_numbers(self, "global_clipnorm", *NORMS)
+        check_truncation(self)
+        self._check_steps_fed()
         check_option(self, "seed", 0 <= self.seed < 2**31, "must lie in [0, 2**31)")
         for name in ("dropout", "recurrent_dropout"):
             check_option(self, name, 0 <= getattr(self, name) < 1, "must lie in [0, 1)")
@@ -97,6 +118,22 @@ class Train:
             fits = self.embedding_dim in (None, self.units)
             rule = f"must be the number of units, {self.units}, with --tie-weights"
             check_option(self, "embedding_dim", fits, rule)
+
+    def _check_steps_fed(self):
+        ratio, stride = self.teacher_forcing, self.stride or self.window
+        check_option(self, "teacher_forcing", 0 <= ratio <= 1, "must lie in [0, 1]")
+        check_option(self, "stride", stride <= self.window, f"must not be above {self.window}")
+        if self.schedule == "exponential":
+            rule = "must be above 0 with --schedule exponential"
+            check_option(self, "teacher_forcing", ratio > 0, rule)
+        if self.schedule != "constant":
+            rule = f"must be below 1 with --schedule {self.schedule}"
+            check_option(self, "teacher_forcing", ratio < 1, rule)
+        if stride < self.window:
+            rule = "must be 1 if --stride is below --window"
+            check_option(self, "teacher_forcing", ratio == 1, rule)
+            rule = "must not be a number if --stride is below --window"
+            check_option(self, "truncation", not self.truncation.isdecimal(), rule)
 
 
 PRESETS = {
@@ -125,9 +162,9 @@ class Sample:
     """Below 1 more predictable, above 1 more daring; 0 always takes the most probable
     character."""
     top_k: int | None = None
-    """Draw among this many most probable characters only."""
+    """Draw only from the TOP_K most probable characters."""
     top_p: float | None = None
-    """Draw only among the most probable characters that together have this probability."""
+    """Draw only from the most probable characters that together have this probability."""
     seed: int | None = None
     """The same seed gives the same text. Default: another text each time."""
     num: int = 1

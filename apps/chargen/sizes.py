@@ -1,7 +1,7 @@
 """How large a model is, before it is made; nothing here imports TensorFlow."""
 
 from apps.chargen.config import PRESETS, Sample, Train
-from apps.memory import COPIES, FLOAT_BYTES, Part, check_memory
+from apps.memory import Part, check_memory, training_parts
 
 GATES = {"vanilla": 1, "lstm": 4, "gru": 3}
 _WRITTEN = 8  # bytes for each character of a text that is kept until all are written
@@ -35,18 +35,12 @@ def check_training(options: Train, num_ids: int = 2) -> None:
     steps = options.batch_size * options.window
     # Of each step: the inputs of the gates and the output, which the backward pass reads.
     kept = steps * options.num_layers * options.units * (GATES[options.cell] + 1)
-    parts = [
-        Part(
-            "the weights, their gradients and what Adam keeps of them take",
-            COPIES * FLOAT_BYTES * count_weights(options, num_ids),
-            ("units", "num_layers", "embedding_dim"),
-        ),
-        Part(
-            "what a training step keeps for its gradients takes",
-            FLOAT_BYTES * kept,
-            ("batch_size", "window", "units", "num_layers"),
-        ),
-    ]
+    parts = training_parts(
+        count_weights(options, num_ids),
+        ("units", "num_layers", "embedding_dim"),
+        kept,
+        ("batch_size", "window", "units", "num_layers"),
+    )
     check_memory(options, PRESETS[options.preset], parts)
 
 

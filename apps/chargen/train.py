@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import math
 from pathlib import Path
+from typing import Any
 
 import rich
 
@@ -24,7 +25,7 @@ with quiet_tensorflow():
     import tensorflow as tf
 
     import kerasrnn
-    from apps.training import fit
+    from apps.training import fit, truncation_policy
 
 MOST_EPOCHS = 50
 """As long as `--epochs` does not ask for more."""
@@ -68,7 +69,7 @@ def run(options: Train, text: data.Text) -> dict:
 def _run(options, text, vocabulary, weights, folder, ids_file) -> dict:
     splits = data.encode(text, vocabulary, ids_file)
     stream = kerasrnn.Stream.from_tokens(splits.part("train"), options.batch_size)
-    num_steps = int(stream.windows(options.window).cardinality())
+    num_steps = int(stream.windows(options.window, options.stride).cardinality())
     epochs = options.epochs or min(max(round(options.steps / num_steps), 1), MOST_EPOCHS)
     model = make_model(vocabulary, options, num_steps * epochs)
     if weights is not None:
@@ -216,11 +217,42 @@ def make_model(
     model.compile(
         keras.optimizers.Adam(learning_rate),
         window=options.window,
-        clip_norm=options.clip_norm,
+        stride=options.stride,
+        truncation=truncation_policy(options.truncation),
+        teacher_forcing=feeding_policy(options, num_steps),
+        global_clipnorm=options.global_clipnorm,
         parallel_parts=count_parts(options.batch_size),
     )
     model(tf.zeros([1, 1], tf.int32))
     return model
+
+
+def feeding_policy(options: Train, num_steps: int) -> kerasrnn.ScheduledSampling | None:
+    """How often the model is fed its own output, drawn from its distribution.
+
+    The schedules end with `--teacher-forcing` at the last of `num_steps` steps.
+    """
+    ratio = options.teacher_forcing
+    if ratio == 1:
+        return None
+    probability: Any = 1 - ratio
+    if options.schedule == "linear":
+        probability = kerasrnn.LinearSchedule(num_steps, end=1 - ratio)
+    elif options.schedule == "exponential":
+        probability = kerasrnn.ExponentialSchedule(ratio ** (1 / num_steps))
+    elif options.schedule == "inverse_sigmoid":
+        probability = kerasrnn.InverseSigmoidSchedule(_sigmoid_constant(ratio, num_steps))
+    return kerasrnn.ScheduledSampling(probability, draw="sample")
+
+
+def _sigmoid_constant(ratio: float, num_steps: int) -> float:
+    """The k for which k / (k + exp(i / k)) comes to `ratio` at step i = `num_steps`."""
+    low, high = 1.0, float(max(num_steps, 2))
+    for _ in range(60):  # it grows with k
+        k = (low + high) / 2
+        reached = 1 / (1 + math.exp(min(num_steps / k - math.log(k), 700)))
+        low, high = (k, high) if reached < ratio else (low, k)
+    return high
 
 
 def evaluation_windows(ids) -> tf.data.Dataset:

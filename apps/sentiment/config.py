@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 import tyro
 
 from apps import conversion
-from apps.cli import COUNT, FLOATS, NORMS, UserError, check_numbers, check_option
+from apps.cli import (
+    COUNT,
+    FLOATS,
+    NORMS,
+    UserError,
+    check_numbers,
+    check_option,
+    check_truncation,
+)
 
 MODELS = Path("saved_models/sentiment")
 
@@ -44,7 +52,7 @@ class Train:
     bidirectional: bool = True
     """Whether a second recurrent layer reads backwards."""
     pooling: Literal["mean_max", "last"] = "mean_max"
-    """What of the outputs is used: their mean and maximum over time, or the last one."""
+    """How the outputs become one vector: their mean and maximum over time, or the last one."""
     vocabulary_size: int = 20_000
     """How many words are known; the most frequent ones of the training reviews."""
     max_length: int = 400
@@ -52,9 +60,9 @@ class Train:
     embedding_dim: int = 64
     """Size of the word vectors."""
     dropout: float = 0.5
-    """Fraction dropped of the word vectors and of what reaches the output."""
+    """Dropout rate of the word vectors and of the features below the output."""
     epochs: int = 3
-    """Most passes over the training reviews."""
+    """Maximum number of epochs."""
     patience: int = 2
     """Stop after this many epochs without a higher validation accuracy; the best weights
     stay."""
@@ -62,8 +70,11 @@ class Train:
     """Reviews in a training step."""
     learning_rate: float = 2e-3
     """The first learning rate of Adam; it decays to 0 over the epochs along a cosine."""
-    clip_norm: float = 1.0
-    """Global norm that gradients are clipped to."""
+    global_clipnorm: float = 1.0
+    """Largest global norm of a gradient; a longer one is projected onto it."""
+    truncation: str = "full"
+    """How far gradients flow back through time: full, cut every N words, or cut at random
+    (unbiased; each step is passed with probability 0.9). Needs the vanilla cell."""
     validation_fraction: float = 0.1
     """Part of the training reviews held out to choose the best epoch."""
     seed: int = 0
@@ -77,7 +88,8 @@ class Train:
         check_numbers(self, "patience", 0, COUNT)
         check_numbers(self, "max_examples", 20, COUNT)
         check_numbers(self, "learning_rate", *FLOATS)
-        check_numbers(self, "clip_norm", *NORMS)
+        check_numbers(self, "global_clipnorm", *NORMS)
+        check_truncation(self)
         check_option(self, "seed", 0 <= self.seed < 2**32, "must lie in [0, 2**32)")
         check_option(self, "dropout", 0 <= self.dropout < 1, "must lie in [0, 1)")
         check_option(

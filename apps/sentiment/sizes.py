@@ -2,7 +2,7 @@
 
 import re
 
-from apps.memory import COPIES, FLOAT_BYTES, Part, check_memory, find_limit
+from apps.memory import COPIES, FLOAT_BYTES, check_memory, find_limit, training_parts
 from apps.sentiment.config import PRESETS, Train
 from apps.sentiment.data import Reviews
 
@@ -35,18 +35,12 @@ def check_training(options: Train, training: Reviews | None = None) -> None:
     # output, which the backward pass reads. The longest batches are padded to max_length.
     of_step = options.embedding_dim + directions * options.units * (GATES[options.cell] + 1)
     steps = min(options.batch_size, num_reviews) * options.max_length
-    parts = [
-        Part(
-            "the weights, their gradients and what Adam keeps of them take",
-            COPIES * FLOAT_BYTES * count_weights(options, num_words),
-            ("vocabulary_size", "embedding_dim", "units"),
-        ),
-        Part(
-            "what a training step keeps for its gradients takes",
-            FLOAT_BYTES * steps * of_step,
-            ("batch_size", "max_length", "embedding_dim", "units"),
-        ),
-    ]
+    parts = training_parts(
+        count_weights(options, num_words),
+        ("vocabulary_size", "embedding_dim", "units"),
+        steps * of_step,
+        ("batch_size", "max_length", "embedding_dim", "units"),
+    )
     check_memory(options, PRESETS[options.preset], parts)
 
 

@@ -17,7 +17,7 @@ with quiet_tensorflow():
     import tensorflow as tf
 
     import kerasrnn
-    from apps.training import fit
+    from apps.training import fit, truncation_policy
     from kerasrnn.text.batches import bucket_by_length
 
 EVALUATION_BATCH_SIZE = 256
@@ -147,9 +147,11 @@ def make_model(
     )
     learning_rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, num_steps)
     model.compile(
-        keras.optimizers.Adam(learning_rate, global_clipnorm=options.clip_norm),
+        keras.optimizers.Adam(learning_rate),
         loss="binary_crossentropy",
         metrics=["accuracy"],
+        truncation=truncation_policy(options.truncation),
+        global_clipnorm=options.global_clipnorm,
     )
     return model
 
@@ -179,6 +181,6 @@ Raw text goes in; the last {options.max_length} words of a review are read.
 Reproduce it: `{run_dir.command_line("sentiment", pinned, PRESETS[options.preset])}`,
 with all options in `config.json`.
 
-Trained on reviews from one site; expect less on other kinds of text, and on
-other languages nothing.
+Trained on English reviews from one site. Expect less on other kinds of text; it does
+not work in other languages.
 """

@@ -2,21 +2,26 @@
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn.analysis.figures import make_figure
-from kerasrnn.analysis.measurement import as_tensors
+from kerasrnn.analysis.batch import as_tensors
+from kerasrnn.analysis.figures import make_figure, save_figure
 from kerasrnn.checks import check_one_of, check_positive_integer, is_integer, shown
 from kerasrnn.models.sequence import SequenceModel
-from kerasrnn.training import feedback as teacher_forcing
+from kerasrnn.training.feedback import make_feedback
+from kerasrnn.training.scheduled_sampling import DRAWS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True)
 class ExposureBias:
-    """The loss at each horizon, fed with the truth and fed with the model's own outputs."""
+    """The loss at each horizon: fed with the truth, and fed with the model's own outputs."""
 
     teacher_forcing: list[float]
     """Mean loss at horizon 1, 2, ..., where each input is the true previous output."""
@@ -35,8 +40,14 @@ class ExposureBias:
         """All figures, as JSON takes them."""
         return {**dataclasses.asdict(self), "gap": self.gap}
 
-    def plot(self, path: str | Path) -> None:
-        """Draws both curves into an image file.
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Draws both curves.
+
+        Args:
+            path: an image file to write. Default: none is written.
+
+        Returns:
+            A matplotlib figure, which a notebook shows.
 
         Raises:
             ImportError: if matplotlib is not installed.
@@ -50,7 +61,7 @@ class ExposureBias:
         axes.set(xlabel="steps since the last true input", ylabel="loss")
         axes.grid(alpha=0.3)
         axes.legend()
-        figure.savefig(path, dpi=120)
+        return save_figure(figure, path)
 
 
 def exposure_bias(
@@ -63,35 +74,37 @@ def exposure_bias(
     seed: int = 0,
     batch_size: int = 128,
 ) -> ExposureBias:
-    """Measures the loss under teacher forcing and under free running, at each horizon.
+    """Measures how much worse a model gets when it is fed its own outputs.
 
-    Both read the first `context` inputs as they are. From there on the one is
-    fed the true inputs, the other its own previous outputs. Horizon 1 is the
-    output after the last true input that both have read, so the gap begins at
-    0 and shows how errors feed on themselves. Masked steps do not count.
+    The model reads each sequence twice. Both times it reads the first `context` inputs
+    as they are. After them it is fed the true inputs the first time (teacher forcing),
+    and its own previous outputs the second time (free running). Horizon 1 is the output
+    after the last input of the context, where both are equal. So the gap begins at 0,
+    and grows as errors feed on themselves. Masked steps do not count.
 
     Args:
-        model: compiled.
-        inputs: `(sequences, time, ...)`: ids, or values of the outputs' size.
+        model: a compiled `SequenceModel`.
+        inputs: `(sequences, time, ...)`: ids, or values of the same size as the outputs.
         targets: `(sequences, time, ...)`.
-        context: how many true inputs both read first. Default: 1.
-        draw: how ids are fed back: `"greedy"` or `"sample"`. Default:
+        context: how many true inputs are read first. Default: 1.
+        draw: how ids are chosen from the outputs: `"greedy"` or `"sample"`. Default:
             `"greedy"`.
-        seed: of the draws. Default: 0.
-        batch_size: sequences at a time. Default: 128.
+        seed: that of the draws. Default: 0.
+        batch_size: how many sequences are read at a time. Default: 128.
 
     Returns:
         An `ExposureBias` with `time - context + 1` horizons.
 
     Raises:
-        ValueError: if `context` is not between 1 and `time`.
+        ValueError: if an argument is out of its range, or inputs and targets differ in
+            sequences or time.
 
     Reference: S. Bengio et al., "Scheduled sampling for sequence prediction
     with recurrent neural networks", 2015, arXiv:1506.03099.
     """
     if not isinstance(model, SequenceModel):
         raise ValueError(f"model must be a kerasrnn.SequenceModel, got model={shown(model)}.")
-    check_one_of("draw", draw, teacher_forcing.DRAWS)
+    check_one_of("draw", draw, DRAWS)
     check_positive_integer("batch_size", batch_size)
     if not is_integer(seed) or not -(2**31) <= seed < 2**31:
         raise ValueError(f"seed must be an integer of 32 bits, got seed={shown(seed)}.")
@@ -108,7 +121,8 @@ def exposure_bias(
             f"context must lie between 1 and the {time} steps there are, "
             f"got context={shown(context)}."
         )
-    model.prepare(tf.data.Dataset.from_tensors((inputs[:1], targets[:1])))
+    step = model.training_step
+    model.prepare(tf.data.Dataset.from_tensors((inputs[:1], targets[:1])).element_spec)
 
     @tf.function(autograph=False, reduce_retracing=True)
     def losses(inputs, targets, seed):
@@ -117,13 +131,13 @@ def exposure_bias(
         if context > 1:
             _, states = model(before, states=states, return_states=True)
         rest, expected = inputs[:, context - 1 :], targets[:, context - 1 :]
-        feedback = teacher_forcing.make_feedback(1.0, rest, draw, model.from_logits, seed)
+        feedback = make_feedback(1.0, rest, draw, step.from_logits, seed)
         forced = model(rest, states=states)
         own = model(rest, states=states, feedback=feedback)
         mask = model.compute_mask(rest)
         used = tf.ones(tf.shape(rest)[:2]) if mask is None else tf.cast(mask, tf.float32)
         both = [
-            tf.cast(model.step_losses(expected, tf.cast(outputs, tf.float32)), tf.float32)
+            tf.cast(step.losses(expected, tf.cast(outputs, tf.float32)), tf.float32)
             for outputs in (forced, own)
         ]
         return [tf.reduce_sum(used * losses, 0) for losses in both], tf.reduce_sum(used, 0)

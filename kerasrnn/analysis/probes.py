@@ -1,8 +1,9 @@
-"""What happens inside recurrent layers, recorded while a model runs: any Keras cell.
+"""Records what happens inside the recurrent layers of a model, with any Keras cell.
 
-While `recording`, each recurrent layer runs step by step, and a probe of zeros is
-added to each state after each step: the gradient of a loss for a probe is that for the
-state, through all that reads it later. What a cell puts out gets a probe, too.
+While `recording`, each recurrent layer runs step by step. After each step a probe, a
+tensor of zeros, is added to each state. The gradient of a loss with respect to a probe
+is its gradient with respect to the state. The output of a cell gets a probe, too, if it
+is another tensor than its state.
 """
 
 import contextlib
@@ -14,7 +15,9 @@ import keras
 import tensorflow as tf
 
 from kerasrnn.layers import rnn
+from kerasrnn.layers.dropout import masks_kept_by_keras
 from kerasrnn.layers.nested_layers import recurrent_layers
+from kerasrnn.layers.steps import call_cell
 
 ACTIVATIONS = ("activation", "recurrent_activation")
 
@@ -24,7 +27,7 @@ class CellRecord:
     """One cell over one batch, time-major; `time` is in the order the layer goes."""
 
     name: str
-    """That of the layer; for a cell in a stack with its number."""
+    """The name of the layer; for a cell in a stack followed by its number."""
     cell: Any
     inputs: tf.Tensor
     """x_t, `(time, batch, features)`."""
@@ -48,21 +51,22 @@ class CellRecord:
 def recording(
     model: keras.layers.Layer, tape: tf.GradientTape, training: bool = False
 ) -> Iterator[list[CellRecord]]:
-    """Inside, calls of the model note what its recurrent cells do.
+    """Inside, calls of the model record what its recurrent cells do.
 
-    What such calls change, states and metrics and random generators, is restored.
+    At the end the states, metrics and random generators of the model are restored.
 
     Args:
-        model: its layers are changed meanwhile: for one thread at a time.
-        tape: watches the probes.
+        model: its layers are changed inside, so only one thread may use it.
+        tape: the tape that watches the probes.
         training: whether cells may draw dropout masks. Default: `False`.
 
     Yields:
-        The records, filled as layers are called, in the order of the calls.
+        The records of all cells, in the order in which they are called.
     """
     records: list[CellRecord] = []
     layers = recurrent_layers(model)
-    cells = [cell for layer in layers for cell in getattr(layer.cell, "cells", [layer.cell])]
+    others = [layer for layer in layers if not isinstance(layer, rnn.RNN)]
+    cells = [cell for layer in others for cell in getattr(layer.cell, "cells", [layer.cell])]
     changing = [*model.non_trainable_variables]
     if isinstance(model, keras.Model):
         changing += model.metrics_variables
@@ -72,7 +76,7 @@ def recording(
     try:
         for layer in layers:
             layer.inner_loop = _recorded_loop(layer, tape, records)
-        with contextlib.nullcontext() if training else rnn.without_dropout(cells):
+        with masks_kept_by_keras(cells, training):
             yield records
     finally:
         for layer in layers:
@@ -85,11 +89,13 @@ def _recorded_loop(layer, tape, records):
     stacked = hasattr(layer.cell, "cells")
     cells = layer.cell.cells if stacked else [layer.cell]
 
-    def inner_loop(sequences, initial_state, mask, training=False):
+    def inner_loop(sequences, initial_state, mask, training=False, dropout_masks=None):
         gates = layer.gates(sequences, training) if isinstance(layer, rnn.RNN) else None
         entries = initial_state if stacked else [initial_state]
         if any(len(state.shape) != 2 for state in tf.nest.flatten(initial_state)):
             raise ValueError(f"{layer.name} has states that are no vectors, (batch, units).")
+        of_stack = isinstance(dropout_masks, list)
+        masks_of_cells = dropout_masks if of_stack else [dropout_masks] * len(cells)
         time = tf.shape(sequences)[1]
 
         def zeros_like(tensor):
@@ -104,12 +110,12 @@ def _recorded_loop(layer, tape, records):
             functions.clear()
             own_outputs.clear()
             new_states, recorded = [], []
-            for cell, entry, added in zip(
-                cells, states if stacked else [states], probes_t, strict=True
+            for cell, entry, added, masks in zip(
+                cells, states if stacked else [states], probes_t, masks_of_cells, strict=True
             ):
                 before = tf.nest.flatten(entry)
                 with _watched_activations(cell) as seen:
-                    output, after = rnn.call_cell(cell, x_t, before, training)
+                    output, after = call_cell(cell, x_t, before, training, masks)
                 functions.append([function for function, _ in seen])
                 own_outputs.append(output is not after[0])
                 probed = [s + p for s, p in zip(after, added[: len(after)], strict=True)]
@@ -166,7 +172,7 @@ def _recorded_loop(layer, tape, records):
 
 @contextlib.contextmanager
 def _watched_activations(cell) -> Iterator[list[tuple[Callable, tf.Tensor]]]:
-    """Notes the arguments of the cell's activation functions."""
+    """Records the arguments of the cell's activation functions."""
     seen: list[tuple[Callable, tf.Tensor]] = []
     functions = {name: getattr(cell, name) for name in ACTIVATIONS if hasattr(cell, name)}
 

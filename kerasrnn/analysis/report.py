@@ -1,21 +1,26 @@
-"""What is known of the flow of gradients through recurrent layers, told and drawn."""
+"""What a measurement of the gradient flow found: figures, words and a plot."""
 
 import dataclasses
 import math
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasrnn.analysis.figures import make_figure
+from kerasrnn.analysis.figures import make_figure, save_figure
 from kerasrnn.analysis.spectrum import KernelSpectrum
+from kerasrnn.analysis.verdict import (
+    EXPLODING,
+    FADING,
+    GROWING,
+    VANISHING,
+    describe,
+    status_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# A gradient that has shrunk to a hundredth has vanished for learning beside one that has
-# not; clipping is of little use for one that has grown to more than a hundred times.
-VANISHED, EXPLODED = 0.01, 100.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,65 +29,54 @@ class LayerFlow:
 
     name: str
     norms: np.ndarray
-    """||dL/dh_t|| over batch and units, `(time,)`, in the order the layer goes."""
+    """||dL/dh_t|| over batch and units, `(time,)`, in the order in which the layer reads."""
     remaining: np.ndarray
-    """What is left, of the gradient that reaches the last h_t, k steps before it, over
-    all states of the cell: `(lags,)`, 1 at k = 0. Masked steps are left out."""
+    """The share that is left, of the gradient that reaches the last h_t, k steps before
+    it, over all states of the cell: `(lags,)`, 1 at k = 0. Masked steps are left out."""
     norms_by_lag: np.ndarray
-    """`norms`, k steps before the last; masked steps are left out, `(lags,)`."""
+    """`norms`, k steps before the last: `(lags,)`. Masked steps are left out."""
     bound: np.ndarray | None
-    """(gamma ||W_h||)^k, `(lags,)`; with `alpha` ((1 - alpha) + alpha gamma ||W_h||)^k,
+    """(gamma ||W_h||)^k, `(lags,)`; with a leak rate c ((1 - c) + c gamma ||W_h||)^k,
     and alike for the other remedies of `VanillaRNN`; `None` for cells with gates."""
     gamma: float | None
     """The steepest slope of phi that any unit had at any step."""
     spectra: tuple[KernelSpectrum, ...]
     """Of the recurrent kernel."""
     saturated: np.ndarray | None
-    """The share of saturated units at each step, `(time,)`; of a cell with gates, of
-    the units of all its gates; NaN where all is masked. `None` for cells that do not
-    say their activation."""
-
-    @property
-    def state(self) -> str:
-        """`"vanishing"`, `"healthy"`, `"exploding"`; `"none"` where no gradient comes in,
-        `"not finite"` where it is NaN."""
-        return self._verdict()[0]
+    """The share of saturated units at each step, `(time,)`, NaN where all is masked. For
+    a cell with gates, of the units of all gates. `None` for cells that do not name their
+    activation."""
+    lags: tuple[int, ...]
+    """How many steps back the verdict looks, in order."""
 
     @property
     def lag(self) -> int:
-        """After how many steps it vanishes or explodes; else how many were looked at."""
-        return self._verdict()[1]
+        """The longest of `lags`."""
+        return self.lags[-1]
+
+    @property
+    def statuses(self) -> dict[int, str]:
+        """For each of `lags` one of `kerasrnn.analysis.verdict.STATUSES`."""
+        return {lag: status_of(self.remaining, lag) for lag in self.lags}
+
+    @property
+    def status(self) -> str:
+        """The status at `lag`: one of `kerasrnn.analysis.verdict.STATUSES`."""
+        return self.statuses[self.lag]
 
     @property
     def verdict(self) -> str:
-        """The same in words."""
-        state, lag = self._verdict()
-        words = {
-            "not finite": "not finite: the gradient of the last state is NaN or infinite",
-            "none": "no gradient reaches the last state",
-            "vanishing": f"vanishing: after {lag} steps less than {VANISHED:.0%} is left",
-            "exploding": f"exploding: over {EXPLODED:.0f} times as large after {lag} steps",
-            "healthy": f"healthy: {self.remaining[lag]:.3g} times as large after {lag} steps",
-        }
-        return f"{self.name}: {words[state]}"
-
-    def _verdict(self) -> tuple[str, int]:
-        if np.isnan(self.remaining[0]):
-            return "not finite", 0
-        if self.remaining[0] == 0:
-            return "none", 0
-        beyond = ~((self.remaining >= VANISHED) & (self.remaining <= EXPLODED))
-        if not beyond.any():
-            return "healthy", len(self.remaining) - 1
-        lag = int(np.argmax(beyond))
-        return "vanishing" if self.remaining[lag] < VANISHED else "exploding", lag
+        """For each of `lags` the status, and in words what is left of the gradient."""
+        found = (describe(self.remaining, lag) for lag in self.lags)
+        return f"{self.name}: " + "; ".join(found)
 
     def to_dict(self) -> dict[str, Any]:
         """All figures, as JSON takes them; `None` for those that are not finite."""
         figures = {
             **dataclasses.asdict(self),
             "spectra": [spectrum._asdict() for spectrum in self.spectra],
-            "state": self.state,
+            "statuses": {str(lag): status for lag, status in self.statuses.items()},
+            "status": self.status,
             "lag": self.lag,
             "verdict": self.verdict,
         }
@@ -98,7 +92,7 @@ class GradientFlowReport:
 
     @property
     def verdict(self) -> str:
-        """One line for each layer: vanishing, healthy or exploding, and at what lag."""
+        """One line for each layer: what is left of its gradient `lag` steps back."""
         return "\n".join(layer.verdict for layer in self.layers)
 
     def __str__(self) -> str:
@@ -109,8 +103,16 @@ class GradientFlowReport:
         layers = [layer.to_dict() for layer in self.layers]
         return {"loss": _for_json(self.loss), "layers": layers}
 
-    def figure(self) -> "Figure":
-        """A matplotlib figure: for each layer what is left of the gradient at each lag.
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Draws for each layer what is left of the gradient at each lag.
+
+        The green band is where a share is steady.
+
+        Args:
+            path: an image file to write. Default: none is written.
+
+        Returns:
+            A matplotlib figure, which a notebook shows.
 
         Raises:
             ImportError: if matplotlib is not installed.
@@ -130,41 +132,36 @@ class GradientFlowReport:
             low, high = axes.get_ylim()
             if layer.bound is not None:
                 _draw(axes, lags, layer.bound, ":", label="bound")
-            axes.axhspan(VANISHED, EXPLODED, color="tab:green", alpha=0.07)
+            axes.axhspan(FADING, GROWING, color="tab:green", alpha=0.07)
+            for lag in layer.lags:
+                axes.axvline(lag, color="black", lw=0.8, alpha=0.5)
+            lowest, highest = VANISHING / 2, 2 * EXPLODING
             axes.set(
-                title=layer.verdict,
                 xlabel="steps before the last",
-                ylim=(max(min(low, VANISHED / 2), 1e-12), min(max(high, 2 * EXPLODED), 1e12)),
+                ylim=(max(min(low, lowest), 1e-12), min(max(high, highest), 1e12)),
             )
-            axes.title.set_fontsize("small")
+            title = "\n".join(textwrap.fill(line, 70) for line in layer.verdict.split("; "))
+            axes.set_title(title, fontsize="small")
             axes.grid(alpha=0.3)
             axes.legend(fontsize="small")
-        return figure
+        return save_figure(figure, path)
 
     def pixels(self) -> np.ndarray:
-        """The `figure` as an image, uint8 `(height, width, 4)`.
+        """The plot as an image, uint8 `(height, width, 4)`.
 
         Raises:
             ImportError: if matplotlib is not installed.
         """
-        figure = self.figure()
+        figure = self.plot()
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         return np.asarray(canvas.buffer_rgba())
 
-    def plot(self, path: str | Path) -> None:
-        """Draws the `figure` into an image file.
-
-        Raises:
-            ImportError: if matplotlib is not installed.
-        """
-        self.figure().savefig(path, dpi=120)
-
 
 def _draw(axes, lags: np.ndarray, values: np.ndarray, *style: str, **options: Any) -> None:
-    """A curve on a logarithmic axis, which ends where values are 0 or not finite."""
+    """A curve on a logarithmic axis, without values that are 0 or not finite."""
     drawn = np.isfinite(values) & (values > 0)
     axes.plot(lags[: len(values)], np.where(drawn, values, np.nan), *style, **options)
 

@@ -1,4 +1,4 @@
-"""Activations whose derivative follows from their output alone."""
+"""Activations whose derivative is a function of their output."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -31,8 +31,8 @@ def closed_derivative(activation: Callable) -> Activation | None:
         activation: what `keras.activations.get` returns.
 
     Returns:
-        An `Activation` for `tanh`, `relu`, `sigmoid` and `linear`; otherwise
-        `None`, and the caller has to differentiate step by step.
+        An `Activation` for `tanh`, `relu`, `sigmoid` and `linear`; `None` for any
+        other, which TensorFlow has to differentiate step by step.
     """
     try:
         return _CLOSED_DERIVATIVES.get(activation)

@@ -1,6 +1,6 @@
-"""What recurrent layers are called with: shapes that fit, or an error that says what does not.
+"""Checks the inputs, masks and initial states that recurrent layers are called with.
 
-All of it is known while a graph is traced or a call is made, as far as shapes are static.
+Static shapes are checked when a layer is called or a graph is traced.
 """
 
 import contextlib
@@ -13,10 +13,10 @@ _CELLS = (keras.layers.SimpleRNNCell, keras.layers.LSTMCell, keras.layers.GRUCel
 
 
 def check_sequences(layer: keras.layers.RNN, sequences: Any) -> None:
-    """Checks `(batch, time, ...)`, and the features that the layer was built for.
+    """Checks that inputs have the shape `(batch, time, features)` of the built layer.
 
     Raises:
-        ValueError: for anything else, and for sequences without a time step.
+        ValueError: if they do not, or if there is no time step.
     """
     rank = getattr(getattr(sequences, "shape", None), "rank", None)
     if rank is None or rank < 3:
@@ -41,16 +41,16 @@ def check_sequences(layer: keras.layers.RNN, sequences: Any) -> None:
 
 
 def fit_states(layer: keras.layers.RNN, initial_state: Any, sequences: tf.Tensor) -> list:
-    """The initial states as tensors of a whole batch.
+    """The initial states as tensors, one row a sequence.
 
     Args:
-        layer: whose states they are.
-        initial_state: as a layer is called with it: a list, or the only one. A state that
-            is the same for all sequences may have one row, or be a vector.
+        layer: the layer that is called.
+        initial_state: a list of states, or the only state. A state that is the same for
+            all sequences may have one row, or be a vector.
         sequences: the inputs.
 
     Raises:
-        ValueError: for states of another number, another size, or of another batch.
+        ValueError: if the number of states, their sizes or their batch size are wrong.
     """
     stacked = hasattr(layer.cell, "cells")
     if not stacked and not all(isinstance(size, int) for size in layer.state_size):
@@ -102,7 +102,7 @@ def fit_mask(layer: keras.layers.RNN, mask: Any, sequences: tf.Tensor) -> tf.Ten
     """The mask as a tensor, `(batch, time)`, or `(batch, time, 1)` or `(batch, time, units)`.
 
     Raises:
-        ValueError: for any other shape than that of the inputs.
+        ValueError: if its shape does not match that of the inputs.
     """
     mask = tf.convert_to_tensor(mask)
     (batch_size, length), shape = sequences.shape[:2], mask.shape
@@ -126,10 +126,10 @@ def fit_mask(layer: keras.layers.RNN, mask: Any, sequences: tf.Tensor) -> tf.Ten
 def required_steps(
     sequences: tf.Tensor, mask: tf.Tensor | None
 ) -> contextlib.AbstractContextManager:
-    """Ops made inside run only if there is a step, and as many steps in the mask.
+    """Inside, ops run only if there is a time step, and as many in the mask as in the inputs.
 
-    XLA needs this check: code that it compiles reads past the end of a tensor without
-    an error. Where lengths are known, nothing is checked here.
+    Code compiled by XLA reads past the end of a tensor without an error, so it needs this
+    check. Static lengths have been checked already.
 
     Args:
         sequences: `(batch, time, ...)`.

@@ -16,66 +16,70 @@ from kerasrnn.checks import (
     shown,
 )
 from kerasrnn.layers import initializers, recurrence
+from kerasrnn.layers.dropout import DropoutMasks
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class VanillaRNNCell(keras.layers.SimpleRNNCell):
     """One step of a plain (Elman) RNN: h_t = phi(x_t W_x + h_{t-1} W_h + b).
 
-    For use in `keras.layers.RNN`, `keras.layers.StackedRNNCells` and
-    `keras.layers.Bidirectional`; `kerasrnn.VanillaRNN` runs the same step
-    over a whole sequence faster. Constructor, weights (`kernel` W_x,
-    `recurrent_kernel` W_h, `bias` b), dropout and configuration are those of
-    `keras.layers.SimpleRNNCell`, which it extends: that is also what makes
-    Keras draw its dropout masks once per sequence.
+    Use it in `keras.layers.RNN`, `keras.layers.StackedRNNCells`,
+    `keras.layers.Bidirectional` and `kerasrnn.RNN`. `kerasrnn.VanillaRNN` runs the
+    same step over a whole sequence faster. The cell extends
+    `keras.layers.SimpleRNNCell` and has its constructor, its weights (`kernel` W_x,
+    `recurrent_kernel` W_h, `bias` b) and its configuration.
 
     Args:
         units: positive integer, the size of the state and of the output.
         activation: phi. Default: `"tanh"`. `None` means linear.
         use_bias: whether there is a `bias`. Default: `True`.
-        kernel_initializer: of W_x. Default: `"glorot_uniform"`.
-        recurrent_initializer: of W_h. `"identity"` with the activation `"relu"`
-            makes an IRNN (Le et al. 2015, arXiv:1504.00941);
+        kernel_initializer: initializer of W_x. Default: `"glorot_uniform"`.
+        recurrent_initializer: initializer of W_h. `"identity"` with the activation
+            `"relu"` makes an IRNN (Le et al. 2015, arXiv:1504.00941);
             `"spectral_radius"` is `kerasrnn.SpectralRadius()`. Default:
             `"orthogonal"`.
-        bias_initializer: of b. Default: `"zeros"`.
+        bias_initializer: initializer of b. Default: `"zeros"`.
         kernel_regularizer, recurrent_regularizer, bias_regularizer: default
             `None`.
         kernel_constraint, recurrent_constraint, bias_constraint: default
             `None`.
-        dropout: fraction of the inputs to drop, one mask per sequence
-            (Gal & Ghahramani 2016, arXiv:1512.05287). In [0, 1). Default: 0.
-        recurrent_dropout: the same for what a step reads of the previous
-            state. Default: 0.
+        dropout: fraction of the inputs to drop in training. One mask is drawn per
+            sequence and used at every step (Gal & Ghahramani 2016,
+            arXiv:1512.05287). In [0, 1). Default: 0.
+        recurrent_dropout: fraction of the previous state to drop where W_h reads
+            it, in training, with one mask per sequence. In [0, 1). Default: 0.
         seed: seed of the dropout masks and of zoneout. Default: `None`.
-        use_kernel: whether inputs are projected. Without a kernel they are
-            taken as projected already, x_t W_x, and must have `units`
-            features. Default: `True`.
-        zoneout: the chance that a unit keeps its state at a step, drawn anew at
-            each; in inference the state takes the expectation (Krueger et al.
-            2016, arXiv:1606.01305). In [0, 1). Default: 0.
-        alpha: the share of the state that a step renews, a skip connection
-            over time: h_t = (1 - alpha) h_{t-1} + alpha phi(a_t). The shares
-            of zoneout and alpha multiply. In (0, 1]. Default: 1.
-        learn_alpha: whether alpha is learned, one for each unit, as
-            sigmoid(`alpha_logit`), beginning with the given `alpha`, which
+        use_kernel: whether the layer has a `kernel`. Without one, the inputs are
+            taken as x_t W_x and must have `units` features. Default: `True`.
+        zoneout: the probability that a unit keeps its previous state, drawn for
+            each unit at each step in training. In inference the expected value is
+            used (Krueger et al. 2016, arXiv:1606.01305). In [0, 1). Default: 0.
+        leak_rate: how fast the state follows, in leaky integration (Jaeger et al.
+            2007, doi:10.1016/j.neunet.2007.04.016):
+            h_t = (1 - leak_rate) h_{t-1} + leak_rate phi(a_t). With `zoneout` too,
+            a unit that does not keep its state leaks. In (0, 1]. Default: 1.
+        learn_leak_rate: whether each unit learns its own leak rate,
+            sigmoid(`leak_rate_logit`). `leak_rate` is then the initial value and
             must be below 1. Default: `False`.
-        residual: a skip connection over the layer: the output is x_t + h_t, and
-            the state h_t. Inputs must have `units` features. Default: `False`.
+        residual: whether to add the input to the output: the output is x_t + h_t,
+            the state is h_t. Inputs must have `units` features. Default: `False`.
 
     Call arguments:
         inputs: x_t, `(batch, features)`.
         states: h_{t-1}, `(batch, units)`, or a list that holds it.
-        training: whether dropout and zoneout draw. Default: `False`.
+        training: whether dropout and zoneout apply. Default: `False`.
+        dropout_mask, recurrent_dropout_mask: the masks that `draw_dropout_masks`
+            returned for this batch. Default: in training, masks that the cell keeps
+            between steps, as `keras.layers.RNN` expects.
 
     Returns:
         h_t as the output, `(batch, units)` (x_t + h_t with `residual`), and h_t
         as the new state, in a list where `states` was one.
 
     Raises:
-        ValueError: if `units` is not a positive integer; if a rate is not in [0, 1), or
-            `alpha` not in (0, 1]; without a kernel or with `residual`, if
-            inputs do not have `units` features.
+        ValueError: if `units` is not a positive integer; if a rate is not in [0, 1);
+            if `leak_rate` is not in (0, 1]; if inputs do not have `units` features
+            although `residual=True` or `use_kernel=False`.
 
     Reference: J. Elman, "Finding structure in time", Cognitive Science 14(2),
     1990, doi:10.1207/s15516709cog1402_1.
@@ -106,8 +110,8 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         seed: int | None = None,
         use_kernel: bool = True,
         zoneout: float = 0.0,
-        alpha: float = 1.0,
-        learn_alpha: bool = False,
+        leak_rate: float = 1.0,
+        learn_leak_rate: bool = False,
         residual: bool = False,
         **kwargs: Any,
     ):
@@ -115,16 +119,19 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         check_rate("dropout", dropout)
         check_rate("recurrent_dropout", recurrent_dropout)
         check_rate("zoneout", zoneout)
-        if not is_number(alpha) or not 0 < alpha <= 1:
-            raise ValueError(f"alpha must lie in (0, 1], got alpha={shown(alpha)}.")
+        if not is_number(leak_rate) or not 0 < leak_rate <= 1:
+            raise ValueError(f"leak_rate must lie in (0, 1], got leak_rate={shown(leak_rate)}.")
         check_seed(seed)
         check_flags(
-            use_bias=use_bias, use_kernel=use_kernel, learn_alpha=learn_alpha, residual=residual
+            use_bias=use_bias,
+            use_kernel=use_kernel,
+            learn_leak_rate=learn_leak_rate,
+            residual=residual,
         )
-        if learn_alpha and alpha == 1:
+        if learn_leak_rate and leak_rate == 1:
             raise ValueError(
-                "learn_alpha=True begins with an alpha below 1, which gradients can change, "
-                "got alpha=1. Use alpha=0.5, for example."
+                "learn_leak_rate=True needs a leak_rate below 1, which gradients can change, "
+                "got leak_rate=1. Use leak_rate=0.5, for example."
             )
         super().__init__(
             plain(units),
@@ -146,8 +153,8 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         )
         self.use_kernel = bool(use_kernel)
         self.zoneout = plain(zoneout)
-        self.alpha = plain(alpha)
-        self.learn_alpha = bool(learn_alpha)
+        self.leak_rate = plain(leak_rate)
+        self.learn_leak_rate = bool(learn_leak_rate)
         self.residual = bool(residual)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -164,11 +171,11 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
             super().build(input_shape)
         else:
             self._build_without_kernel()
-        if self.learn_alpha:
-            logit = math.log(self.alpha / (1 - self.alpha))
-            self.alpha_logit = self.add_weight(
+        if self.learn_leak_rate:
+            logit = math.log(self.leak_rate / (1 - self.leak_rate))
+            self.leak_rate_logit = self.add_weight(
                 shape=(self.units,),
-                name="alpha_logit",
+                name="leak_rate_logit",
                 initializer=keras.initializers.Constant(logit),
             )
 
@@ -192,21 +199,22 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
             )
 
     def draw_update(self, shape: Any, training: bool) -> tf.Tensor | None:
-        """The shares u of the state that steps renew; see `kerasrnn.layers.recurrence`.
+        """The update u of leaky integration and zoneout; see `kerasrnn.layers.recurrence`.
 
         Args:
-            shape: of u where zoneout draws it, `(..., units)`.
-            training: whether zoneout draws; otherwise u is its expectation.
+            shape: the shape of u if zoneout draws it, `(..., units)`.
+            training: whether zoneout draws. Otherwise u is its expected value.
 
         Returns:
-            `(units,)`, or `shape` in training with zoneout; `None`: all are 1.
+            u, `(units,)`, or of the given shape in training with zoneout; `None` if u
+            is 1 everywhere.
         """
-        if self.alpha == 1 and not self.zoneout:
+        if self.leak_rate == 1 and not self.zoneout:
             return None
         dtype = self.compute_dtype
-        update = tf.fill([self.units], tf.constant(self.alpha, dtype))
-        if self.learn_alpha:
-            update = tf.sigmoid(tf.cast(self.alpha_logit, dtype))
+        update = tf.fill([self.units], tf.constant(self.leak_rate, dtype))
+        if self.learn_leak_rate:
+            update = tf.sigmoid(tf.cast(self.leak_rate_logit, dtype))
         if not self.zoneout:
             return update
         if not training:
@@ -214,12 +222,38 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         kept = keras.random.uniform(shape, seed=self.seed_generator) < self.zoneout
         return tf.where(kept, tf.zeros([], dtype), update)
 
+    def draw_dropout_masks(self, batch_size: int | tf.Tensor) -> DropoutMasks:
+        """Draws the dropout masks of one batch of sequences. The cell does not keep them.
+
+        Args:
+            batch_size: number of sequences.
+
+        Returns:
+            The masks to pass to every `call` of this batch.
+        """
+
+        def draw(rate, size):
+            ones = tf.ones([batch_size, size], self.compute_dtype)
+            return keras.random.dropout(ones, rate, seed=self.seed_generator) if rate else None
+
+        num_features = self.units if self.kernel is None else self.kernel.shape[0]
+        return DropoutMasks(
+            draw(self.dropout, num_features), draw(self.recurrent_dropout, self.units)
+        )
+
     def call(
-        self, inputs: tf.Tensor, states: tf.Tensor | list[tf.Tensor], training: bool = False
+        self,
+        inputs: tf.Tensor,
+        states: tf.Tensor | list[tf.Tensor],
+        training: bool = False,
+        dropout_mask: tf.Tensor | None = None,
+        recurrent_dropout_mask: tf.Tensor | None = None,
     ):
         h = states[0] if isinstance(states, (list, tuple)) else states
-        dropout_mask = self.get_dropout_mask(inputs) if training else None
-        recurrent_dropout_mask = self.get_recurrent_dropout_mask(h) if training else None
+        if training and dropout_mask is None:  # Keras has the cell keep the masks
+            dropout_mask = self.get_dropout_mask(inputs)
+        if training and recurrent_dropout_mask is None:
+            recurrent_dropout_mask = self.get_recurrent_dropout_mask(h)
         x_t = inputs if dropout_mask is None else inputs * dropout_mask
         p_t = x_t if self.kernel is None else keras.ops.matmul(x_t, self.kernel)
         if self.bias is not None:
@@ -236,5 +270,5 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         return output, [h_t] if isinstance(states, (list, tuple)) else h_t
 
     def get_config(self) -> dict:
-        arguments = ("use_kernel", "zoneout", "alpha", "learn_alpha", "residual")
+        arguments = ("use_kernel", "zoneout", "leak_rate", "learn_leak_rate", "residual")
         return {**super().get_config(), **{name: getattr(self, name) for name in arguments}}

@@ -1,64 +1,82 @@
 """How scans over time run: compiled by XLA, as a graph traced once, or as plain ops.
 
-XLA compiles them in training. It compiles again for each new shape, which takes a tenth of a
-second and memory that is never freed. Eager inference may see many shapes, so it runs one
-graph of plain ops instead. Graphs of inference hold the plain ops
-themselves, so that an exported model runs anywhere.
+XLA compiles again for each new shape, which takes a tenth of a second and memory that is
+never freed. Training meets few shapes, and is worth it. Eager inference may meet many, so
+it runs one graph of plain ops instead. Graphs of inference hold the plain ops themselves.
+`scan_mode` asks for something else.
 """
 
 import contextlib
 import contextvars
+import enum
 import functools
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
+from kerasrnn.checks import check_one_of
 from kerasrnn.layers.activations import Activation
 
-_compiles_inference = contextvars.ContextVar("compiles_inference", default=False)
-_inference_only = contextvars.ContextVar("inference_only", default=False)
+MODES = ("auto", "compiled", "portable")
+
+_mode = contextvars.ContextVar("scan_mode", default="auto")
 
 
-def compiled_inference() -> contextlib.AbstractContextManager[None]:
-    """XLA compiles scans of inference too, in graphs traced here that are never exported."""
-    return _switched_on(_compiles_inference)
+class Execution(enum.Enum):
+    """How one scan runs."""
 
+    COMPILED = "compiled by XLA, once for every shape"
+    TRACED = "a graph of its own, traced once for all shapes, as eager calls need it"
+    IN_PLACE = "plain ops where it is called, with gradients written by hand"
+    PORTABLE = "plain ops where it is called, and nothing written by hand"
 
-def inference_only() -> contextlib.AbstractContextManager[None]:
-    """Graphs traced here, to be exported, hold no gradients written by hand."""
-    return _switched_on(_inference_only)
+    @property
+    def is_opaque(self) -> bool:
+        """Whether a tape sees none of the ops inside."""
+        return self in (Execution.COMPILED, Execution.TRACED)
 
 
 @contextlib.contextmanager
-def _switched_on(switch: contextvars.ContextVar[bool]) -> Iterator[None]:
-    token = switch.set(True)
+def scan_mode(mode: str) -> Iterator[None]:
+    """Inside, scans over time run in this mode, in this thread.
+
+    It is read when a layer is called; a graph keeps the mode that it was traced in.
+
+    Args:
+        mode: `"auto"`: XLA compiles scans in training; an eager call of inference runs a
+            graph that is traced once; graphs of inference hold plain ops. `"compiled"`:
+            XLA compiles scans in inference, too, as evaluation within a training does.
+            `"portable"`: plain ops alone, without gradients written by hand and without
+            gates on gradients, for models that are exported.
+
+    Raises:
+        ValueError: for any other mode.
+    """
+    check_one_of("mode", mode, MODES)
+    token = _mode.set(mode)
     try:
         yield
     finally:
-        switch.reset(token)
+        _mode.reset(token)
 
 
-def compiles(training: bool) -> bool:
-    """Whether XLA compiles scans forward: in training, and in `compiled_inference`."""
-    return training or _compiles_inference.get()
+def choose_execution(training: bool) -> Execution:
+    """How a scan that is called here runs: by the mode, and by what calls it."""
+    mode = _mode.get()
+    if mode == "portable":
+        return Execution.PORTABLE
+    if training or mode == "compiled":
+        return Execution.COMPILED
+    return Execution.TRACED if tf.executing_eagerly() else Execution.IN_PLACE
 
 
-def is_inference_only() -> bool:
-    """Whether the graph being traced is to be exported: inside `inference_only`."""
-    return _inference_only.get()
-
-
-def run(
-    scan: Callable, phi: Activation, compiled: bool, traced: bool, *tensors: tf.Tensor | None
-):
-    """Calls `scan`: compiled by XLA, as a graph of its own, or else as plain TensorFlow ops.
-
-    No tape sees inside the first two, since XLA cannot differentiate its loop.
-    """
-    if not (compiled or traced):
+def run(scan: Callable, phi: Activation, execution: Execution, *tensors: tf.Tensor | None):
+    """Calls `scan(*tensors, phi=phi)` as `execution` says."""
+    if not execution.is_opaque:
         return scan(*tensors, phi=phi)
     tensors = tuple(None if x is None else tf.stop_gradient(x) for x in tensors)
     kinds = tuple(None if x is None else (x.dtype, len(x.shape)) for x in tensors)
+    compiled = execution is Execution.COMPILED
     return _trace(scan, phi, kinds, compiled)(*(x for x in tensors if x is not None))
 
 

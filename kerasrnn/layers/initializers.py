@@ -1,6 +1,6 @@
-"""Initial recurrent kernels that keep the state, and its gradient, in size.
+"""Initial recurrent kernels under which the state and its gradient keep their size.
 
-Keras' own `"orthogonal"` and `"identity"` are two: all singular values are 1.
+Keras has two: `"orthogonal"` and `"identity"`, whose singular values are all 1.
 Identity, with ReLU units, makes an IRNN (Le et al. 2015, arXiv:1504.00941).
 """
 
@@ -16,9 +16,9 @@ from kerasrnn.checks import check_seed, is_number, plain, shown
 class SpectralRadius(keras.initializers.Initializer):
     """A square matrix of normal values, scaled to a given spectral radius.
 
-    The spectral radius, the largest absolute eigenvalue, says whether powers
+    The spectral radius, the largest absolute eigenvalue, decides whether powers
     of the matrix shrink or grow in the long run. `VanillaRNN` and
-    `VanillaRNNCell` know it by the name `"spectral_radius"`, too.
+    `VanillaRNNCell` also take it by the name `"spectral_radius"`.
 
     Args:
         radius: the spectral radius, positive. Default: 1.
@@ -58,7 +58,7 @@ class SpectralRadius(keras.initializers.Initializer):
 
 
 def named(identifier: Any) -> Any:
-    """`SpectralRadius()` for `"spectral_radius"`; what Keras knows stays as it is."""
+    """`SpectralRadius()` for `"spectral_radius"`; any other initializer stays as it is."""
     return SpectralRadius() if _is_name(identifier) else identifier
 
 

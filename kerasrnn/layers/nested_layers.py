@@ -1,4 +1,4 @@
-"""The layers of a model, however deep they lie in it."""
+"""All layers of a model, at any depth."""
 
 import keras
 
@@ -6,12 +6,15 @@ import keras
 def nested_layers(
     model: keras.layers.Layer, except_in: type | tuple[type, ...] = ()
 ) -> list[keras.layers.Layer]:
-    """A model and all layers in it, in other layers, in lists and dictionaries; each once.
+    """A model and all its layers, also those inside layers, lists and dictionaries.
 
     Args:
         model: a model, or any layer.
-        except_in: kinds of layers that are left out, with all that lies in
-            them. Default: none.
+        except_in: classes of layers that are left out, with all that they contain.
+            Default: none.
+
+    Returns:
+        Each layer once.
     """
     found: list[keras.layers.Layer] = []
     seen: set[int] = set()
@@ -35,11 +38,12 @@ def nested_layers(
 def recurrent_layers(
     model: keras.layers.Layer, except_in: type | tuple[type, ...] = ()
 ) -> list[keras.layers.RNN]:
-    """All recurrent layers of a model, however deep they lie in it.
+    """All recurrent layers of a model, at any depth.
 
     Args:
         model: a model, or any layer.
-        except_in: kinds of layers that are not looked into. Default: none.
+        except_in: classes of layers that are left out, with all that they contain.
+            Default: none.
     """
     layers = nested_layers(model, except_in)
     return [layer for layer in layers if isinstance(layer, keras.layers.RNN)]

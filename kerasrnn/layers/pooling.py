@@ -1,4 +1,4 @@
-"""Pooling over time that leaves masked steps out."""
+"""Pooling over time that leaves out masked steps."""
 
 import keras
 import tensorflow as tf
@@ -6,11 +6,11 @@ from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class MeanMaxPooling1D(keras.layers.Layer):
-    """The mean and the maximum over the unmasked steps, side by side.
+class GlobalMeanMaxPooling1D(keras.layers.Layer):
+    """The mean and the maximum over all unmasked steps, concatenated.
 
-    Unlike `keras.layers.GlobalMaxPooling1D` it knows masks. A sequence without
-    any unmasked step gives zeros.
+    Unlike `keras.layers.GlobalMaxPooling1D` it supports masks. A sequence whose steps
+    are all masked gives zeros.
 
     Call arguments:
         sequences: `(batch, time, features)`.
@@ -23,7 +23,7 @@ class MeanMaxPooling1D(keras.layers.Layer):
 
     >>> sequences = keras.ops.array([[[1.0], [3.0], [100.0]]])
     >>> mask = keras.ops.array([[True, True, False]])
-    >>> MeanMaxPooling1D()(sequences, mask=mask).numpy().tolist()
+    >>> GlobalMeanMaxPooling1D()(sequences, mask=mask).numpy().tolist()
     [[2.0, 3.0]]
     """
 

@@ -20,9 +20,8 @@ gradient is one matrix product over all time steps:
 (dW_x, db and dx_t follow from dp_t by ordinary differentiation of
 p_t = x_t W_x + b). Everything here is time-major: the first axis is time.
 
-A step may renew only a share u_t of the state, which is how a skip connection
-over time (u_t = alpha) and zoneout (u_t = 0 where a unit keeps its state) are
-said:
+A step may renew only a share u_t of the state: in leaky integration u_t is the leak
+rate, and in zoneout u_t is 0 where a unit keeps its state:
 
     n_t = phi(a_t)                         h_t = (1 - u_t) h_{t-1} + u_t n_t
 
@@ -39,13 +38,17 @@ applications of echo state networks with leaky-integrator neurons", Neural
 Networks 20(3), 2007, doi:10.1016/j.neunet.2007.04.016.
 """
 
+import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from kerasrnn.layers import compilation
 from kerasrnn.layers.activations import Activation
+from kerasrnn.layers.compilation import Execution
+from kerasrnn.layers.second_order import twice_differentiable
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
@@ -83,7 +86,7 @@ def step(
 
 
 def _at(t: tf.Tensor, update: tf.Tensor | None) -> tf.Tensor | None:
-    """u_t, out of shares that are the same at all steps, or one a step."""
+    """u_t, where u is the same at all steps, `(units,)`, or has one entry a step."""
     return update if update is None or len(update.shape) == 1 else update[t]
 
 
@@ -212,8 +215,7 @@ def recur(
     dropout_mask: tf.Tensor | None = None,
     update: tf.Tensor | None = None,
     every_state: bool = True,
-    compiled: bool = True,
-    traced: bool = False,
+    execution: Execution = Execution.COMPILED,
 ) -> tf.Tensor:
     """Runs h_t = phi(p_t + h_{t-1} W_h) over time; exact gradients, by hand.
 
@@ -237,111 +239,145 @@ def recur(
             `(time, batch, units)`. Default: 1.
         every_state: whether to return all states or only the last. The
             backward pass of the latter is cheaper.
-        compiled: whether XLA compiles the scans. It does so once for every
-            shape; where `time` is unknown, for a few rounded lengths.
-        traced: whether scans that XLA does not compile are graphs of their own, traced
-            once for all shapes, as eager calls need them. Default: `False`.
+        execution: how the scans run; `kerasrnn.layers.compilation.choose_execution`
+            gives the one that fits. `PORTABLE` takes no `gates` into account. Default:
+            `Execution.COMPILED`, where buffers of unknown length are padded to a few
+            lengths.
 
     Returns:
         The states h_1 to h_T, `(time, batch, units)`, or h_T, `(batch, units)`.
     """
-    length, shape = tf.shape(projected)[0], projected.shape
-    pad = compiled and (tf.executing_eagerly() or shape[0] is None)
-    constants = {
-        "gates": gates,
-        "mask": mask,
-        "dropout_mask": dropout_mask,
-        "every_state": every_state,
-    }
-    if dropout_mask is not None:
-        dropout_mask = tf.stop_gradient(dropout_mask)
-    if not compiled and compilation.is_inference_only():
-        others = (mask, dropout_mask, update, length)
+    unknown_length = tf.executing_eagerly() or projected.shape[0] is None
+    pads = execution is Execution.COMPILED and unknown_length
+    length = tf.shape(projected)[0]
+    given = _Given(phi, projected.shape, length, every_state, execution, pads)
+    given = given._replace(
+        gates=given.pad(None if gates is None else tf.cast(gates, projected.dtype)),
+        mask=given.pad(mask),
+        dropout_mask=None if dropout_mask is None else tf.stop_gradient(dropout_mask),
+    )
+    sources = [projected, W_h, h_0, *([] if update is None else [update])]
+    if execution is Execution.PORTABLE:
+        others = given.mask, given.dropout_mask, update, given.length
         states, last_state = scan_forward(projected, W_h, h_0, *others, phi)
-        return tf.ensure_shape(states, shape) if every_state else last_state
+        return tf.ensure_shape(states, projected.shape) if every_state else last_state
+    return _differentiable(given, *sources)
 
-    def pad_time(tensor):
-        over_time = pad and tensor is not None and len(tensor.shape) == 3
-        return compilation.pad_time(tensor, length) if over_time else tensor
 
-    gates = pad_time(None if gates is None else tf.cast(gates, projected.dtype))
-    mask = pad_time(mask)
+class _Given(NamedTuple):
+    """What one run of the recurrence is given and no gradient flows to; see `recur`."""
 
-    def run(scan, *tensors):
-        return compilation.run(scan, phi, compiled, traced, *tensors, length)
+    phi: Activation
+    shape: tf.TensorShape
+    """That of p, as far as it is known."""
+    length: tf.Tensor
+    """How many leading steps count."""
+    every_state: bool
+    execution: Execution
+    pads: bool
+    """Whether buffers over time are padded to a few lengths."""
+    gates: tf.Tensor | None = None
+    mask: tf.Tensor | None = None
+    dropout_mask: tf.Tensor | None = None
 
-    @tf.custom_gradient
-    def recurrence(projected, W_h, h_0, *update):
-        padded = pad_time(projected)
-        u = pad_time(update[0]) if update else None
-        states, last_state = run(scan_forward, padded, W_h, h_0, mask, dropout_mask, u)
-        states.set_shape([None, *shape[1:]])
+    def pad(self, tensor: tf.Tensor | None) -> tf.Tensor | None:
+        """A tensor `(time, ...)`, padded where buffers are; others stay as they are."""
+        over_time = self.pads and tensor is not None and len(tensor.shape) == 3
+        return compilation.pad_time(tensor, self.length) if over_time else tensor
 
-        def gradient(upstream):
-            h_before = tf.concat([tf.expand_dims(h_0, 0), states], 0)[:-1]
-            read = h_before if dropout_mask is None else h_before * dropout_mask
-            activations = states
-            if update:  # the states hide them; one product for all steps finds them again
-                activations = phi.function(padded + _matmul(read, W_h))
-            delta_a, delta_h_0, delta_h = run(
-                scan_backward,
-                pad_time(upstream),
-                activations,
-                tf.transpose(W_h),
-                gates,
-                mask,
-                dropout_mask,
-                u,
-            )
-            delta_a = tf.ensure_shape(delta_a[:length], shape)
-            rows = [-1, W_h.shape[0]]
-            dW_h = tf.matmul(
-                tf.reshape(read[:length], rows), tf.reshape(delta_a, rows), transpose_a=True
-            )
-            gradients = [delta_a, dW_h, tf.ensure_shape(delta_h_0, shape[1:])]
-            for share in update:
-                delta_u = tf.math.multiply_no_nan(activations - h_before, delta_h)[:length]
-                same = len(share.shape) == 1
-                gradients.append(tf.reduce_sum(delta_u, [0, 1]) if same else delta_u)
-            return gradients
 
-        def twice_differentiable_gradient(upstream):
-            sources = [projected, W_h, h_0, *update, upstream]
-            return _with_second_order(gradient, sources, phi, constants)
+def _differentiable(given: _Given, *sources: tf.Tensor) -> tf.Tensor:
+    """The states, with a gradient written by hand for p, W_h, h_0 and, if given, u."""
+    return tf.custom_gradient(lambda *sources: _run_forward(given, *sources))(*sources)
 
-        outputs = states[:length] if every_state else last_state
-        outputs = tf.ensure_shape(outputs, shape if every_state else shape[1:])
-        opaque = compiled or traced
-        return outputs, twice_differentiable_gradient if opaque else gradient
 
-    return recurrence(projected, W_h, h_0, *([] if update is None else [update]))
+def _run_forward(
+    given: _Given, projected: tf.Tensor, W_h: tf.Tensor, h_0: tf.Tensor, *update: tf.Tensor
+) -> tuple[tf.Tensor, Callable]:
+    """h_t = (1 - u_t) h_{t-1} + u_t phi(p_t + h_{t-1} W_h), and the gradient's function."""
+    p, u = given.pad(projected), given.pad(update[0]) if update else None
+    states, last_state = compilation.run(
+        scan_forward,
+        given.phi,
+        given.execution,
+        *(p, W_h, h_0, given.mask, given.dropout_mask, u, given.length),
+    )
+    states.set_shape([None, *given.shape[1:]])
+    if given.every_state:
+        outputs = tf.ensure_shape(states[: given.length], given.shape)
+    else:
+        outputs = tf.ensure_shape(last_state, given.shape[1:])
+    gradients = functools.partial(_run_backward, given, p, W_h, h_0, u, states)
+    if given.execution.is_opaque:
+        plain = given._replace(execution=Execution.IN_PLACE, pads=False)
+        gradients = functools.partial(
+            twice_differentiable,
+            gradients,
+            functools.partial(_differentiable, plain),
+            (projected, W_h, h_0, *update),
+        )
+    return outputs, gradients
+
+
+def _run_backward(
+    given: _Given,
+    p: tf.Tensor,
+    W_h: tf.Tensor,
+    h_0: tf.Tensor,
+    u: tf.Tensor | None,
+    states: tf.Tensor,
+    upstream: tf.Tensor,
+) -> list[tf.Tensor]:
+    """The gradients dp, dW_h, dh_0 and, with u, du.
+
+    Args:
+        given: the rest of what the pass forward was given.
+        p, W_h, h_0, u: the sources, padded.
+        states: h_1 to h_T, padded.
+        upstream: g_1 to g_T, or g_T alone.
+    """
+    length = given.length
+    h_before = tf.concat([tf.expand_dims(h_0, 0), states], 0)[:-1]
+    read = h_before if given.dropout_mask is None else h_before * given.dropout_mask
+    activations = states
+    if u is not None:  # the states hide them; one product for all steps finds them again
+        activations = given.phi.function(p + _matmul(read, W_h))
+    delta_a, delta_h_0, delta_h = compilation.run(
+        scan_backward,
+        given.phi,
+        given.execution,
+        given.pad(upstream),
+        activations,
+        tf.transpose(W_h),
+        *(given.gates, given.mask, given.dropout_mask, u, length),
+    )
+    dp = tf.ensure_shape(delta_a[:length], given.shape)
+    dW_h = _kernel_gradient(read[:length], dp)
+    gradients = [dp, dW_h, tf.ensure_shape(delta_h_0, given.shape[1:])]
+    if u is not None:
+        gradients.append(_update_gradient(activations, h_before, delta_h, u, length))
+    return gradients
+
+
+def _kernel_gradient(read: tf.Tensor, delta_a: tf.Tensor) -> tf.Tensor:
+    """dW_h = sum_t h_{t-1}^T delta_a_t, as one product of `(time * batch, units)`."""
+    rows = [-1, delta_a.shape[-1]]
+    return tf.matmul(tf.reshape(read, rows), tf.reshape(delta_a, rows), transpose_a=True)
+
+
+def _update_gradient(
+    activations: tf.Tensor,
+    h_before: tf.Tensor,
+    delta_h: tf.Tensor,
+    u: tf.Tensor,
+    length: tf.Tensor,
+) -> tf.Tensor:
+    """delta_u_t = delta_h_t * (n_t - h_{t-1}); its sum where all steps share one u."""
+    delta_u = tf.math.multiply_no_nan(activations - h_before, delta_h)[:length]
+    return tf.reduce_sum(delta_u, [0, 1]) if len(u.shape) == 1 else delta_u
 
 
 def _matmul(sequences: tf.Tensor, W_h: tf.Tensor) -> tf.Tensor:
     """`(time, batch, units)` times `(units, units)`, as one product."""
     products = tf.matmul(tf.reshape(sequences, [-1, W_h.shape[0]]), W_h)
     return tf.reshape(products, tf.shape(sequences))
-
-
-def _with_second_order(gradient, sources, phi, constants):
-    """Gives the results of an opaque gradient a gradient: that of the plain ops."""
-
-    @tf.custom_gradient
-    def gradients(*sources):
-        *primal, upstream = sources
-
-        def second_order(*upstream_of_gradients):
-            with tf.GradientTape() as outer:
-                outer.watch(sources)
-                with tf.GradientTape() as inner:
-                    inner.watch(primal)
-                    update = dict(zip(["update"], primal[3:], strict=False))
-                    outputs = recur(*primal[:3], phi, **update, **constants, compiled=False)
-                first_order = inner.gradient(outputs, primal, upstream)
-            return outer.gradient(
-                first_order, sources, upstream_of_gradients, unconnected_gradients="zero"
-            )
-
-        return gradient(upstream), second_order
-
-    return gradients(*sources)

@@ -1,9 +1,6 @@
-"""`keras.layers.RNN` with a policy for the flow of gradients, for any cell."""
+"""`keras.layers.RNN` for any cell, with a policy for how gradients flow back in time."""
 
-import contextlib
-import inspect
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -12,7 +9,9 @@ import tensorflow as tf
 from kerasrnn.checks import check_flags, shown
 from kerasrnn.layers import call_shapes
 from kerasrnn.layers import truncation as truncations
-from kerasrnn.layers.truncation import FullBPTT, Truncation, gate_gradient
+from kerasrnn.layers.dropout import draw_masks, keeping_masks, masks_kept_by_keras
+from kerasrnn.layers.steps import call_cell, output_size, take_step
+from kerasrnn.layers.truncation import FullBPTT, Truncation
 
 FLAGS = {
     "return_sequences",
@@ -22,7 +21,6 @@ FLAGS = {
     "unroll",
     "zero_output_for_mask",
 }
-_changing_rates = threading.RLock()
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -30,9 +28,13 @@ class RNN(keras.layers.RNN):
     """`keras.layers.RNN` that can truncate backpropagation through time.
 
     Takes any cell: `keras.layers.LSTMCell`, `keras.layers.GRUCell`,
-    `kerasrnn.VanillaRNNCell`, several of them in a list, or your own. Without
-    a truncation it is `keras.layers.RNN` itself; with one, each state passes a
-    gradient gate before each step in training. Outputs are the same.
+    `kerasrnn.VanillaRNNCell`, a list of cells, or your own. Without a truncation it
+    gives the numbers of `keras.layers.RNN`. With one, each state passes a gradient gate
+    before each step in training; outputs are the same.
+
+    Several threads may call one layer at the same time if its cells are
+    `kerasrnn.VanillaRNNCell`, or have no dropout. For the dropout of Keras' own cells see
+    `kerasrnn.layers.dropout.masks_kept_by_keras`.
 
     Args:
         cell: a Keras RNN cell, or a list of cells to stack.
@@ -48,8 +50,9 @@ class RNN(keras.layers.RNN):
     Call arguments, returns: those of `keras.layers.RNN`.
 
     Raises:
-        ValueError: if `truncation` is none of the above; in calls, if inputs, mask and
-            initial state do not fit one another.
+        ValueError: if `truncation` is none of the above. When called: if the shapes of
+            inputs, mask and initial state do not match; if the length is unknown although
+            `unroll=True`; if the batch size changes although `stateful=True`.
 
     Example:
 
@@ -93,11 +96,23 @@ class RNN(keras.layers.RNN):
         return next(filter(None, found), self._gate_seed_generator)
 
     def gates(self, sequences: tf.Tensor, training: bool) -> tf.Tensor | None:
-        """The gates xi of the policy for `(batch, time, ...)`, drawn anew; `None`: all 1."""
+        """Makes the gates xi of the policy for one batch of sequences.
+
+        Inside `kerasrnn.layers.truncation.imposed` that policy is used, outside the
+        `truncation` of the layer.
+
+        Args:
+            sequences: `(batch, time, ...)`.
+            training: outside training all gates are 1.
+
+        Returns:
+            `(time, batch, 1)` or `(time, 1, 1)`; `None` if all gates are 1.
+        """
         if not training:
             return None
-        batch_size, length = tf.unstack(tf.shape(sequences)[:2])
-        return self.truncation.gates(length, batch_size, self._find_seed_generator())
+        shape = tf.shape(sequences)
+        policy = truncations.in_force(self.truncation)
+        return policy.gates(shape[1], shape[0], self._find_seed_generator())
 
     def call(
         self,
@@ -111,23 +126,84 @@ class RNN(keras.layers.RNN):
             initial_state = call_shapes.fit_states(self, initial_state, sequences)
         if mask is not None:
             mask = call_shapes.fit_mask(self, mask, sequences)
-        cells = getattr(self.cell, "cells", [self.cell])
-        with contextlib.nullcontext() if training else without_dropout(cells):
-            return super().call(
-                sequences, initial_state=initial_state, mask=mask, training=training
+        if self.unroll and sequences.shape[1] is None:
+            raise ValueError(
+                f"unroll=True needs sequences of a known length, got shape "
+                f"{tuple(sequences.shape)} for {self.name}. Use unroll=False."
             )
+        states = self._first_states(sequences, initial_state)
+        with masks_kept_by_keras(keeping_masks(self.cell), training):
+            dropout_masks = self._draw_masks(sequences, states) if training else None
+            last_output, outputs, states = self.inner_loop(
+                sequences, states, mask, training, dropout_masks
+            )
+        states = [*keras.tree.map_structure(self._as_output, states)]
+        if self.stateful:
+            flat = keras.tree.flatten(self.states), keras.tree.flatten(states)
+            for variable, state in zip(*flat, strict=True):
+                variable.assign(state)
+        output = self._as_output(outputs if self.return_sequences else last_output)
+        return (output, *states) if self.return_state else output
 
-    def inner_loop(self, sequences, initial_state, mask, training=False):
+    def _first_states(self, sequences, initial_state):
+        """The states before the first step, as a list of tensors."""
+        batch_size = keras.ops.shape(sequences)[0]
+        if initial_state is None:
+            own = self.states if self.stateful else None
+            initial_state = self.get_initial_state(batch_size) if own is None else own
+        if self.stateful and self.states:
+            expected = keras.tree.flatten(self.states)[0].shape[0]
+            if sequences.shape[0] not in (None, expected):
+                raise ValueError(
+                    f"{self.name} is stateful, and its states have a batch size of {expected}, "
+                    f"got inputs of shape {tuple(sequences.shape)}. Use batches of {expected}."
+                )
+        if not keras.tree.is_nested(initial_state):
+            initial_state = [initial_state]
+        dtype = self.cell.compute_dtype
+        return keras.tree.map_structure(
+            lambda state: keras.ops.convert_to_tensor(state, dtype), list(initial_state)
+        )
+
+    def _draw_masks(self, sequences, states):
+        masks = draw_masks(self.cell, keras.ops.shape(sequences)[0], sequences.shape[-1])
+        if hasattr(self.cell, "cells"):
+            # keras.layers.RNN calls a stack once before its loop, and zoneout draws then.
+            # So do we: the same seed gives the same numbers.
+            call_cell(self.cell, sequences[:, 0], states, True, masks)
+        return masks
+
+    def _as_output(self, tensor):
+        return keras.ops.cast(tensor, self.compute_dtype)
+
+    def inner_loop(self, sequences, initial_state, mask, training=False, dropout_masks=None):
+        """Runs the cell over time, as `keras.layers.RNN.inner_loop` does.
+
+        Args:
+            sequences: `(batch, time, ...)`.
+            initial_state: the states before the first step, a list.
+            mask: `None`, or `(batch, time)`.
+            training: whether dropout, zoneout and truncation apply.
+            dropout_masks: what `kerasrnn.layers.dropout.draw_masks` gave. Default: `None`.
+
+        Returns:
+            The last output, all outputs and the last states.
+        """
         gates = self.gates(sequences, training)
-        if gates is None:
+        if gates is not None:
+            return self.gated_loop(sequences, initial_state, mask, gates, dropout_masks)
+        if dropout_masks is None:
             return super().inner_loop(sequences, initial_state, mask, training)
-        return self.gated_loop(sequences, initial_state, mask, gates)
+        flags = {name: getattr(self, name) for name in FLAGS - {"stateful"}}
+        masked_cell = _MaskedCell(self.cell, dropout_masks)
+        loop = keras.layers.RNN(masked_cell, name=self.name, **flags)
+        return loop.inner_loop(sequences, initial_state, mask)
 
-    def gated_loop(self, sequences, initial_state, mask, gates):
-        """Runs the cell step by step, in training, each state behind a gradient gate."""
+    def gated_loop(self, sequences, initial_state, mask, gates, dropout_masks=None):
+        """Runs the cell in training, with a gradient gate before each step."""
 
         def step(x_t, states):
-            return *call_cell(self.cell, x_t, states, training=True), []
+            return *call_cell(self.cell, x_t, states, True, dropout_masks), []
 
         last_output, outputs, last_states, _ = run_step_by_step(
             self, step, sequences, initial_state, mask, gates
@@ -140,10 +216,26 @@ class RNN(keras.layers.RNN):
         return {**super().get_config(), "truncation": truncation}
 
 
+class _MaskedCell:
+    """A cell and the dropout masks of one call in training, as one cell for Keras' loop."""
+
+    def __init__(self, cell, masks):
+        self._cell, self._masks = cell, masks
+        self.state_size = cell.state_size
+
+    def call(self, x_t, states):
+        return call_cell(self._cell, x_t, states, True, self._masks)
+
+    __call__ = call
+
+
 def by_time(
     layer: keras.layers.RNN, sequences: tf.Tensor, mask: tf.Tensor | None
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """Sequences, and mask with a last axis of 1 or units, time first, in the order to go."""
+    """Sequences and mask with time as the first axis, in the order of the steps.
+
+    The mask gets a last axis of 1, unless it has one of `units`.
+    """
     inputs = tf.transpose(sequences, [1, 0, *range(2, len(sequences.shape))])
     if mask is not None:
         mask = tf.cast(mask, tf.bool)
@@ -167,24 +259,25 @@ def run_step_by_step(
     elements: Sequence[tf.Tensor] = (),
     records: Sequence[tf.Tensor] = (),
 ) -> tuple[tf.Tensor, tf.Tensor, list, list]:
-    """What `keras.layers.RNN.inner_loop` does, with a step of one's own.
+    """Does what `keras.layers.RNN.inner_loop` does, with another step function.
 
     Args:
-        layer: whose options say what comes out.
-        step: from x_t, the states before it and one slice of each of the
-            `elements` to the output, the new states and a list of records.
+        layer: its flags (`go_backwards`, `return_sequences`, `zero_output_for_mask`)
+            apply.
+        step: a function of x_t, the states before it and one slice of each of the
+            `elements`; returns the output, the new states and a list of records.
         sequences: `(batch, time, ...)`.
         initial_state: the states before the first step.
         mask: `None` or `(batch, time)`.
         gates: the gradient gates that states pass before each step. Default:
             `None`.
-        elements: `(time, ...)`.
+        elements: more tensors that the steps read, `(time, ...)`.
         records: for each record of a step, a tensor of its shape and dtype.
 
     Returns:
-        The last output, `(batch, ...)`; all outputs, `(batch, time, ...)`, or
-        the last alone without `return_sequences`; the last states; what the
-        steps recorded, `(time, ...)`.
+        The last output, `(batch, ...)`; all outputs, `(batch, time, ...)`, or only the
+        last without `return_sequences`; the last states; the records of all steps,
+        `(time, ...)`.
     """
     inputs, mask = by_time(layer, sequences, mask)
     optional = [tensor for tensor in (gates, mask) if tensor is not None]
@@ -193,18 +286,20 @@ def run_step_by_step(
         output_before, states, _ = before
         x_t, *slices_t = slices_t
         optional_t, elements_t = slices_t[: len(optional)], slices_t[len(optional) :]
-        if gates is not None:
-            states = tf.nest.map_structure(lambda s: gate_gradient(s, optional_t[0]), states)
-            output_before = gate_gradient(output_before, optional_t[0])
-        output, new_states, recorded = step(x_t, states, *elements_t)
-        if mask is not None:
-            mask_t = optional_t[-1]
-            new_states = tf.nest.map_structure(
-                lambda new, old: tf.where(mask_t, new, old), new_states, states
-            )
-            shown = tf.zeros_like(output) if layer.zero_output_for_mask else output_before
-            output = tf.where(mask_t, output, shown)
-        return output, new_states, recorded
+        if layer.zero_output_for_mask:  # what a masked step puts out
+            output_before = tf.zeros_like(output_before)
+
+        def run_cell(before):
+            output, new_states, recorded = step(x_t, before[1], *elements_t)
+            return (output, new_states), recorded
+
+        (output, states), recorded = take_step(
+            run_cell,
+            (output_before, states),
+            None if gates is None else optional_t[0],
+            None if mask is None else optional_t[-1],
+        )
+        return output, states, recorded
 
     first_output = tf.zeros(
         [tf.shape(inputs)[1], output_size(layer.cell)], layer.cell.compute_dtype
@@ -221,38 +316,3 @@ def run_step_by_step(
         last_states,
         recorded,
     )
-
-
-@contextlib.contextmanager
-def without_dropout(cells: Iterable) -> Iterator[None]:
-    """Inside, cells of Keras' kind draw no dropout masks; one thread at a time.
-
-    Keras draws them in inference, too, where nothing uses them: the graph of an
-    exported model would change the states of random generators.
-    """
-    drawing = [cell for cell in cells if hasattr(cell, "get_recurrent_dropout_mask")]
-    with _changing_rates:
-        rates = [(cell.dropout, cell.recurrent_dropout) for cell in drawing]
-        try:
-            for cell in drawing:
-                cell.dropout = cell.recurrent_dropout = 0.0
-            yield
-        finally:
-            for cell, (dropout, recurrent_dropout) in zip(drawing, rates, strict=True):
-                cell.dropout, cell.recurrent_dropout = dropout, recurrent_dropout
-
-
-def call_cell(cell, x_t: tf.Tensor, states: list, training: bool) -> tuple[tf.Tensor, list]:
-    """One step of any Keras cell: its output and its new states, nested as `states` is."""
-    takes_training = "training" in inspect.signature(cell.call).parameters
-    options = {"training": training} if takes_training else {}
-    output, new_states = cell(x_t, states, **options)
-    return output, tf.nest.pack_sequence_as(states, tf.nest.flatten(new_states))
-
-
-def output_size(cell) -> int:
-    """The size of what the cell puts out at each step."""
-    size = getattr(cell, "output_size", None)
-    if size is not None:
-        return size
-    return cell.state_size if isinstance(cell.state_size, int) else cell.state_size[0]

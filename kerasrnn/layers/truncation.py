@@ -1,7 +1,7 @@
 """How far gradients flow back through time: full, truncated, or randomized.
 
-One vector says it. The gate xi_t multiplies the gradient that step t hands back
-to the state before it:
+A policy is one vector. The gate xi_t multiplies the gradient that step t hands back to
+the state before it:
 
     delta_h_{t-1} = g_{t-1} + xi_t * (delta_a_t W_h^T)
 
@@ -10,10 +10,13 @@ to the state before it:
     randomized  xi_t = 1/pi with probability pi, else 0; its mean is 1, and so
                 the gradient is unbiased
 
-Gates act on gradients alone: the forward pass is the same under every policy.
+Gates only change gradients: the forward pass is the same under every policy.
 """
 
+import contextlib
+import contextvars
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -27,10 +30,14 @@ from kerasrnn.checks import (
     shown,
 )
 
+_imposed: contextvars.ContextVar["Truncation | None"] = contextvars.ContextVar(
+    "imposed_truncation", default=None
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Truncation:
-    """What the policies have in common: immutable, comparable, serializable."""
+    """The base class of all policies: immutable, comparable, serializable."""
 
     def gates(
         self,
@@ -41,14 +48,14 @@ class Truncation:
         """The gates xi_1 to xi_T.
 
         Args:
-            length: T, how many steps; may be a scalar tensor.
-            batch_size: how many sequences.
+            length: T, the number of steps; may be a scalar tensor.
+            batch_size: number of sequences.
             seed: an integer, or a `keras.random.SeedGenerator`, for a policy
-                that draws its gates. Default: from the global seed of Keras.
+                that draws its gates. Default: the global seed of Keras.
 
         Returns:
-            float32 `(length, batch_size, 1)`, or `(length, 1, 1)` where all
-            sequences share them; `None` where all of them are 1.
+            float32 `(length, batch_size, 1)`, or `(length, 1, 1)` if all sequences
+            share them; `None` if all gates are 1.
         """
         raise NotImplementedError
 
@@ -78,15 +85,15 @@ class FullBPTT(Truncation):
 @keras.saving.register_keras_serializable(package="kerasrnn")
 @dataclasses.dataclass(frozen=True)
 class TruncatedBPTT(Truncation):
-    """Cuts the flow of gradients every `window` steps.
+    """Stops gradients every `window` steps.
 
     The states at steps `window`, `2 * window`, ... reach the next step, but no
-    gradient comes back from there. Cheap to reason about, and biased: what
-    lies across a boundary is never learned from. With `window >= T` it is full
+    gradient comes back from there. This is simple, but biased: the model never
+    learns from what lies across a boundary. With `window >= T` it is full
     backpropagation through time.
 
     Args:
-        window: positive integer, steps between two boundaries.
+        window: positive integer, the number of steps between two boundaries.
 
     Raises:
         ValueError: if `window` is not a positive integer.
@@ -116,17 +123,17 @@ class TruncatedBPTT(Truncation):
 @keras.saving.register_keras_serializable(package="kerasrnn")
 @dataclasses.dataclass(frozen=True)
 class RandomizedTruncation(Truncation):
-    """Cuts the flow of gradients at random, and makes up for it: unbiased.
+    """Stops gradients at random steps, without bias.
 
-    At each step the gradient goes on with probability `keep_probability`,
-    multiplied by its inverse. Truncations are 1 / (1 - keep_probability) steps
-    apart on average; the variance grows with the lag, as
-    `keep_probability ** -lag`.
+    At each step the gradient goes on with probability `keep_probability`, and is
+    then divided by it, so that its mean stays the same. Truncations are
+    1 / (1 - keep_probability) steps apart on average. The variance grows with the
+    lag, as `keep_probability ** -lag`.
 
     Args:
         keep_probability: pi, in (0, 1].
-        per_sequence: whether each sequence of a batch draws gates of its own,
-            which averages their noise, or all share one draw. Default: `True`.
+        per_sequence: whether each sequence of a batch draws its own gates, which
+            averages their noise; otherwise all share one draw. Default: `True`.
 
     Raises:
         ValueError: if `keep_probability` is not in (0, 1].
@@ -159,7 +166,7 @@ class RandomizedTruncation(Truncation):
 
 
 def get(identifier: "Truncation | str | dict | None") -> Truncation:
-    """The policy meant by `None` or `"full"` (`FullBPTT`), by a policy or its configuration.
+    """The policy that `None` or `"full"` (`FullBPTT`), a policy or its configuration names.
 
     Raises:
         ValueError: for anything else.
@@ -176,11 +183,48 @@ def get(identifier: "Truncation | str | dict | None") -> Truncation:
     )
 
 
+@contextlib.contextmanager
+def imposed(policy: "Truncation | str | dict | None") -> Iterator[None]:
+    """Inside, every `kerasrnn.RNN` uses this policy in place of its own.
+
+    No layer is changed. Layers read the policy when they are called; a graph keeps the
+    one that it was traced with. Other threads are not affected, so each replica of a
+    `tf.distribute` strategy has to enter the context itself.
+
+    Args:
+        policy: as the `truncation` of a layer; `"full"` imposes full backpropagation
+            through time. `None` changes nothing: layers use their own policy, or the
+            one that an outer `imposed` gives.
+
+    Raises:
+        ValueError: if `policy` is none of these.
+
+    Example:
+
+    >>> with imposed(TruncatedBPTT(2)):
+    ...     in_force(FullBPTT())
+    TruncatedBPTT(window=2)
+    """
+    if policy is None:
+        yield
+        return
+    token = _imposed.set(get(policy))
+    try:
+        yield
+    finally:
+        _imposed.reset(token)
+
+
+def in_force(own: Truncation) -> Truncation:
+    """The policy of a layer that is called here: the imposed one, else its own."""
+    return _imposed.get() or own
+
+
 @tf.custom_gradient
 def gate_gradient(state: tf.Tensor, gate: tf.Tensor) -> tf.Tensor:
-    """`state`, unchanged; on the way back its gradient is multiplied by `gate`.
+    """Returns `state` unchanged, and multiplies its gradient by `gate`.
 
-    A gate of 0 stops infinite and undefined gradients, too.
+    A gate of 0 also stops gradients that are infinite or not a number.
 
     Args:
         state: `(batch, units)`.

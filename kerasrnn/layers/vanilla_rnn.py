@@ -1,5 +1,6 @@
 """The layer: a plain RNN over whole sequences, a drop-in for `SimpleRNN`."""
 
+import inspect
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import tensorflow as tf
 from kerasrnn.layers import call_shapes, compilation, recurrence
 from kerasrnn.layers.activations import closed_derivative
 from kerasrnn.layers.cells import VanillaRNNCell
+from kerasrnn.layers.dropout import DropoutMasks
 from kerasrnn.layers.rnn import RNN, by_time
 from kerasrnn.layers.truncation import Truncation
 
@@ -17,9 +19,12 @@ from kerasrnn.layers.truncation import Truncation
 Identifier = str | dict | Callable | None
 
 
-def _of_cell(name: str) -> property:
-    """A constructor argument of the cell, readable as an attribute of the layer."""
-    return property(operator.attrgetter(f"cell.{name}"))
+# The arguments that the layer passes on to its cell, as the cell names them.
+_OF_CELL = tuple(
+    name
+    for name, parameter in inspect.signature(VanillaRNNCell.__init__).parameters.items()
+    if name != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+)
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -27,77 +32,82 @@ class VanillaRNN(RNN):
     """A plain (Elman) RNN, h_t = phi(x_t W_x + h_{t-1} W_h + b), trained fast.
 
     A drop-in replacement for `keras.layers.SimpleRNN`: arguments, defaults,
-    weights, masks, states, dropout and saving are the same, so that
-    `layer.set_weights(simple_rnn.get_weights())` and its reverse give the same
-    numbers. Inputs are projected for all time steps at once, and gradients
-    come from a backward scan written by hand (`kerasrnn.layers.recurrence`). XLA
-    compiles both scans in training. An eager call of inference runs a graph that
-    is traced once for all shapes; a graph traced for inference holds plain
-    TensorFlow ops, so that it can be served anywhere.
+    weights, masks, states, dropout and saving are the same. Weights can be copied
+    either way with `set_weights`, and both layers then compute the same numbers.
 
-    Different on purpose: `seed` is part of the configuration, `reset_state`
-    restores what `get_initial_state` gives, and `activity_regularizer` has an
-    effect.
+    Inputs are projected for all time steps at once, and gradients come from a
+    backward scan written by hand (`kerasrnn.layers.recurrence`). In training, XLA
+    compiles both scans. In inference, an eager call runs a graph that is traced once
+    for all shapes, and a graph holds plain TensorFlow ops, so that it can be served
+    anywhere. `kerasrnn.layers.compilation.scan_mode` changes that. Several threads may
+    call one layer at the same time.
+
+    Three things differ on purpose: `seed` is part of the configuration,
+    `reset_state` restores what `get_initial_state` returns, and
+    `activity_regularizer` has an effect.
 
     Args:
         units: positive integer, the size of the state and of the output.
-        activation: phi. Default: `"tanh"`. `None` means linear. For `tanh`,
-            `relu`, `sigmoid` and linear the gradient is written by hand; any
-            other activation gives the same numbers through Keras' own loop.
+        activation: phi. Default: `"tanh"`. `None` means linear. `tanh`, `relu`,
+            `sigmoid` and linear take the fast scans; any other activation takes
+            Keras' own loop.
         use_bias: whether there is a `bias`. Default: `True`.
-        kernel_initializer: of W_x. Default: `"glorot_uniform"`.
-        recurrent_initializer: of W_h. `"identity"` with the activation `"relu"`
-            makes an IRNN (Le et al. 2015, arXiv:1504.00941);
+        kernel_initializer: initializer of W_x. Default: `"glorot_uniform"`.
+        recurrent_initializer: initializer of W_h. `"identity"` with the activation
+            `"relu"` makes an IRNN (Le et al. 2015, arXiv:1504.00941);
             `"spectral_radius"` is `kerasrnn.SpectralRadius()`. Default:
             `"orthogonal"`.
-        bias_initializer: of b. Default: `"zeros"`.
+        bias_initializer: initializer of b. Default: `"zeros"`.
         kernel_regularizer, recurrent_regularizer, bias_regularizer: default
             `None`.
         activity_regularizer: applied to the output. Default: `None`.
         kernel_constraint, recurrent_constraint, bias_constraint: default
             `None`.
-        dropout: fraction of the inputs to drop, one mask per sequence
-            (Gal & Ghahramani 2016, arXiv:1512.05287). In [0, 1). Default: 0.
-        recurrent_dropout: the same for what a step reads of the previous
-            state. Default: 0.
+        dropout: fraction of the inputs to drop in training. One mask is drawn per
+            sequence and used at every step (Gal & Ghahramani 2016,
+            arXiv:1512.05287). In [0, 1). Default: 0.
+        recurrent_dropout: fraction of the previous state to drop where W_h reads
+            it, in training, with one mask per sequence. In [0, 1). Default: 0.
         return_sequences: whether to return every output or the last.
             Default: `False`.
         return_state: whether to return the last state too. Default: `False`.
-        go_backwards: whether to go through time backwards; the outputs come
-            in that order. Default: `False`.
+        go_backwards: whether to process time backwards. Outputs come in reversed
+            order, too. Default: `False`.
         stateful: whether the last state of a batch is the initial state of
             the next. Default: `False`.
-        unroll: whether to unroll the loop, through Keras' own code; only for
-            short sequences of a fixed length. Default: `False`.
+        unroll: whether to unroll Keras' own loop. Only for short sequences of a fixed
+            length. Default: `False`.
         seed: seed of the dropout masks, of zoneout and of a randomized
             truncation. Default: `None`.
         truncation: how gradients flow back through time in training: `None`
             or `"full"`, `kerasrnn.TruncatedBPTT(window)` or
             `kerasrnn.RandomizedTruncation(keep_probability)`. Default: `None`.
-        use_kernel: whether inputs are projected. Without a kernel they are
-            taken as x_t W_x, as a look-up table gives them, and must have
-            `units` features. Default: `True`.
-        zoneout: the chance that a unit keeps its state at a step, drawn anew at
-            each; in inference the state takes the expectation (Krueger et al.
-            2016, arXiv:1606.01305). In [0, 1). Default: 0.
-        alpha: the share of the state that a step renews, a skip connection
-            over time: h_t = (1 - alpha) h_{t-1} + alpha phi(a_t). The shares
-            of zoneout and alpha multiply. In (0, 1]. Default: 1.
-        learn_alpha: whether alpha is learned, one for each unit, as
-            sigmoid(`alpha_logit`), beginning with the given `alpha`, which
+        use_kernel: whether the layer has a `kernel`. Without one, the inputs are
+            taken as x_t W_x, as a look-up table gives them, and must have `units`
+            features. Default: `True`.
+        zoneout: the probability that a unit keeps its previous state, drawn for
+            each unit at each step in training. In inference the expected value is
+            used (Krueger et al. 2016, arXiv:1606.01305). In [0, 1). Default: 0.
+        leak_rate: how fast the state follows, in leaky integration (Jaeger et al.
+            2007, doi:10.1016/j.neunet.2007.04.016):
+            h_t = (1 - leak_rate) h_{t-1} + leak_rate phi(a_t). With `zoneout` too,
+            a unit that does not keep its state leaks. In (0, 1]. Default: 1.
+        learn_leak_rate: whether each unit learns its own leak rate,
+            sigmoid(`leak_rate_logit`). `leak_rate` is then the initial value and
             must be below 1. Default: `False`.
-        residual: a skip connection over the layer: the output is x_t + h_t, and
-            the state h_t. Inputs must have `units` features. Default: `False`.
+        residual: whether to add the input to the output: the output is x_t + h_t,
+            the state is h_t. Inputs must have `units` features. Default: `False`.
         **kwargs: `zero_output_for_mask` (default `False`), and what every
             Keras layer takes: `name`, `dtype`, `trainable`.
 
     Call arguments:
         sequences: `(batch, time, features)`.
         initial_state: a list with one tensor `(batch, units)`. Default: zeros.
-        mask: booleans, `(batch, time)`. A `False` step is skipped: the state
-            stays, and the output is the previous one (zeros before the first
-            `True` step, and everywhere with `zero_output_for_mask`).
-        training: whether dropout, zoneout and truncation apply.
+        mask: booleans, `(batch, time)`. A step with `False` is skipped: the state
+            stays, and the output of the step before is repeated (zeros before the
+            first `True` step, and at every skipped step with
+            `zero_output_for_mask`).
+        training: whether dropout, zoneout and truncation apply. Default: `False`.
 
     Returns:
         The outputs, `(batch, time, units)` with `return_sequences`, else
@@ -105,11 +115,11 @@ class VanillaRNN(RNN):
         `(batch, units)`.
 
     Raises:
-        ValueError: if `units` is not positive; if a rate is not in [0, 1), or
-            `alpha` not in (0, 1]; if `unroll` meets sequences of unknown
-            length; if `stateful` meets another batch size; without a kernel or
-            with `residual`, if inputs do not have `units` features; if inputs, mask and
-            initial state do not fit one another.
+        ValueError: if `units` is not a positive integer; if a rate is not in [0, 1);
+            if `leak_rate` is not in (0, 1]. When called: if the shapes of inputs, mask
+            and initial state do not match; if inputs do not have `units` features
+            although `residual=True` or `use_kernel=False`; if the length is unknown
+            although `unroll=True`; if the batch size changes although `stateful=True`.
 
     Reference: J. Elman, "Finding structure in time", Cognitive Science 14(2),
     1990, doi:10.1207/s15516709cog1402_1.
@@ -148,32 +158,14 @@ class VanillaRNN(RNN):
         truncation: Truncation | str | dict | None = None,
         use_kernel: bool = True,
         zoneout: float = 0.0,
-        alpha: float = 1.0,
-        learn_alpha: bool = False,
+        leak_rate: float = 1.0,
+        learn_leak_rate: bool = False,
         residual: bool = False,
         **kwargs: Any,
     ):
+        given = locals()
         cell = VanillaRNNCell(
-            units,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            use_kernel=use_kernel,
-            zoneout=zoneout,
-            alpha=alpha,
-            learn_alpha=learn_alpha,
-            residual=residual,
+            **{name: given[name] for name in _OF_CELL},
             dtype=kwargs.get("dtype"),
             trainable=kwargs.get("trainable", True),
             name="vanilla_rnn_cell",
@@ -191,47 +183,22 @@ class VanillaRNN(RNN):
         )
         self.input_spec = [keras.layers.InputSpec(ndim=3)]
 
-    units = _of_cell("units")
-    activation = _of_cell("activation")
-    use_bias = _of_cell("use_bias")
-    kernel_initializer = _of_cell("kernel_initializer")
-    recurrent_initializer = _of_cell("recurrent_initializer")
-    bias_initializer = _of_cell("bias_initializer")
-    kernel_regularizer = _of_cell("kernel_regularizer")
-    recurrent_regularizer = _of_cell("recurrent_regularizer")
-    bias_regularizer = _of_cell("bias_regularizer")
-    kernel_constraint = _of_cell("kernel_constraint")
-    recurrent_constraint = _of_cell("recurrent_constraint")
-    bias_constraint = _of_cell("bias_constraint")
-    dropout = _of_cell("dropout")
-    recurrent_dropout = _of_cell("recurrent_dropout")
-    seed = _of_cell("seed")
-    use_kernel = _of_cell("use_kernel")
-    zoneout = _of_cell("zoneout")
-    alpha = _of_cell("alpha")
-    learn_alpha = _of_cell("learn_alpha")
-    residual = _of_cell("residual")
-
-    def inner_loop(self, sequences, initial_state, mask, training=False):
+    def inner_loop(self, sequences, initial_state, mask, training=False, dropout_masks=None):
         cell = self.cell
         phi = closed_derivative(cell.activation)
         if phi is None or self.unroll:
-            return super().inner_loop(sequences, initial_state, mask, training)
+            return super().inner_loop(sequences, initial_state, mask, training, dropout_masks)
 
-        compiled = compilation.compiles(bool(training))
-        if compiled:
+        execution = compilation.choose_execution(bool(training))
+        if execution is compilation.Execution.COMPILED:
             with call_shapes.required_steps(sequences, mask):
                 sequences = tf.identity(sequences)
         gates = self.gates(sequences, training)
         dtype = cell.compute_dtype
         h_0 = initial_state[0]
         skipped, mask = by_time(self, tf.cast(sequences, dtype), mask)
-        inputs = skipped
-        if training and cell.dropout > 0:
-            inputs = inputs * cell.get_dropout_mask(inputs[0])
-        recurrent_dropout_mask = None
-        if training and cell.recurrent_dropout > 0:
-            recurrent_dropout_mask = cell.get_recurrent_dropout_mask(h_0)
+        masks = dropout_masks or DropoutMasks()
+        inputs = skipped if masks.inputs is None else skipped * masks.inputs
 
         shape = tf.concat([tf.shape(inputs)[:2], [cell.units]], 0)
         states = recurrence.recur(
@@ -241,11 +208,10 @@ class VanillaRNN(RNN):
             phi,
             gates=gates,
             mask=mask,
-            dropout_mask=recurrent_dropout_mask,
+            dropout_mask=masks.states,
             update=cell.draw_update(shape, training),
             every_state=self.return_sequences,
-            compiled=compiled,
-            traced=tf.executing_eagerly(),
+            execution=execution,
         )
         last_state = states[-1] if self.return_sequences else states
         last_output, outputs = last_state, states
@@ -273,19 +239,7 @@ class VanillaRNN(RNN):
     def _skip_layer(self, last_state, states, inputs, mask):
         """x + h, where masked steps repeat the x of the step before."""
         if mask is not None:
-            mask = tf.broadcast_to(
-                mask, tf.concat([tf.shape(inputs)[:2], tf.shape(mask)[2:]], 0)
-            )
-            each_unit = mask.shape[-1] != 1
-            order = [1, 2, 0] if each_unit else [1, 0, 2]
-            used = tf.transpose(mask, [1, 2, 0]) if each_unit else tf.transpose(mask[..., 0])
-            length = tf.shape(used)[-1]
-            used_first = tf.argsort(tf.where(used, 0, length) + tf.range(length))
-            count = tf.cumsum(tf.cast(used, tf.int32), axis=-1)
-            axes = len(used.shape) - 1
-            latest = tf.gather(used_first, tf.maximum(count - 1, 0), batch_dims=axes)
-            inputs = tf.gather(tf.transpose(inputs, order), latest, batch_dims=axes)
-            inputs = tf.transpose(inputs, [2, 0, 1] if each_unit else order)
+            inputs = _repeat_where_masked(inputs, mask)
         return last_state + inputs[-1], states + inputs if self.return_sequences else None
 
     def _mask_outputs(self, last_output, outputs, mask):
@@ -321,3 +275,31 @@ class VanillaRNN(RNN):
     @classmethod
     def from_config(cls, config: dict) -> "VanillaRNN":
         return cls(**config)
+
+
+def _repeat_where_masked(inputs: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Inputs, where each masked step takes the last one before it that is not masked.
+
+    Args:
+        inputs: `(time, batch, units)`.
+        mask: `(time, batch or 1, 1)`, or `(time, batch or 1, units)` with a mask a unit.
+
+    Returns:
+        `(time, batch, units)`; at masked steps before all others, any step's inputs.
+    """
+    shape = tf.shape(inputs)
+    # 1, or that of the inputs: then each unit is a row of its own.
+    width = mask.shape[-1] or inputs.shape[-1]
+    mask = tf.broadcast_to(mask, [shape[0], shape[1], width])
+    used = tf.transpose(tf.reshape(mask, [shape[0], shape[1] * width]))
+    rows = tf.reshape(inputs, [shape[0], shape[1] * width, inputs.shape[-1] // width])
+    # For each row the steps that count, in order, and then how many of them there were.
+    used_first = tf.argsort(tf.where(used, 0, shape[0]) + tf.range(shape[0]))
+    count = tf.cumsum(tf.cast(used, tf.int32), axis=-1)
+    latest = tf.gather(used_first, tf.maximum(count - 1, 0), batch_dims=1)
+    repeated = tf.gather(tf.transpose(rows, [1, 0, 2]), latest, batch_dims=1)
+    return tf.ensure_shape(tf.reshape(tf.transpose(repeated, [1, 0, 2]), shape), inputs.shape)
+
+
+for _name in _OF_CELL:  # readable as attributes of the layer, too
+    setattr(VanillaRNN, _name, property(operator.attrgetter(f"cell.{_name}")))

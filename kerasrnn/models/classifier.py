@@ -1,8 +1,10 @@
 """Many-to-one: a text in, the probability of one of two labels out."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kerasrnn.checks import (
@@ -14,18 +16,19 @@ from kerasrnn.checks import (
     plain,
     shown,
 )
-from kerasrnn.layers.pooling import MeanMaxPooling1D
+from kerasrnn.layers.pooling import GlobalMeanMaxPooling1D
 from kerasrnn.layers.vanilla_rnn import VanillaRNN
-from kerasrnn.models.takes_ids import TakesIds
+from kerasrnn.models.lookup import check_ids
+from kerasrnn.text.batches import pad
 from kerasrnn.text.words import PADDING_ID, Vocabulary
-from kerasrnn.training.resumable import ResumableModel
+from kerasrnn.training.trainable import TrainableModel
 
 CELLS = {"vanilla": VanillaRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 POOLINGS = ("mean_max", "last")
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class TextClassifier(TakesIds, ResumableModel):
+class TextClassifier(TrainableModel):
     """Embedding, a recurrent layer, pooling over time, one sigmoid output.
 
     It works on the ids of its `vocabulary`; `kerasrnn.export` writes it with
@@ -111,9 +114,46 @@ class TextClassifier(TakesIds, ResumableModel):
         every_output = pooling == "mean_max"
         recurrent = CELLS[cell](units, return_sequences=every_output)
         self.recurrent = keras.layers.Bidirectional(recurrent) if bidirectional else recurrent
-        self.pooling = MeanMaxPooling1D() if every_output else None
+        self.pooling = GlobalMeanMaxPooling1D() if every_output else None
         self.output_dropout = keras.layers.Dropout(dropout)
         self.output_layer = keras.layers.Dense(1, activation="sigmoid", dtype="float32")
+
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        loss: Any = "binary_crossentropy",
+        *arguments: Any,
+        **options: Any,
+    ) -> None:
+        """`SequenceModel.compile` for whole texts: without windows and teacher forcing."""
+        super().compile(optimizer, loss, *arguments, **options)
+
+    def check_inputs(self, inputs: Any) -> None:
+        """Ids must be whole numbers, and lie in the vocabulary."""
+        check_ids(self.name, inputs, len(self.vocabulary))
+
+    def predict(self, x: Any, *arguments: Any, **options: Any) -> np.ndarray:
+        """The probabilities of label 1: `keras.Model.predict`, which also takes texts.
+
+        Args:
+            x: texts, a list or an array of strings; or what `keras.Model.predict` takes,
+                ids `(batch, time)` for example.
+            *arguments, **options: as in Keras.
+
+        Returns:
+            `(batch, 1)`.
+
+        Example:
+
+        >>> model = TextClassifier(["[PAD]", "[UNK]", "good", "bad"], units=4)
+        >>> model.predict(["Good!", "Not bad.", ""], verbose=0).shape
+        (3, 1)
+        """
+        texts = isinstance(x, (list, tuple)) and all(isinstance(text, str) for text in x)
+        if texts or getattr(getattr(x, "dtype", None), "kind", "") == "U":
+            x = pad(self.vocabulary.encode(tf.constant(list(x), tf.string), self.max_length))
+            x = x.numpy()
+        return super().predict(x, *arguments, **options)
 
     def call(self, ids, training: bool = False):
         if ids.shape[0] == 0:  # layers of Keras cannot take an empty batch: one, left out

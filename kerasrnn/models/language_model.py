@@ -17,14 +17,13 @@ from kerasrnn.checks import (
     check_text,
     plain,
 )
-from kerasrnn.layers import rnn
+from kerasrnn.layers.steps import call_cell
 from kerasrnn.models import generation
 from kerasrnn.models.choice import make_choice
 from kerasrnn.models.classifier import CELLS
-from kerasrnn.models.lookup import InputTable, TiedDense
+from kerasrnn.models.lookup import InputTable, TiedDense, check_ids
 from kerasrnn.models.scoring import Score, Scorer
 from kerasrnn.models.sequence import SequenceModel
-from kerasrnn.models.takes_ids import TakesIds
 from kerasrnn.text.characters import CharacterVocabulary
 
 
@@ -57,7 +56,7 @@ class _Stack:
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class CharLanguageModel(TakesIds, SequenceModel):
+class CharLanguageModel(SequenceModel):
     """Predicts the next character of a text, and so writes text.
 
     A `SequenceModel`. Train it on a `Stream` of the ids of its vocabulary, with
@@ -186,6 +185,11 @@ class CharLanguageModel(TakesIds, SequenceModel):
             "tie_weights": tie_weights,
         }
 
+    def check_inputs(self, inputs: Any) -> None:
+        """Ids must be whole numbers, and lie in the vocabulary."""
+        super().check_inputs(inputs)
+        check_ids(self.name, inputs, len(self.vocabulary))
+
     def compile(
         self, optimizer: Any = "adam", loss: Any = None, *args: Any, **options: Any
     ) -> None:
@@ -222,7 +226,7 @@ class CharLanguageModel(TakesIds, SequenceModel):
 
         def recur(layer, x):
             before = states[len(new_states)]
-            output, after = rnn.call_cell(layer.cell, x, before, training=False)
+            output, after = call_cell(layer.cell, x, before, training=False)
             new_states.append(after)
             return output
 

@@ -1,18 +1,20 @@
 """Many-to-many: an output at every step, trained over windows with carried states."""
 
-import contextlib
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from kerasrnn.checks import shown
 from kerasrnn.layers import rnn
-from kerasrnn.layers.truncation import gate_gradient
-from kerasrnn.training import feedback as teacher_forcing
+from kerasrnn.layers.dropout import draw_masks, keeping_masks, masks_kept_by_keras
+from kerasrnn.layers.steps import call_cell, take_step
+from kerasrnn.models.lookup import InputTable, check_whole
 from kerasrnn.training.carrying import cannot_carry, held_recurrence
-from kerasrnn.training.feedback import Feedback
+from kerasrnn.training.feedback import Feedback, run_with_feedback
 from kerasrnn.training.trainable import TrainableModel
 
 
@@ -67,14 +69,18 @@ class SequenceModel(TrainableModel):
     True
     """
 
+    hands_on_states = True
+
     def __init__(self, layers: Sequence[keras.layers.Layer], **kwargs: Any):
         if isinstance(layers, (str, bytes, dict)) or not isinstance(layers, Iterable):
-            raise ValueError(f"layers must be a list of Keras layers, got layers={layers!r}.")
+            raise ValueError(
+                f"layers must be a list of Keras layers, got layers={shown(layers)}."
+            )
         layers = list(layers)
         for layer in layers:
             if not isinstance(layer, keras.layers.Layer):
                 raise ValueError(
-                    f"layers must be a list of Keras layers, got {layer!r} among them."
+                    f"layers must be a list of Keras layers, got {shown(layer)} among them."
                 )
         if not layers:
             raise ValueError("layers must hold a Keras layer at least, got layers=[].")
@@ -101,6 +107,16 @@ class SequenceModel(TrainableModel):
     def recurrent_layers(self) -> list[keras.layers.RNN]:
         """The layers whose states are carried, in order."""
         return [layer for layer in self.sequence_layers if isinstance(layer, keras.layers.RNN)]
+
+    @property
+    def ordered_layers(self) -> list[keras.layers.Layer]:
+        return self.sequence_layers
+
+    def check_inputs(self, inputs: Any) -> None:
+        """Ids that are looked up in a table must be whole numbers."""
+        known = isinstance(inputs, (np.ndarray, tf.Tensor)) and tf.executing_eagerly()
+        if known and isinstance(self.sequence_layers[0], InputTable):
+            check_whole("ids", inputs)
 
     def initial_states(self, batch_size: int | tf.Tensor) -> list[list[tf.Tensor]]:
         """For each recurrent layer the states before the first step, `(batch_size, units)`."""
@@ -185,8 +201,13 @@ class SequenceModel(TrainableModel):
             )
             return x
 
-        with self._dropout(training):
+        with masks_kept_by_keras(self._cells_run_by_keras(), training):
             return self.connect(inputs, recur), new_states
+
+    def _cells_run_by_keras(self):
+        for layer in self.recurrent_layers:
+            if not isinstance(layer, rnn.RNN):
+                yield from getattr(layer.cell, "cells", [layer.cell])
 
     def _run_step_by_step(self, inputs, states, mask, training, feedback):
         layers = self.recurrent_layers
@@ -199,59 +220,36 @@ class SequenceModel(TrainableModel):
             layer.gates(inputs, training) if isinstance(layer, rnn.RNN) else None
             for layer in layers
         ]
-        self._draw_dropout_masks(states if training else [])
 
         def step(t, x_t, states):
             new_states: list = [None] * len(layers)
 
             def recur(layer, x):
                 position = positions[id(layer)]
-                before = states[position]
-                if gates[position] is not None:
-                    before = tf.nest.map_structure(
-                        lambda s: gate_gradient(s, gates[position][t]), before
-                    )
-                x, after = rnn.call_cell(layer.cell, x[:, 0], before, training)
-                if mask is not None:
-                    after = tf.nest.map_structure(
-                        lambda new, old: tf.where(mask[:, t, None], new, old), after, before
-                    )
-                new_states[position] = after
-                return x[:, None]
+
+                def run_cell(before):
+                    masks = dropout_masks[position]
+                    output, after = call_cell(layer.cell, x[:, 0], before, training, masks)
+                    return after, output
+
+                new_states[position], output = take_step(
+                    run_cell,
+                    states[position],
+                    None if gates[position] is None else gates[position][t],
+                    None if mask is None else mask[:, t, None],
+                )
+                return output[:, None]
 
             output = self.connect(x_t[:, None], recur)
             return output[:, 0], new_states
 
-        with self._dropout(training):
-            outputs, states = teacher_forcing.run_with_feedback(
-                step, inputs, states, feedback, mask
-            )
-        for cell in self._cells():
-            if hasattr(cell, "reset_dropout_mask"):
-                cell.reset_dropout_mask()
-                cell.reset_recurrent_dropout_mask()
-        return outputs, states
-
-    def _dropout(self, training):
-        return contextlib.nullcontext() if training else rnn.without_dropout(self._cells())
-
-    def _cells(self):
-        for layer in self.recurrent_layers:
-            yield from getattr(layer.cell, "cells", [layer.cell])
-
-    def _draw_dropout_masks(self, states):
-        """One mask a sequence, drawn before the loop over time."""
-        if not states:
-            return
-        batch_size = tf.shape(tf.nest.flatten(states)[0])[0]
-        for cell in self._cells():
-            if hasattr(cell, "get_dropout_mask"):
-                cell.get_dropout_mask(
-                    tf.ones([batch_size, _num_features(cell)], cell.compute_dtype)
-                )
-                cell.get_recurrent_dropout_mask(
-                    tf.ones([batch_size, cell.units], cell.compute_dtype)
-                )
+        keeping = [cell for layer in layers for cell in keeping_masks(layer.cell)]
+        with masks_kept_by_keras(keeping, training):
+            batch_size = tf.shape(inputs)[0]
+            dropout_masks = [
+                draw_masks(layer.cell, batch_size) if training else None for layer in layers
+            ]
+            return run_with_feedback(step, inputs, states, feedback, mask)
 
     def get_config(self) -> dict:
         layers = [keras.saving.serialize_keras_object(layer) for layer in self.sequence_layers]
@@ -261,7 +259,3 @@ class SequenceModel(TrainableModel):
     def from_config(cls, config: dict) -> "SequenceModel":
         layers = [keras.saving.deserialize_keras_object(c) for c in config.pop("layers")]
         return cls(layers, **config)
-
-
-def _num_features(cell) -> int:
-    return cell.units if cell.kernel is None else cell.kernel.shape[0]

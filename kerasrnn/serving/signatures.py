@@ -6,7 +6,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from kerasrnn.layers.compilation import inference_only
+from kerasrnn.layers.compilation import scan_mode
 from kerasrnn.models import text_graph
 from kerasrnn.models.choice import HIGHEST_TEMPERATURE, Choice
 from kerasrnn.models.classifier import TextClassifier
@@ -44,7 +44,7 @@ def make_signatures(model: keras.Model) -> dict[str, Signature]:
         described = _of_keras_model(model)
     signatures = {}
     for name, (function, specs, values) in described.items():
-        with inference_only():
+        with scan_mode("portable"):
             traced = tf.function(function, autograph=False).get_concrete_function(
                 **{spec.name: spec for spec in specs}
             )

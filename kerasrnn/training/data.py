@@ -1,7 +1,7 @@
 """What training and evaluation are given: arrays, ragged ones too, or batches."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn.checks import check_positive_integer
+from kerasrnn.training.options import TrainingOptions
+from kerasrnn.training.random_window import RandomWindow
 from kerasrnn.training.streams import Stream
 
 TAKEN = "a kerasrnn.Stream, a tf.data.Dataset, a keras.utils.PyDataset, or arrays with targets"
@@ -103,3 +105,124 @@ def _arrays(batch):
 def _spec(array, time):
     sizes = [None, time, *array.shape[2:]] if array.ndim > 1 else [None] * array.ndim
     return tf.TensorSpec(sizes, array.dtype)
+
+
+def start_afresh(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Batches of inputs as windows that reset all states where the dataset begins.
+
+    Args:
+        dataset: of `(inputs, targets[, sample_weight])`, where inputs may be
+            `{"inputs", "reset"}` already.
+    """
+
+    def convert(number, element):
+        inputs, *others = element if isinstance(element, tuple) else (element,)
+        if not isinstance(inputs, dict):
+            inputs = {"inputs": inputs}
+        batch_size = tf.shape(inputs["inputs"])[0]
+        reset = inputs.get("reset", tf.zeros([batch_size], tf.bool))
+        return {**inputs, "reset": tf.cast(reset, tf.bool) | (number == 0)}, *others
+
+    return dataset.enumerate().map(convert)
+
+
+def as_batches(
+    data: Any, options: TrainingOptions, check_inputs: Callable, *, for_training: bool
+) -> tf.data.Dataset:
+    """The batches that `data` comes to: those of a dataset, or the windows of a stream.
+
+    Args:
+        data: a `kerasrnn.Stream` (then `compile` needs a `window`), a
+            `keras.utils.PyDataset`, or a `tf.data.Dataset` of
+            `(inputs, targets[, sample_weight])`. Where there is a `window`, each batch
+            is one, states are carried from batch to batch, and inputs may be
+            `{"inputs", "reset"}`, with booleans `(batch,)` that are true
+            where a sequence begins.
+        options: what `compile` was given.
+        check_inputs: called with the inputs of each sequence of a stream.
+        for_training: whether windows overlap as `stride` says.
+
+    Raises:
+        ValueError: for anything else, and for batches that are no windows.
+    """
+    fixed = for_training and not isinstance(options.window, (RandomWindow, type(None)))
+    if isinstance(data, Stream):
+        if options.window is None:
+            raise ValueError("A Stream is read in windows: compile with window=.")
+        for sequence in data.inputs:
+            check_inputs(sequence)
+        window, stride = options.window, options.stride
+        if not for_training:
+            window = window.mean if isinstance(window, RandomWindow) else window
+            stride = None
+        data = data.windows(window, stride)
+    if isinstance(data, keras.utils.PyDataset):
+        time = None
+        if fixed:
+            length = inputs_of(data[0][0]).shape[1]
+            check_length(length, options)
+            time = length if options.overlapping else None
+        data = read_in_order(data, time)
+    if not isinstance(data, tf.data.Dataset):
+        raise ValueError(
+            "data must be a kerasrnn.Stream, a tf.data.Dataset or a "
+            f"keras.utils.PyDataset, got {type(data).__name__}."
+        )
+    if options.window is None:
+        return data
+    if fixed:
+        inputs, *_ = keras.utils.unpack_x_y_sample_weight(data.element_spec)
+        check_length(inputs_of(inputs).shape[1], options)
+    return start_afresh(data)
+
+
+def inputs_of(inputs: Any) -> Any:
+    """The inputs themselves, also where they come as `{"inputs", "reset"}`."""
+    return inputs["inputs"] if isinstance(inputs, dict) else inputs
+
+
+def check_length(length: int | None, options: TrainingOptions) -> None:
+    """A batch is a window: raises a `ValueError` if it is longer than one."""
+    if options.overlapping and length != options.window:
+        raise ValueError(
+            f"stride={options.stride} needs batches of window={options.window} steps, "
+            f"got {length}. Use a kerasrnn.Stream, which cuts them."
+        )
+    if length is not None and isinstance(options.window, int) and length > options.window:
+        raise ValueError(
+            f"Each batch is one window, but a batch has {length} steps and "
+            f"window={options.window}. Use a kerasrnn.Stream, which cuts them."
+        )
+
+
+def unpack_validation_data(given: Any) -> tuple[Any, Any, Any]:
+    """Inputs, targets and weights; the last two are `None` where the first holds them.
+
+    Raises:
+        ValueError: for a tuple of another length.
+    """
+    if not isinstance(given, (tuple, list)):
+        return given, None, None
+    if not 0 < len(given) < 4:
+        raise ValueError(
+            "validation_data must be (x, y) or (x, y, sample_weight), a stream or a dataset, "
+            f"got {len(given)} parts."
+        )
+    return (*given, None, None)[:3]
+
+
+def spec_of(x: Any, y: Any, check_inputs: Callable) -> Any:
+    """What a batch of such data looks like, as `tf.TensorSpec`s.
+
+    Raises:
+        ValueError: for what is neither batches nor arrays with targets.
+    """
+    if isinstance(x, Stream):
+        raise ValueError("A Stream is read in windows: compile with window=.")
+    if isinstance(x, tf.data.Dataset):
+        return x.element_spec
+    if isinstance(x, keras.utils.PyDataset):
+        return tf.data.Dataset.from_tensors(x[0]).element_spec
+    check_given(x, y, None)
+    check_inputs(x)
+    return tf.data.Dataset.from_tensors((x[:1], y[:1])).element_spec

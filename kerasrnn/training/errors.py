@@ -7,7 +7,6 @@ from contextlib import contextmanager
 import tensorflow as tf
 
 NOT_FINITE = "kerasrnn: not finite"
-DIVERGED = "kerasrnn: diverged"
 BATCH_SIZE = "kerasrnn: batch size"
 PARTS = "kerasrnn: parts"
 LOSS_SHAPE = "kerasrnn: loss shape"
@@ -19,7 +18,7 @@ def required(condition: tf.Tensor, kind: str, *values: tf.Tensor | int) -> Itera
 
     Args:
         condition: a boolean scalar.
-        kind: `NOT_FINITE`, `DIVERGED`, `BATCH_SIZE`, `PARTS` or `LOSS_SHAPE`.
+        kind: `NOT_FINITE`, `BATCH_SIZE`, `PARTS` or `LOSS_SHAPE`.
         *values: what the error tells, in its order.
     """
     check = tf.debugging.Assert(condition, [kind, *values])
@@ -69,23 +68,11 @@ def _raise_out_of_range(message: str, error: Exception) -> None:
 
 
 def _not_finite(step, loss, norm, *_):
-    return _at_step(
-        step,
-        loss,
-        norm,
-        'use clip_norm, or compile with non_finite="skip" to leave such steps out.',
-    )
-
-
-def _diverged(step, loss, norm, *_):
-    return _at_step(step, loss, norm, "or give the optimizer global_clipnorm=1.0.")
-
-
-def _at_step(step, loss, norm, advice):
     return FloatingPointError(
         f"step {step} is not finite: its loss is {loss.removeprefix('-')}, the norm of its "
         f"gradient {norm.removeprefix('-')}. "
-        f"The weights are those of the step before. Lower the learning rate, {advice}"
+        "The weights are those of the step before. Lower the learning rate, use "
+        'global_clipnorm=, or compile with non_finite="skip" to leave such steps out.'
     )
 
 
@@ -101,7 +88,7 @@ def parts_differ(size: int | str, parts: int | str, *_: str) -> ValueError:
     """The error for a batch that cannot be split into equal parts."""
     return ValueError(
         f"A batch of {size} sequences cannot be split into {parts} equal parts: "
-        "accumulation_steps times parallel_parts must divide it."
+        "parallel_parts must divide it."
     )
 
 
@@ -121,7 +108,6 @@ def _loss_shape(found, expected, *_):
 
 _MESSAGES = {
     NOT_FINITE: _not_finite,
-    DIVERGED: _diverged,
     BATCH_SIZE: _batch_size_changed,
     PARTS: parts_differ,
     LOSS_SHAPE: _loss_shape,

@@ -1,6 +1,10 @@
-"""The explicit training loop, around the same step that `fit` runs."""
+"""Training under `tf.GradientTape`: one update, and the loop around it.
 
-from collections.abc import Iterable
+`update` is the step that `fit` and `train` both run. `train` is the loop: epochs,
+windows, updates, and the state that is carried from each window to the next.
+"""
+
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +12,78 @@ import keras
 import tensorflow as tf
 
 from kerasrnn.checks import check_epochs, check_flags, check_path, check_positive_integer, shown
-from kerasrnn.training import step as training_step
-from kerasrnn.training.checkpoints import RunCallbacks
+from kerasrnn.training import clipping
+from kerasrnn.training.carried_states import forgetting
+from kerasrnn.training.data import as_batches
 from kerasrnn.training.divergence import stopped_where_not_finite
 from kerasrnn.training.errors import clear_errors
-from kerasrnn.training.resumable import CHECKPOINT_EVERY, finished_history, start_run
+from kerasrnn.training.parallel_parts import gradients_of_parts
+from kerasrnn.training.random_window import rescaled_learning_rate
+from kerasrnn.training.recompute import recomputed_gradients
+from kerasrnn.training.replicas import num_replicas, sum_gradients, sum_over_replicas
+from kerasrnn.training.resuming import CHECKPOINT_EVERY, epochs_to_go, open_run
+from kerasrnn.training.run_callbacks import make_callbacks
+from kerasrnn.training.step import TrainingStep
 from kerasrnn.training.streams import Stream
-from kerasrnn.training.trainable import TrainableModel
+
+
+def update(step: TrainingStep, batch: Any, carried: list | None) -> tuple[dict, list | None]:
+    """One update: the tape, the gradient, clipping, the optimizer.
+
+    Args:
+        step: of a model that is built, with a built optimizer.
+        batch: `(inputs, targets[, sample_weight])`, where inputs are `(batch, time, ...)`
+            or a dictionary of `"inputs"` and `"reset"`.
+        carried: the states after the window before; `None` or empty where every batch
+            holds whole sequences.
+
+    Returns:
+        Metrics by name, and the states to carry on, detached; `carried` if it was empty.
+    """
+    model, options, optimizer = step.model, step.options, step.optimizer
+    variables = [variable.value for variable in model.trainable_variables]
+    window = step.read(batch)
+    counts = step.count(window)
+    states = step.starting_states(window, carried)
+    scale = optimizer.scale_loss(tf.constant(1.0))  # 1, but in mixed precision
+
+    if options.recompute:
+        outcome, gradients = recomputed_gradients(step, window, states, counts, scale)
+    elif options.parallel_parts > 1:
+        outcome, gradients = gradients_of_parts(step, window, states, counts, scale)
+    else:
+        with tf.GradientTape() as tape:
+            outcome = step.run(window, states, counts)
+            scaled_loss = outcome.loss * tf.cast(scale, outcome.loss.dtype)
+        gradients = tape.gradient(scaled_loss, variables)
+
+    gradients = sum_gradients(gradients)
+    # Adam squares each row that it is given: rows of one index must be added up before.
+    gradients = [clipping.sum_duplicates(g) for g in gradients]
+    gradients = [clipping.scale(g, 1 / scale) for g in gradients]
+    norm = clipping.norm_of_distinct_rows(gradients)
+    if options.global_clipnorm is not None:
+        gradients = clipping.clip_by_global_norm(gradients, options.global_clipnorm, norm)
+    elif options.clipvalue is not None:
+        gradients = clipping.clip_by_value(gradients, options.clipvalue)
+    # The optimizer divides by the loss scale, and adds up over the replicas, itself.
+    gradients = [clipping.scale(g, scale / num_replicas()) for g in gradients]
+    outcome = outcome._replace(loss=sum_over_replicas(outcome.loss))
+
+    def apply():
+        with rescaled_learning_rate(optimizer, options.window, tf.shape(window.inputs)[1]):
+            optimizer.apply(gradients, model.trainable_variables)
+        logs = step.update_metrics(window, outcome, counts)
+        step.count_norm(norm)
+        return logs, outcome.states
+
+    logs, states = step.if_finite(apply, states, outcome.loss, norm, scale)
+    logs["gradient_norm"] = step.gradient_norm.result()
+    return logs, tf.nest.map_structure(tf.stop_gradient, states) if carried else carried
 
 
 def train(
-    model: TrainableModel,
+    model: keras.Model,
     data: Stream | tf.data.Dataset,
     *,
     epochs: int = 1,
@@ -29,7 +94,7 @@ def train(
     resume: bool = True,
     checkpoint_every: int = CHECKPOINT_EVERY,
 ) -> keras.callbacks.History:
-    """Trains a compiled `SequenceModel` in an explicit loop under `tf.GradientTape`.
+    """Trains a compiled `SequenceModel` or `TextClassifier` in an explicit loop.
 
     The same steps, metrics and callbacks as `model.fit`, and the same weights
     at the end; but the states pass from step to step as values, before your
@@ -63,69 +128,37 @@ def train(
             with what `compile` was given.
         BlockingIOError: if another process trains in `run_dir`.
     """
-    if not isinstance(model, TrainableModel):
-        raise ValueError(f"model must be a kerasrnn.SequenceModel, got model={shown(model)}.")
-    check_epochs(epochs)
-    check_flags(resume=resume)
-    if not isinstance(verbose, (str, int)) or verbose not in ("auto", 0, 1, 2):
-        raise ValueError(f'verbose must be 0, 1, 2 or "auto", got verbose={shown(verbose)}.')
-    check_positive_integer("checkpoint_every", checkpoint_every)
-    if run_dir is not None:
-        check_path("run_dir", run_dir)
-    batches = model.batches(data, for_training=True)
-    if model.stops_where_not_finite:
-        callbacks = stopped_where_not_finite(callbacks, model)
+    step = _check(model, epochs, verbose, run_dir, resume, checkpoint_every)
+    batches = as_batches(data, step.options, model.check_inputs, for_training=True)
     if validation_data is not None:
-        validation_data = model.batches(validation_data, for_training=False)
-    if run_dir is None:
-        return _loop(model, batches, validation_data, callbacks, epochs, verbose, None)
-    with start_run(model, batches, run_dir, epochs, None, checkpoint_every, resume) as run:
-        return _loop(model, batches, validation_data, callbacks, epochs, verbose, run)
-
-
-def _loop(model, batches, validation_data, callbacks, epochs, verbose, run):
-    if run:
-        if run.ended and run.finished:
-            model.reset_states()
-            return finished_history(run, callbacks, verbose)
-        listeners: Any = RunCallbacks(run, callbacks, verbose)
-    else:
-        model.prepare(batches)
-        num_steps = int(batches.cardinality())
-        listeners = keras.callbacks.CallbackList(
-            callbacks,
-            add_history=True,
-            add_progbar=verbose != 0,
-            model=model,
-            verbose=verbose,
-            epochs=epochs,
-            steps=num_steps if num_steps > 0 else None,
+        validation_data = as_batches(
+            validation_data, step.options, model.check_inputs, for_training=False
         )
+    model.prepare(batches.element_spec)
+    opened = open_run(model, batches, run_dir, epochs, checkpoint_every, resume)
+    with opened as run, forgetting(step.carried), clear_errors():
+        if step.options.non_finite == "raise":
+            callbacks = stopped_where_not_finite(callbacks, model)
+        listeners = make_callbacks(model, callbacks, epochs, batches, verbose, run)
+        if run and run.ended and run.finished:
+            return listeners.of_finished_run()
+        compiled_update = compile_update(step, batches)
+        states = step.carried.read() if step.carried else []
+        if run and step.carried:
+            run.before_saving = lambda: step.carried.write(states)
 
-    step = compile_step(model, batches)
-    states = model.carried_states()
-    first_epoch, done = (run.epoch, run.step) if run else (0, 0)
-    if run:  # one pass over all epochs, from where the run stands
-        rest = iter(batches.repeat().skip(run.epoch * run.steps_per_epoch + run.step))
-    model.stop_training = False
-    listeners.on_train_begin()
-    logs: dict = {}
-    with model.forgetting("training"), clear_errors():
-        for epoch in range(first_epoch, first_epoch if run and run.finished else epochs):
+        model.stop_training = False
+        logs: dict = {}
+        listeners.on_train_begin()
+        for epoch, numbered_batches in epochs_to_go(batches, epochs, run):
             model.reset_metrics()
             listeners.on_epoch_begin(epoch)
-            numbered: Iterable = enumerate(batches)
-            if run:
-                numbered = zip(range(done, run.steps_per_epoch), rest, strict=False)
-            for number, batch in numbered:
+            for number, batch in numbered_batches:
                 listeners.on_train_batch_begin(number)
-                logs, states = step(batch, states)
-                if run:
-                    model.keep_carried_states(states)
+                logs, states = compiled_update(batch, states)
                 listeners.on_train_batch_end(number, logs)
                 if model.stop_training:
                     break
-            done = 0
             epoch_logs = {name: float(value) for name, value in logs.items()}
             if validation_data is not None:
                 scores = model.evaluate(
@@ -136,18 +169,35 @@ def _loop(model, batches, validation_data, callbacks, epochs, verbose, run):
             if model.stop_training:
                 break
         if epochs > 0:  # the averages of use_ema=True, for example
-            model.optimizer.finalize_variable_values(model.trainable_weights)
+            step.optimizer.finalize_variable_values(model.trainable_weights)
         listeners.on_train_end(logs)
     return model.history
 
 
-def compile_step(model: TrainableModel, batches: tf.data.Dataset):
-    """The training step as one graph: `(batch, states) -> (logs, states)`."""
+def compile_update(step: TrainingStep, batches: tf.data.Dataset) -> Callable:
+    """`update` as one graph: `(batch, states) -> (logs, states)`."""
     states = tf.nest.map_structure(
-        lambda s: tf.TensorSpec([None, *s.shape[1:]], s.dtype), model.carried_states()
+        lambda s: tf.TensorSpec([None, *s.shape[1:]], s.dtype),
+        step.carried.structure if step.carried else [],
     )
 
-    def step(batch, states):
-        return training_step.training_step(model, batch, states)
+    def run(batch, states):
+        return update(step, batch, states)
 
-    return tf.function(step, [batches.element_spec, states], autograph=False)
+    return tf.function(run, [batches.element_spec, states], autograph=False)
+
+
+def _check(model, epochs, verbose, run_dir, resume, checkpoint_every) -> TrainingStep:
+    if not hasattr(model, "training_step"):
+        raise ValueError(
+            "model must be a kerasrnn.SequenceModel or kerasrnn.TextClassifier, "
+            f"got model={shown(model)}."
+        )
+    check_epochs(epochs)
+    check_flags(resume=resume)
+    if not isinstance(verbose, (str, int)) or verbose not in ("auto", 0, 1, 2):
+        raise ValueError(f'verbose must be 0, 1, 2 or "auto", got verbose={shown(verbose)}.')
+    check_positive_integer("checkpoint_every", checkpoint_every)
+    if run_dir is not None:
+        check_path("run_dir", run_dir)
+    return model.training_step

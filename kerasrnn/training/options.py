@@ -6,12 +6,19 @@ from typing import Any
 
 import keras
 
-from kerasrnn.checks import check_flags, check_one_of, check_positive_integer, is_number
+from kerasrnn.checks import (
+    check_flags,
+    check_one_of,
+    check_positive_integer,
+    is_number,
+    plain,
+    shown,
+)
 from kerasrnn.layers import truncation
 from kerasrnn.layers.truncation import FullBPTT, RandomizedTruncation, TruncatedBPTT, Truncation
-from kerasrnn.training import feedback as teacher_forcing
-from kerasrnn.training.feedback import ScheduledSampling
-from kerasrnn.training.streams import RandomWindow, check_window
+from kerasrnn.training import scheduled_sampling
+from kerasrnn.training.random_window import RandomWindow, check_window
+from kerasrnn.training.scheduled_sampling import ScheduledSampling
 
 TIME_REDUCTIONS = ("mean", "sum")
 NON_FINITE = ("raise", "skip")
@@ -28,12 +35,10 @@ class TrainingOptions:
         carry_state: whether states pass from window to window.
         truncation: policy for every recurrent layer; `None`: its own.
         teacher_forcing: a `ScheduledSampling`, or the chance of the true input.
-        clip_norm: largest global norm of the gradient.
-        clip_value: largest absolute entry of the gradient.
+        global_clipnorm: largest global norm of the gradient.
+        clipvalue: largest absolute entry of the gradient.
         time_reduction: `"mean"` or `"sum"` of the losses over time steps.
-        accumulation_steps: parts of a batch whose gradients are added up, one
-            after the other.
-        parallel_parts: parts of each of these that are computed side by side.
+        parallel_parts: parts of a batch that are computed side by side.
         recompute: whether to keep about sqrt(T) states in place of a tape.
         non_finite: `"raise"` or `"skip"` a step that is not finite.
 
@@ -47,28 +52,30 @@ class TrainingOptions:
     carry_state: bool = True
     truncation: Truncation | str | None = None
     teacher_forcing: ScheduledSampling | float | None = None
-    clip_norm: float | None = None
-    clip_value: float | None = None
+    global_clipnorm: float | None = None
+    clipvalue: float | None = None
     time_reduction: str = "mean"
-    accumulation_steps: int = 1
     parallel_parts: int = 1
     recompute: bool = False
     non_finite: str = "raise"
 
     def __post_init__(self):
         check_window(self.window, self.stride)
-        object.__setattr__(self, "teacher_forcing", teacher_forcing.get(self.teacher_forcing))
+        for name in ("window", "stride"):  # numbers of NumPy, too
+            object.__setattr__(self, name, plain(getattr(self, name)))
+        object.__setattr__(
+            self, "teacher_forcing", scheduled_sampling.get(self.teacher_forcing)
+        )
         if self.truncation is not None:
             object.__setattr__(self, "truncation", truncation.get(self.truncation))
-        for name in ("accumulation_steps", "parallel_parts"):
-            check_positive_integer(name, getattr(self, name))
+        check_positive_integer("parallel_parts", self.parallel_parts)
         check_flags(carry_state=self.carry_state, recompute=self.recompute)
-        for name in ("clip_norm", "clip_value"):
+        for name in ("global_clipnorm", "clipvalue"):
             value = getattr(self, name)
             if value is not None and not (is_number(value) and 0 < value < math.inf):
                 raise ValueError(f"{name} must be a positive number, got {name}={value!r}.")
-        if self.clip_norm and self.clip_value:
-            raise ValueError("Use one of clip_norm and clip_value, not both.")
+        if self.global_clipnorm and self.clipvalue:
+            raise ValueError("Use one of global_clipnorm and clipvalue, not both.")
         check_one_of("time_reduction", self.time_reduction, TIME_REDUCTIONS)
         check_one_of("non_finite", self.non_finite, NON_FINITE)
         self._check_pairs()
@@ -89,10 +96,10 @@ class TrainingOptions:
                 )
         if not self.recompute:
             return
-        if self.overlapping or self.accumulation_steps * self.parallel_parts > 1:
+        if self.overlapping or self.parallel_parts > 1:
             raise ValueError(
-                "recompute=True needs stride=window, accumulation_steps=1 and "
-                "parallel_parts=1: it splits a window along time by itself."
+                "recompute=True needs stride=window and parallel_parts=1: it splits a window "
+                "along time by itself."
             )
         if own_outputs:
             raise ValueError("recompute=True needs teacher_forcing=1.0.")
@@ -105,7 +112,7 @@ class TrainingOptions:
     @property
     def sampling(self) -> ScheduledSampling:
         """`teacher_forcing`, whatever way it was given."""
-        return teacher_forcing.get(self.teacher_forcing)
+        return scheduled_sampling.get(self.teacher_forcing)
 
     @property
     def in_pieces(self) -> bool:
@@ -126,3 +133,34 @@ class TrainingOptions:
     def from_config(cls, config: dict[str, Any]) -> "TrainingOptions":
         """The object with these arguments."""
         return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
+
+
+def check_keras_arguments(
+    optimizer: Any, loss: Any, metrics: Any, weighted_metrics: Any, options: dict[str, Any]
+) -> None:
+    """Checks what `keras.Model.compile` would take silently where it makes no sense.
+
+    Raises:
+        ValueError: that names the argument.
+    """
+    if options.get("jit_compile") is True:
+        raise ValueError(
+            "jit_compile=True would leave out the checks inside a step. Remove it: the scans "
+            "compile themselves."
+        )
+    if loss is None:
+        raise ValueError("compile needs a loss.")
+    ignored = getattr(keras.losses.get(loss), "ignore_class", None)
+    if ignored is not None:
+        raise ValueError(
+            f"ignore_class={ignored} of the loss does not go "
+            "with a mean over the steps that count. Use sample_weight: 0 for such steps."
+        )
+    if optimizer is None:
+        raise ValueError("compile needs an optimizer, got optimizer=None.")
+    check_flags(**{n: options[n] for n in ("run_eagerly", "auto_scale_loss") if n in options})
+    if "steps_per_execution" in options:
+        check_positive_integer("steps_per_execution", options["steps_per_execution"])
+    for name, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+        if given is not None and not isinstance(given, (list, tuple, dict)):
+            raise ValueError(f"{name} must be a list, got {name}={shown(given)}.")

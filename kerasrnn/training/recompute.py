@@ -2,15 +2,30 @@
 
 import tensorflow as tf
 
-from kerasrnn.training.window import Outcome, Window, run_window, update_compiled_metrics
+from kerasrnn.training.clipping import Gradient
+from kerasrnn.training.step import Counts, Outcome, TrainingStep
+from kerasrnn.training.window import Window
 
 
-def recomputed_gradients(model, window, states, denominator, scale):
+def recomputed_gradients(
+    step: TrainingStep, window: Window, states: list, counts: Counts, scale: tf.Tensor
+) -> tuple[Outcome, list[Gradient]]:
     """Full BPTT that keeps the states at about sqrt(T) steps, and recomputes what lies between.
 
     With h_k the states where segment k begins, going through the segments
     backwards, each is run once more, now on a tape, and dL/dh_k follows from
     dL/dh_{k+1} by differentiating L_k + <h_{k+1}, dL/dh_{k+1}>.
+
+    Args:
+        step: whose model it is.
+        window: a batch.
+        states: those to start from.
+        counts: how many steps of the whole window count.
+        scale: of the loss.
+
+    Returns:
+        The outcome, whose outputs the metrics have seen, and the gradients of the
+        scaled loss for the trainable variables.
 
     Reference: T. Chen et al., "Training deep nets with sublinear memory cost",
     2016, arXiv:1604.06174.
@@ -19,14 +34,14 @@ def recomputed_gradients(model, window, states, denominator, scale):
     length = tf.cast(tf.math.ceil(tf.sqrt(tf.cast(time, tf.float32))), tf.int32)
     num_segments = -(-time // length)
     share = 1 / tf.cast(num_segments, tf.float32)
-    variables = [v.value for v in model.trainable_variables]
-    random = [v.value for v in model.non_trainable_variables]  # seeds of dropout, for example
+    variables = [v.value for v in step.model.trainable_variables]
+    random = [
+        v.value for v in step.model.non_trainable_variables
+    ]  # seeds of dropout, for example
 
     def run(k, states):
-        steps = slice(k * length, (k + 1) * length)
-        parts = (None if x is None else x[:, steps] for x in window._replace(reset=None))
-        piece = Window(*parts)
-        return piece, run_window(model, piece, states, denominator, share, training=True)
+        piece = window.steps(slice(k * length, (k + 1) * length))
+        return piece, step.run(piece, states, counts, share)
 
     def arrays(tensors):
         return [
@@ -45,8 +60,8 @@ def recomputed_gradients(model, window, states, denominator, scale):
         loss += tf.cast(outcome.loss, tf.float32)
         tf.cond(  # outputs of all steps would be a tape again
             tf.math.is_finite(loss),
-            lambda: update_compiled_metrics(model, piece, outcome),
-            model.get_metrics_result,
+            lambda: step.update_compiled_metrics(piece, outcome.outputs),
+            step.model.get_metrics_result,
         )
         return k + 1, loss, tf.nest.flatten(outcome.states), kept, kept_random
 
@@ -75,9 +90,9 @@ def recomputed_gradients(model, window, states, denominator, scale):
         total = [t + tf.convert_to_tensor(g) for t, g in zip(total, gradients, strict=True)]
         return k - 1, delta, total
 
-    start = (num_segments - 1, [tf.zeros_like(s) for s in last])
-    start += ([tf.zeros_like(v) for v in variables],)
-    _, _, total = tf.while_loop(lambda k, *_: k >= 0, backward, start, parallel_iterations=1)
+    zeros = [tf.zeros_like(v) for v in variables]
+    begin = (num_segments - 1, [tf.zeros_like(s) for s in last], zeros)
+    _, _, total = tf.while_loop(lambda k, *_: k >= 0, backward, begin, parallel_iterations=1)
     for variable, value in zip(random, after, strict=True):
         variable.assign(value)
     total = [_as_rows(g) if rows else g for g, rows in zip(total, sparse, strict=True)]

@@ -1,184 +1,269 @@
-"""One training step under `tf.GradientTape`: the same for `fit` and for `train`.
+"""What one update needs beside the model: options, loss, optimizer, states, counters."""
 
-The step is a function of a model, a batch and the states that are carried from
-window to window; it returns the new states. It reduces over the replicas of a
-`tf.distribute` strategy where there are several.
-"""
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import operator
-from collections.abc import Iterator
-from contextlib import contextmanager
-
+import keras
 import tensorflow as tf
 
-from kerasrnn.layers import compilation
-from kerasrnn.training import clipping
-from kerasrnn.training.errors import NOT_FINITE, PARTS, parts_differ, required
-from kerasrnn.training.recompute import recomputed_gradients
-from kerasrnn.training.streams import RandomWindow
-from kerasrnn.training.window import (
-    Outcome,
-    Window,
-    count_steps,
-    run_window,
-    starting_states,
-    unpack,
-    update_metrics,
-)
+from kerasrnn.layers import compilation, truncation
+from kerasrnn.training.carried_states import CarriedStates, start_from
+from kerasrnn.training.errors import NOT_FINITE, required
+from kerasrnn.training.feedback import Feedback, make_feedback
+from kerasrnn.training.losses import loss_of_each
+from kerasrnn.training.options import TrainingOptions
+from kerasrnn.training.replicas import num_replicas, sum_over_replicas
+from kerasrnn.training.run_description import plain
+from kerasrnn.training.window import Window, read_window
 
 
-def evaluation_step(model, data, carried: list | None) -> tuple[dict, list]:
-    """Metrics on one batch, and the states after it."""
-    window = unpack(model, data)
-    states = starting_states(model, window, carried)
-    num_counted, denominator = count_steps(model, window)
-    with compilation.compiled_inference():
-        outcome = run_window(model, window, states, denominator, 1.0, training=False)
-    return update_metrics(model, window, outcome, num_counted), outcome.states
+class Counts(NamedTuple):
+    """How many steps of a window count."""
+
+    num_steps: tf.Tensor
+    """float32 scalar, on this replica."""
+    denominator: tf.Tensor
+    """What the sum of the losses of all replicas is divided by, at least 1."""
 
 
-def training_step(model, data, carried: list | None) -> tuple[dict, list | None]:
-    """One update of a compiled `SequenceModel`.
+class Outcome(NamedTuple):
+    """What running a model over a window gives."""
+
+    loss: tf.Tensor
+    """This replica's share of the loss, a scalar."""
+    outputs: tf.Tensor | None
+    """`(batch, time, ...)`; `None` where the metrics have seen them already."""
+    states: list
+    """The states to carry on."""
+
+
+class TrainingStep:
+    """All that training needs and a model itself need not know.
+
+    A model is asked for three things: to be called on inputs, states and feedback;
+    for its initial states; and for its mask. `kerasrnn.training.loop.update` makes
+    an update of it.
 
     Args:
-        model: built, with a built optimizer.
-        data: a batch: `(inputs, targets[, sample_weight])`, where inputs are
-            `(batch, time, ...)` or a dictionary of `"inputs"` and `"reset"`.
-        carried: the states after the batch before; `None` or empty where
-            every batch holds whole sequences.
-
-    Returns:
-        Metrics by name, and the states to carry on, detached; `carried` if it
-        was empty.
+        model: a Keras model. It has `initial_states(batch_size)`, a list that is empty
+            if it hands on no states, and `compute_mask(inputs)`; its `call` takes
+            `training`, and where it has states also `states`, `return_states` and
+            `feedback`.
+        options: what `compile` was given.
+        loss: a function of targets and outputs, a `keras.losses.Loss`, or its name.
+        optimizer: a Keras optimizer.
+        every_output: whether there is an output, and a loss, for every step; what the
+            model puts out decides it when it is built.
     """
-    options, optimizer = model.training_options, model.optimizer
-    window = unpack(model, data)
-    states = starting_states(model, window, carried)
-    num_counted, denominator = count_steps(model, window)
-    scale = optimizer.scale_loss(tf.constant(1.0))
 
-    if options.recompute:
-        outcome, gradients = recomputed_gradients(model, window, states, denominator, scale)
-    else:
-        outcome, gradients = _accumulated_gradients(model, window, states, denominator, scale)
+    def __init__(
+        self,
+        model: keras.Model,
+        options: TrainingOptions,
+        loss: str | Callable | keras.losses.Loss,
+        optimizer: keras.optimizers.Optimizer,
+        every_output: bool,
+    ):
+        self.model, self.options, self.optimizer = model, options, optimizer
+        self.loss = keras.losses.get(loss)
+        self.every_output, self.prepared = every_output, False
+        self.gradient_norm = keras.metrics.Mean("gradient_norm")
+        self.num_skipped = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self.feedback_seeds: keras.random.SeedGenerator | None = None
+        if not options.sampling.feeds_only_the_truth:
+            self.feedback_seeds = keras.random.SeedGenerator()
+        states = model.initial_states(0) if options.window is not None else []
+        self.carried = CarriedStates(states) if states else None
+        self.carried_in_evaluation = CarriedStates(states) if states else None
+        # The optimizer as it is now: callbacks may change the learning rate later.
+        described = {"class": type(optimizer).__name__, **optimizer.get_config()}
+        self._optimizer_at_first = json.dumps(plain(described))
 
-    strategy = tf.distribute.get_strategy()
-    replicas = strategy.num_replicas_in_sync
-    if replicas > 1 and options.non_finite == "skip":
-        raise ValueError(f'non_finite="skip" needs a single replica, got {replicas}.')
-    if replicas > 1:
-        present = [g for g in gradients if g is not None]
-        reduced = iter(tf.distribute.get_replica_context().all_reduce("SUM", present))
-        # Dense from here on: the optimizer would add rows of equal index anew.
-        gradients = [
-            None if g is None else tf.convert_to_tensor(next(reduced)) for g in gradients
-        ]
-        loss = tf.distribute.get_replica_context().all_reduce("SUM", outcome.loss)
-        outcome = outcome._replace(loss=loss)
-    # Adam squares each row that it is given: rows of one index must be added up before.
-    gradients = [clipping.sum_duplicates(g) for g in gradients]
-    gradients = [clipping.scale(g, 1 / scale) for g in gradients]
-    norm = clipping.norm_of_distinct_rows(gradients)
-    if options.clip_norm is not None:
-        gradients = clipping.clip_by_global_norm(gradients, options.clip_norm, norm)
-    elif options.clip_value is not None:
-        gradients = clipping.clip_by_value(gradients, options.clip_value)
-    # The optimizer divides by the loss scale, and adds up over the replicas, itself.
-    gradients = [clipping.scale(g, scale / replicas) for g in gradients]
+    @property
+    def optimizer_at_first(self) -> dict:
+        """The configuration of the optimizer when the model was compiled."""
+        return json.loads(self._optimizer_at_first)
 
-    def apply():
-        with _rescaled_learning_rate(model, window):
-            optimizer.apply(gradients, model.trainable_variables)
-        logs = update_metrics(model, window, outcome, num_counted)
-        known = tf.math.is_finite(norm)  # not so where scaled gradients overflow
-        model.gradient_norm.update_state(tf.where(known, norm, 0.0), tf.cast(known, tf.float32))
-        return logs, outcome.states
+    @property
+    def from_logits(self) -> bool:
+        """Whether the loss takes the outputs as logits, not as probabilities."""
+        is_loss = isinstance(self.loss, keras.losses.Loss)
+        return bool(is_loss and self.loss.get_config().get("from_logits", False))
 
-    # An overflow of scaled gradients is no mishap: the optimizer skips it and lowers the scale.
-    overflow = (scale > 1) & ~tf.math.is_finite(norm)
-    finite = tf.math.is_finite(outcome.loss) & (tf.math.is_finite(norm) | overflow)
-    if options.non_finite == "raise":
-        step = optimizer.iterations + 1
-        with required(finite, NOT_FINITE, step, outcome.loss, norm):
-            logs, states = apply()
-    else:
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """What training changes besides weights, optimizer and metrics."""
+        variables = [v.value for v in self.gradient_norm.variables] + [self.num_skipped]
+        if self.feedback_seeds is not None:
+            variables.append(self.feedback_seeds.state.value)
+        return variables + (self.carried.variables if self.carried else [])
+
+    def read(self, batch: Any) -> Window:
+        """The parts of a batch `(inputs, targets[, sample_weight])`."""
+        return read_window(batch, self.model.compute_mask, self.every_output)
+
+    def count(self, window: Window) -> Counts:
+        """How many steps count, and what the sum of their losses is divided by."""
+        if window.counted is None:
+            shape = tf.shape(window.inputs)[: 2 if self.every_output else 1]
+            num_steps = tf.cast(tf.reduce_prod(shape), tf.float32)
+        else:
+            num_steps = tf.reduce_sum(window.counted)
+        denominator = sum_over_replicas(self._weight(window, num_steps))
+        return Counts(num_steps, tf.maximum(denominator, 1.0))
+
+    def _weight(self, window, num_steps):
+        if self.options.time_reduction == "mean":
+            return num_steps
+        return tf.cast(tf.shape(window.inputs)[0], tf.float32)
+
+    def starting_states(self, window: Window, carried: list | None) -> list:
+        """The states that a window starts from: carried ones, detached, or initial ones."""
+        initial = self.model.initial_states(tf.shape(window.inputs)[0])
+        if not carried or not self.options.carry_state:
+            return initial
+        return start_from(initial, carried, window)
+
+    def feedback(self, inputs: tf.Tensor) -> Feedback | None:
+        """What the model is fed in this training step; `None` for pure teacher forcing."""
+        if self.feedback_seeds is None:
+            return None
+        policy = self.options.sampling
+        seed = tf.cast(self.feedback_seeds.next(), tf.int32)
+        probability = policy.probability(tf.convert_to_tensor(self.optimizer.iterations))
+        return make_feedback(probability, inputs, policy.draw, self.from_logits, seed)
+
+    def run(
+        self, window: Window, states: list, counts: Counts, share: float | tf.Tensor = 1.0
+    ) -> Outcome:
+        """Runs the model over a window, or a part of it, in training.
+
+        Args:
+            window: what to run over.
+            states: those to start from.
+            counts: how many steps of the whole window count.
+            share: the weight of the regularization losses. Default: 1.
+        """
+        with truncation.imposed(self.options.truncation):
+            if self.options.overlapping:
+                outputs, states, penalties = self._call_overlapping(window.inputs, states)
+            else:
+                feedback = self.feedback(window.inputs)
+                outputs, states = self._call(window.inputs, states, True, feedback)
+                penalties = self.model.losses
+        return self._outcome(window, outputs, states, penalties, counts, share)
+
+    def evaluate(self, batch: Any, carried: list | None) -> tuple[dict, list]:
+        """Metrics on one batch, and the states after it."""
+        window = self.read(batch)
+        states, counts = self.starting_states(window, carried), self.count(window)
+        with compilation.scan_mode("compiled"):
+            outputs, states = self._call(window.inputs, states, False)
+        penalties = self.model.losses
+        outcome = self._outcome(window, outputs, states, penalties, counts)
+        return self.update_metrics(window, outcome, counts), outcome.states
+
+    def _call(self, inputs, states, training, feedback=None):
+        if not self.options.in_pieces and feedback is None:
+            return self.model(inputs, training=training), states  # of whole sequences
+        return self.model(
+            inputs, states=states, training=training, return_states=True, feedback=feedback
+        )
+
+    def _call_overlapping(self, inputs, states):
+        """The next window begins `stride` steps from here: its states are those there."""
+        stride = self.options.stride
+        head, carried = self._call(inputs[:, :stride], states, True)
+        penalties = [0.5 * p for p in self.model.losses]
+        tail, _ = self._call(inputs[:, stride:], carried, True)
+        penalties += [0.5 * p for p in self.model.losses]
+        return tf.concat([head, tail], 1), carried, penalties
+
+    def _outcome(self, window, outputs, states, penalties, counts, share=1.0):
+        if outputs.dtype.size < 4:  # losses and metrics in single precision
+            outputs = tf.cast(outputs, tf.float32)
+        alike = window.counted is None and window.sample_weight is None
+        losses = self.losses(window.targets, outputs, counts_alike=alike)
+        if window.sample_weight is not None:
+            losses = losses * tf.cast(window.sample_weight, losses.dtype)
+        if window.counted is not None:  # where a step does not count, its loss may be anything
+            losses = tf.math.multiply_no_nan(losses, tf.cast(window.counted, losses.dtype))
+        loss = tf.reduce_sum(losses) / tf.cast(counts.denominator, losses.dtype)
+        if penalties:
+            penalty = tf.add_n([tf.cast(p, loss.dtype) for p in penalties])
+            loss += tf.cast(share / num_replicas(), loss.dtype) * penalty
+        return Outcome(loss, outputs, states)
+
+    def losses(
+        self, targets: tf.Tensor, outputs: tf.Tensor, counts_alike: bool = False
+    ) -> tf.Tensor:
+        """The loss at every step, `(batch, time)`; `(batch,)` for one output a sequence.
+
+        Args:
+            targets, outputs: `(batch, time, ...)`.
+            counts_alike: whether every step counts alike: then a loss function
+                may return the mean over all of them. Default: `False`.
+
+        Raises:
+            ValueError: if the loss does not tell steps apart and must.
+        """
+        num_axes = 2 if self.every_output else 1
+        return loss_of_each(self.loss, targets, outputs, num_axes, counts_alike)
+
+    def if_finite(
+        self, apply: Callable, states: list, loss: tf.Tensor, norm: tf.Tensor, scale: tf.Tensor
+    ) -> tuple[dict, list]:
+        """What `apply` returns; but an error, or nothing is changed, if it is not finite.
+
+        Args:
+            apply: makes the update; returns logs and the states to carry on.
+            states: those to carry on if the step is skipped.
+            loss: of this step.
+            norm: of its gradient.
+            scale: of the loss, in mixed precision.
+        """
+        # An overflow of scaled gradients is no mishap: the optimizer skips it itself.
+        overflow = (scale > 1) & ~tf.math.is_finite(norm)
+        finite = tf.math.is_finite(loss) & (tf.math.is_finite(norm) | overflow)
+        if self.options.non_finite == "raise":
+            with required(finite, NOT_FINITE, self.optimizer.iterations + 1, loss, norm):
+                return apply()
+
+        if num_replicas() > 1:
+            raise ValueError(f'non_finite="skip" needs a single replica, got {num_replicas()}.')
 
         def skip():
-            model.num_skipped.assign_add(1)
-            return model.get_metrics_result(), states
+            self.num_skipped.assign_add(1)
+            return self.model.get_metrics_result(), states
 
         logs, states = tf.cond(finite, apply, skip)
-        logs["skipped_steps"] = tf.identity(model.num_skipped)
-    logs["gradient_norm"] = model.gradient_norm.result()
-    return logs, tf.nest.map_structure(tf.stop_gradient, states) if carried else carried
+        logs["skipped_steps"] = tf.identity(self.num_skipped)
+        return logs, states
 
+    def update_metrics(self, window: Window, outcome: Outcome, counts: Counts) -> dict:
+        """Updates the metrics of the model on the steps that count; all of them by name."""
+        weight = self._weight(window, counts.num_steps)
+        for metric in self.model.metrics:
+            if metric.name == "loss":
+                metric.update_state(outcome.loss, sample_weight=weight)
+        if outcome.outputs is None:
+            return self.model.get_metrics_result()
+        return self.update_compiled_metrics(window, outcome.outputs)
 
-def _accumulated_gradients(model, window, states, denominator, scale):
-    """Gradients of the whole batch, computed part by part."""
-    options = model.training_options
-    num_parts = options.accumulation_steps * options.parallel_parts
-    size = _part_size(window, num_parts)
-    variables = [v.value for v in model.trainable_variables]
-    total, outcomes, before, done = None, [], [], []
-    for part in range(num_parts):
-        rows = slice(part * size, (part + 1) * size) if num_parts > 1 else slice(None)
-        if part % options.parallel_parts == 0:  # one after the other, or no memory is saved
-            before, done = done, []
-        with tf.control_dependencies(before):
-            inputs = tf.identity(window.inputs[rows])
-            piece = Window(inputs, *(None if x is None else x[rows] for x in window[1:]))
-            part_states = tf.nest.map_structure(operator.itemgetter(rows), states)
-            with tf.GradientTape() as tape:
-                outcome = run_window(
-                    model, piece, part_states, denominator, 1 / num_parts, training=True
-                )
-                scaled_loss = outcome.loss * tf.cast(scale, outcome.loss.dtype)
-            gradients = tape.gradient(scaled_loss, variables)
-        outcomes.append(outcome)
-        total = gradients if total is None else list(map(_add, total, gradients))
-        done += [g for g in tf.nest.flatten(gradients, expand_composites=True) if g is not None]
-    if num_parts == 1:
-        return outcomes[0], total
-    outputs = tf.concat([o.outputs for o in outcomes], 0)
-    states = tf.nest.map_structure(
-        lambda *parts: tf.concat(parts, 0), *(o.states for o in outcomes)
-    )
-    return Outcome(tf.add_n([o.loss for o in outcomes]), outputs, states), total
+    def update_compiled_metrics(self, window: Window, outputs: tf.Tensor) -> dict:
+        """The same, without the loss."""
+        targets, weights = window.targets, window.sample_weight
+        if window.counted is not None:
+            counted = window.counted != 0
+            targets, outputs = (
+                tf.boolean_mask(targets, counted),
+                tf.boolean_mask(outputs, counted),
+            )
+            weights = None if weights is None else tf.boolean_mask(weights, counted)
+        return self.model.compute_metrics(window.inputs, targets, outputs, weights)
 
-
-def _part_size(window, num_parts):
-    batch_size = window.inputs.shape[0]
-    if num_parts > 1 and batch_size is not None and batch_size % num_parts:
-        raise parts_differ(batch_size, num_parts)
-    batch_size = tf.shape(window.inputs)[0]
-    size = batch_size // num_parts
-    with required(size * num_parts == batch_size, PARTS, batch_size, num_parts):
-        return tf.identity(size)
-
-
-def _add(a, b):
-    """The sum of two gradients; sparse ones stay sparse."""
-    if a is None or b is None:
-        return b if a is None else a
-    if isinstance(a, tf.IndexedSlices) and isinstance(b, tf.IndexedSlices):
-        values, indices = (
-            tf.concat([a.values, b.values], 0),
-            tf.concat([a.indices, b.indices], 0),
-        )
-        return tf.IndexedSlices(values, indices, a.dense_shape)
-    return tf.convert_to_tensor(a) + tf.convert_to_tensor(b)
-
-
-@contextmanager
-def _rescaled_learning_rate(model, window) -> Iterator[None]:
-    """For a `RandomWindow`, multiplies the learning rate by length over mean length."""
-    random_window = model.training_options.window
-    if not isinstance(random_window, RandomWindow):
-        yield
-        return
-    learning_rate = model.optimizer.learning_rate
-    before = tf.identity(learning_rate.value)
-    factor = tf.cast(tf.shape(window.inputs)[1], before.dtype) / random_window.mean
-    learning_rate.assign(before * factor)
-    yield
-    learning_rate.assign(before)
+    def count_norm(self, norm: tf.Tensor) -> None:
+        """Takes the norm of a gradient into the mean of the epoch, if it is finite."""
+        known = tf.math.is_finite(norm)  # not so where scaled gradients overflow
+        self.gradient_norm.update_state(tf.where(known, norm, 0.0), tf.cast(known, tf.float32))

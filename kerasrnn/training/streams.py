@@ -1,98 +1,15 @@
 """Sequences too long for one tape, read side by side in windows."""
 
-import dataclasses
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn.checks import check_positive_integer, check_probability, is_integer, is_number
+from kerasrnn.checks import check_positive_integer
+from kerasrnn.training.random_window import RandomWindow, check_window
 
 _NO_NUMBERS = "OSUMmc"  # kinds of NumPy: objects, bytes, texts, times, complex numbers
-
-
-@keras.saving.register_keras_serializable(package="kerasrnn")
-@dataclasses.dataclass(frozen=True)
-class RandomWindow:
-    """Windows of random length, so that their boundaries fall elsewhere in each epoch.
-
-    A window is `mean` steps long with probability `full_probability`, else
-    half of that, plus normal noise. The learning rate of an update is
-    multiplied by its length over `mean`, so that short windows do not count
-    for more. Unlike `RandomizedTruncation` this leaves the gradient biased.
-
-    The lengths drawn for an epoch are stretched by a common factor, so that
-    every epoch has the same number of windows and reads every step once.
-
-    Args:
-        mean: positive integer, steps.
-        standard_deviation: of the noise, in steps. Default: 5.
-        full_probability: in [0, 1]. Default: 0.95.
-        min_length: shortest length that is drawn, in steps. Default: 5.
-        seed: of the draws. Default: 0.
-
-    Raises:
-        ValueError: if an argument is out of its range.
-
-    Reference: S. Merity, N. Keskar and R. Socher, "Regularizing and optimizing
-    LSTM language models", 2017, arXiv:1708.02182.
-    """
-
-    mean: int
-    standard_deviation: float = 5.0
-    full_probability: float = 0.95
-    min_length: int = 5
-    seed: int = 0
-
-    def __post_init__(self):
-        for name in ("mean", "min_length"):
-            check_positive_integer(name, getattr(self, name))
-        if self.min_length > self.mean:
-            raise ValueError(
-                "min_length must not be above mean, "
-                f"got min_length={self.min_length} and mean={self.mean}."
-            )
-        deviation = self.standard_deviation
-        if not is_number(deviation) or not 0 <= deviation < math.inf:
-            raise ValueError(
-                "standard_deviation must be a number of 0 or more, "
-                f"got standard_deviation={deviation!r}."
-            )
-        check_probability("full_probability", self.full_probability)
-        if not is_integer(self.seed) or self.seed < 0:
-            raise ValueError(f"seed must be an integer of 0 or more, got seed={self.seed!r}.")
-
-    def boundaries(self, length: int, epoch: int) -> list[int]:
-        """Where the windows of an epoch begin and end: 0, ..., `length`."""
-        first = self._draw(np.random.default_rng((self.seed, 0)), length)
-        num_windows = min(1 + int(np.searchsorted(np.cumsum(first), length)), length)
-        drawn = self._draw(np.random.default_rng((self.seed, epoch)), length)[:num_windows]
-        ends = np.cumsum(drawn)
-        bounds = [0]
-        for number, end in enumerate(np.round(ends * length / ends[-1]).astype(int), 1):
-            latest = length - (num_windows - number)  # each window has a step at least
-            bounds.append(min(max(int(end), bounds[-1] + 1), latest))
-        return bounds
-
-    def _draw(self, rng, length):
-        """Lengths that cover `length` steps for sure, before they are stretched."""
-        num_draws = -(-length // self.min_length)
-        full = rng.random(num_draws) < self.full_probability
-        lengths = np.where(full, self.mean, self.mean / 2)
-        noise = rng.normal(scale=self.standard_deviation, size=num_draws)
-        return np.maximum(lengths + noise, self.min_length)
-
-    def get_config(self) -> dict:
-        """The constructor's arguments."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_config(cls, config: dict) -> "RandomWindow":
-        """The object with these arguments."""
-        return cls(**config)
 
 
 class Stream:
@@ -367,40 +284,3 @@ def _as_weights(sample_weight, lengths):
     if not all(np.isfinite(weight).all() for weight in weights):
         raise ValueError("sample_weight must be finite.")
     return weights
-
-
-def start_afresh(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Batches of inputs as windows that reset all states where the dataset begins.
-
-    Args:
-        dataset: of `(inputs, targets[, sample_weight])`, where inputs may be
-            `{"inputs", "reset"}` already.
-    """
-
-    def convert(number, element):
-        inputs, *others = element if isinstance(element, tuple) else (element,)
-        if not isinstance(inputs, dict):
-            inputs = {"inputs": inputs}
-        batch_size = tf.shape(inputs["inputs"])[0]
-        reset = inputs.get("reset", tf.zeros([batch_size], tf.bool))
-        return {**inputs, "reset": tf.cast(reset, tf.bool) | (number == 0)}, *others
-
-    return dataset.enumerate().map(convert)
-
-
-def check_window(window: int | RandomWindow | None, stride: int | None) -> None:
-    """Raises a `ValueError` for a window and a stride that do not go together."""
-    if window is not None and not isinstance(window, RandomWindow):
-        check_positive_integer("window", window, " Use window=None for full BPTT.")
-    if stride is None:
-        return
-    check_positive_integer("stride", stride)
-    if not isinstance(window, (int, np.integer)):
-        raise ValueError(
-            f"stride={stride} needs a window of fixed length, got window={window!r}."
-        )
-    if stride > window:
-        raise ValueError(
-            f"stride must not be above window, got stride={stride} and window={window}: "
-            "steps between the windows would never be learned from."
-        )

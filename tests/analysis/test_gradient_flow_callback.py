@@ -75,6 +75,28 @@ def test_training_is_the_same_with_and_without_and_goes_on_after_a_stop(data, tm
     assert history == resumed_history
 
 
+def test_a_dataset_and_a_lag_are_taken(data):
+    x, y = data
+    model = make_model()
+    callback = kerasrnn.GradientFlow(tf.data.Dataset.from_tensor_slices((x, y)).batch(4), lag=2)
+    history = model.fit(x, y, batch_size=4, verbose=0, callbacks=[callback]).history
+    start = kerasrnn.gradient_flow(make_model(), x[:4], y[:4]).layers[0].remaining[2]
+    assert history["rnn/gradient_remaining"] == [pytest.approx(start)]
+
+
+def test_a_stream_is_measured_over_the_window_of_the_model(data):
+    x, y = data
+    model = make_model()
+    model.compile("sgd", "mse", window=3)
+    stream = kerasrnn.Stream(x, y, batch_size=4)
+    callback = kerasrnn.GradientFlow(stream)
+    history = model.fit(stream, verbose=0, callbacks=[callback]).history
+    start = kerasrnn.gradient_flow(make_model(), x[:4, :3], y[:4, :3]).layers[0].remaining[2]
+    assert history["rnn/gradient_remaining"] == [pytest.approx(start)]
+    with pytest.raises(ValueError, match="compiled without one"):
+        make_model().fit(x, y, verbose=0, callbacks=[kerasrnn.GradientFlow(stream)])
+
+
 def test_tensorboard_receives_scalars_and_the_curves(data, tmp_path):
     pytest.importorskip("matplotlib")
     pytest.importorskip("tensorboard")
@@ -100,6 +122,8 @@ def test_what_is_missing_is_said(data, tmp_path, monkeypatch):
     x, y = data
     with pytest.raises(ValueError, match="every must be a positive integer, got every=0"):
         kerasrnn.GradientFlow(x, y, every=0)
+    with pytest.raises(ValueError, match="lag must be a positive integer, got lag=0"):
+        kerasrnn.GradientFlow(x, y, lag=0)
     callback = kerasrnn.GradientFlow(x, y)
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile("sgd", "mse")

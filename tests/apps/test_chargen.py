@@ -319,7 +319,7 @@ def test_a_training_that_diverges_says_so_in_one_line_and_publishes_nothing(
         assert not [path for path in left if ".writing-" in path or path.startswith("models/")]
         assert not {"run/metrics.json", "run/checkpoints/best.keras", "run/ids.npy"} & left
     assert message in said[0]
-    assert said[0].endswith(". Use a smaller --learning-rate or --clip-norm.\n")
+    assert said[0].endswith(". Use a smaller --learning-rate or --global-clipnorm.\n")
     assert said[0].count("\n") == 1
     assert said[0] == said[1]
 
@@ -328,8 +328,8 @@ def test_a_training_that_diverges_says_so_in_one_line_and_publishes_nothing(
 @pytest.mark.parametrize(
     "options",
     [
-        ["--clip-norm", "1e37"],
-        ["--clip-norm", "1e-37"],
+        ["--global-clipnorm", "1e37"],
+        ["--global-clipnorm", "1e-37"],
         ["--learning-rate", "1e-37"],
         ["--dropout", str(1 - 2**-53), "--recurrent-dropout", str(1 - 2**-53)],
         ["--warmup-steps", str(2**31 - 1)],

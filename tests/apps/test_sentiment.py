@@ -219,7 +219,10 @@ def everything(folder):
     [
         (["--learning-rate", "1e38"], "diverged: step 2 is not finite: its loss is nan, the"),
         (["--learning-rate", "1e30"], "diverged: epoch 1, the best one, has val_loss="),
-        (["--learning-rate", "1e38", "--clip-norm", "1e37"], "diverged: step 2 is not finite"),
+        (
+            ["--learning-rate", "1e38", "--global-clipnorm", "1e37"],
+            "diverged: step 2 is not finite",
+        ),
     ],
 )
 def test_a_training_that_diverges_says_so_in_one_line_and_publishes_nothing(
@@ -235,7 +238,7 @@ def test_a_training_that_diverges_says_so_in_one_line_and_publishes_nothing(
         assert not {"run/metrics.json", "run/checkpoints/best.keras"} & left
     assert message in said[0]
     assert said[0].startswith("error: the training has ")
-    assert said[0].endswith("Use a smaller --learning-rate or --clip-norm.\n")
+    assert said[0].endswith("Use a smaller --learning-rate or --global-clipnorm.\n")
     assert said[0].count("\n") == 1
     assert said[0] == said[1]
 
@@ -246,17 +249,17 @@ def test_a_norm_that_no_gradient_has_clips_nothing(reviews, tmp_path):
     for norm in ("1e30", "1e37", "1e-37"):  # the last one lets nothing through
         folder = tmp_path / norm
         places = ["--data", reviews, "--run-dir", folder / "run", "--output", folder / "m"]
-        assert run("train", *places, *SMALL, "--epochs", 1, "--clip-norm", norm) == 0
+        assert run("train", *places, *SMALL, "--epochs", 1, "--global-clipnorm", norm) == 0
         losses.append(json.loads((folder / "run" / "metrics.json").read_text())["test_loss"])
     assert losses[0] == losses[1] != losses[2]
-    assert run("train", *places, *SMALL, "--clip-norm", "1e38") == 2
+    assert run("train", *places, *SMALL, "--global-clipnorm", "1e38") == 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
-        ["--clip-norm", "1e-37"],
+        ["--global-clipnorm", "1e-37"],
         ["--learning-rate", "1e-37"],
         ["--dropout", str(1 - 2**-53)],
     ],

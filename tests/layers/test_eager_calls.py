@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -44,28 +43,6 @@ def test_forty_shapes_of_a_classifier_meet_one_graph(scan_calls, compiled_scans)
         model(np.ones([batch, time], "int32"))
     assert scan_calls == []
     assert not any(compiled_scans)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_gradients_of_eager_calls_are_those_of_simple_rnn(rng, training):
-    x = tf.constant(rng.normal(size=(2, 5, 3)), tf.float32)
-    simple, vanilla = keras.layers.SimpleRNN(4), kerasrnn.VanillaRNN(4)
-    simple.build(x.shape)
-    vanilla.build(x.shape)
-    vanilla.set_weights(simple.get_weights())
-
-    def gradients(layer):
-        with tf.GradientTape(persistent=True) as outer:
-            outer.watch(x)
-            with tf.GradientTape() as inner:
-                inner.watch(x)
-                loss = tf.reduce_sum(layer(x, training=training) ** 2)
-            first = inner.gradient(loss, x)
-            norm = tf.reduce_sum(first**2)
-        return first, outer.gradient(norm, x)
-
-    for found, expected in zip(gradients(vanilla), gradients(simple), strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 GROWTH = """

@@ -9,11 +9,13 @@ import tensorflow as tf
 
 from kerasrnn.layers import compilation, recurrence
 from kerasrnn.layers.activations import closed_derivative
+from kerasrnn.layers.compilation import Execution
 from tests import reference
 
 BATCH, TIME, FEATURES, UNITS = 3, 6, 4, 5
 MASK = np.array([[1, 1, 0, 1, 1, 0], [0, 0, 1, 1, 0, 1], [0, 0, 0, 0, 0, 0]], bool)
 PHI = {name: closed_derivative(keras.activations.get(name)) for name in reference.ACTIVATIONS}
+EXECUTIONS = [Execution.COMPILED, Execution.TRACED, Execution.IN_PLACE]
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def dropout_mask(rng):
 
 
 def shares(rng, kind):
-    """The shares of the state that steps renew: as alpha and as zoneout make them."""
+    """The shares of the state that steps renew: as a leak rate and as zoneout make them."""
     if kind == "a unit":
         return rng.uniform(0.1, 1, size=UNITS)
     return rng.uniform(0.1, 1, size=UNITS) * rng.integers(0, 2, size=(TIME, BATCH, UNITS))
@@ -57,13 +59,13 @@ def differentiate(arrays, upstream, **options):
     return states, tape.gradient(loss, tensors)
 
 
-@pytest.mark.parametrize("compiled", [True, False], ids=["xla", "plain"])
+@pytest.mark.parametrize("execution", EXECUTIONS, ids=lambda execution: execution.name)
 @pytest.mark.parametrize("mask", [None, MASK], ids=["unmasked", "masked"])
 @pytest.mark.parametrize("activation", sorted(reference.ACTIVATIONS))
-def test_states_and_gradients_equal_those_of_numpy(arrays, rng, activation, mask, compiled):
+def test_states_and_gradients_equal_those_of_numpy(arrays, rng, activation, mask, execution):
     upstream = rng.normal(size=(BATCH, TIME, UNITS))
     states, gradients = differentiate(
-        arrays, upstream, activation=activation, mask=mask, compiled=compiled
+        arrays, upstream, activation=activation, mask=mask, execution=execution
     )
     expected, _ = reference.forward(**arrays, activation=activation, mask=mask)
     np.testing.assert_allclose(states, expected, rtol=1e-10, atol=1e-12)
@@ -73,18 +75,18 @@ def test_states_and_gradients_equal_those_of_numpy(arrays, rng, activation, mask
         np.testing.assert_allclose(gradients[name], value, rtol=1e-9, atol=1e-11, err_msg=name)
 
 
-@pytest.mark.parametrize("compiled", [True, False], ids=["xla", "plain"])
+@pytest.mark.parametrize("execution", EXECUTIONS, ids=lambda execution: execution.name)
 @pytest.mark.parametrize("mask", [None, MASK], ids=["unmasked", "masked"])
 @pytest.mark.parametrize(("kind", "activation"), [("a unit", "tanh"), ("a step", "relu")])
 def test_partial_updates_and_dropout_equal_those_of_numpy(
-    arrays, rng, dropout_mask, kind, activation, mask, compiled
+    arrays, rng, dropout_mask, kind, activation, mask, execution
 ):
     upstream = rng.normal(size=(BATCH, TIME, UNITS))
     gates = rng.integers(0, 2, size=(TIME, BATCH, 1)) * 2.0
     arrays["update"] = shares(rng, kind)
     options = {"activation": activation, "mask": mask, "dropout_mask": dropout_mask}
     states, gradients = differentiate(
-        arrays, upstream, compiled=compiled, gates=gates, **options
+        arrays, upstream, execution=execution, gates=gates, **options
     )
     expected, _ = reference.forward(**arrays, **options)
     np.testing.assert_allclose(states, expected, rtol=1e-10, atol=1e-12)
@@ -98,7 +100,7 @@ def test_partial_updates_and_dropout_equal_those_of_numpy(
 @pytest.mark.parametrize("kind", [None, "a unit", "a step"])
 def test_gradients_equal_finite_differences(arrays, rng, dropout_mask, kind, mask, every_state):
     upstream = rng.normal(size=(BATCH, TIME, UNITS) if every_state else (BATCH, UNITS))
-    options = {"mask": mask, "every_state": every_state, "compiled": False}
+    options = {"mask": mask, "every_state": every_state, "execution": Execution.IN_PLACE}
     if kind:
         arrays["update"] = shares(rng, kind)
         options["dropout_mask"] = dropout_mask
@@ -134,9 +136,9 @@ def test_only_the_last_state_gives_the_gradient_of_the_last_state(arrays, rng):
         np.testing.assert_allclose(gradients[name], expected[name], rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("compiled", [True, False], ids=["xla", "plain"])
+@pytest.mark.parametrize("execution", EXECUTIONS, ids=lambda execution: execution.name)
 @pytest.mark.parametrize("kind", [None, "a unit"])
-def test_gradients_of_gradients_equal_those_of_a_python_loop(arrays, rng, kind, compiled):
+def test_gradients_of_gradients_equal_those_of_a_python_loop(arrays, rng, kind, execution):
     if kind:
         arrays["update"] = shares(rng, kind)
 
@@ -159,9 +161,9 @@ def test_gradients_of_gradients_equal_those_of_a_python_loop(arrays, rng, kind, 
         return outer.gradient(penalty, tensors)
 
     expected = penalty_gradients(by_loop)
-    found = penalty_gradients(lambda **tensors: run(**tensors, compiled=compiled))
+    found = penalty_gradients(lambda **tensors: run(**tensors, execution=execution))
     in_graph = tf.function(
-        lambda: penalty_gradients(lambda **tensors: run(**tensors, compiled=compiled)),
+        lambda: penalty_gradients(lambda **tensors: run(**tensors, execution=execution)),
         autograph=False,
     )()
     for name in arrays:
@@ -169,20 +171,44 @@ def test_gradients_of_gradients_equal_those_of_a_python_loop(arrays, rng, kind, 
         np.testing.assert_allclose(in_graph[name], expected[name], rtol=1e-8, err_msg=name)
 
 
+@pytest.mark.parametrize("execution", [Execution.COMPILED, Execution.TRACED])
+def test_gradients_of_gradients_know_masks_and_gates(arrays, rng, dropout_mask, execution):
+    options = {
+        "mask": MASK,
+        "gates": rng.integers(0, 2, size=(TIME, BATCH, 1)) * 2.0,
+        "dropout_mask": dropout_mask,
+    }
+
+    def penalty_gradients(execution):
+        tensors = {name: tf.constant(value) for name, value in arrays.items()}
+        with tf.GradientTape() as outer:
+            outer.watch(tensors)
+            with tf.GradientTape() as inner:
+                inner.watch(tensors)
+                loss = tf.reduce_sum(run(**tensors, **options, execution=execution) ** 2)
+            first = inner.gradient(loss, tensors)
+            penalty = tf.add_n([tf.reduce_sum(first[name] ** 2) for name in arrays])
+        return outer.gradient(penalty, tensors)
+
+    found, expected = penalty_gradients(execution), penalty_gradients(Execution.IN_PLACE)
+    for name in arrays:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-8, err_msg=name)
+
+
 def test_an_unknown_length_gives_the_same_numbers(rng):
     W_h = rng.normal(size=(UNITS, UNITS)) / 3
 
-    def differentiate(projected, h_0, mask, update, upstream, compiled):
+    def differentiate(projected, h_0, mask, update, upstream, execution):
         with tf.GradientTape() as tape:
             tape.watch([projected, update])
             states = recurrence.recur(
-                projected, W_h, h_0, PHI["tanh"], mask=mask, update=update, compiled=compiled
+                projected, W_h, h_0, PHI["tanh"], mask=mask, update=update, execution=execution
             )
         return states, *tape.gradient(states, [projected, update], upstream)
 
     unknown = tf.TensorSpec([None, None, UNITS], tf.float64)
     in_graph = tf.function(
-        lambda *arguments: differentiate(*arguments, True),
+        lambda *arguments: differentiate(*arguments, Execution.COMPILED),
         [
             unknown,
             tf.TensorSpec([None, UNITS], tf.float64),
@@ -198,7 +224,7 @@ def test_an_unknown_length_gives_the_same_numbers(rng):
         h_0 = tf.constant(rng.normal(size=(2, UNITS)))
         mask = tf.constant(rng.integers(0, 2, size=(length, 2, 1)).astype(bool))
         found = in_graph(projected, h_0, mask, update, upstream)
-        expected = differentiate(projected, h_0, mask, update, upstream, False)
+        expected = differentiate(projected, h_0, mask, update, upstream, Execution.IN_PLACE)
         for a, b in zip(found, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12, err_msg=str(length))
 

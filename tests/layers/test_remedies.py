@@ -11,13 +11,13 @@ from tests.plain_ops import PLAIN_OPS
 BATCH, TIME, UNITS = 3, 7, 4
 MASK = [[1, 1, 0, 1, 1, 0, 0], [0, 1, 0, 0, 1, 0, 1], [0, 0, 0, 0, 0, 0, 0]]
 REMEDIES = {
-    "alpha": {"alpha": 0.3},
-    "learned alpha": {"alpha": 0.3, "learn_alpha": True},
+    "leak_rate": {"leak_rate": 0.3},
+    "learned leak rate": {"leak_rate": 0.3, "learn_leak_rate": True},
     "zoneout": {"zoneout": 0.2},
     "residual": {"residual": True},
     "all": {
-        "alpha": 0.6,
-        "learn_alpha": True,
+        "leak_rate": 0.6,
+        "learn_leak_rate": True,
         "zoneout": 0.1,
         "residual": True,
         "activation": "relu",
@@ -58,7 +58,7 @@ def test_the_layer_gives_the_numbers_and_gradients_of_its_cell(x, remedy, mask, 
 
 
 def test_alpha_is_the_share_of_the_state_that_is_new(x):
-    plain, skip = kerasrnn.VanillaRNN(UNITS), kerasrnn.VanillaRNN(UNITS, alpha=0.25)
+    plain, skip = kerasrnn.VanillaRNN(UNITS), kerasrnn.VanillaRNN(UNITS, leak_rate=0.25)
     plain.build(x.shape)
     skip.build(x.shape)
     skip.set_weights(plain.get_weights())
@@ -69,12 +69,12 @@ def test_alpha_is_the_share_of_the_state_that_is_new(x):
 
 
 def test_learned_shares_begin_with_alpha_and_change(x):
-    layer = kerasrnn.VanillaRNN(UNITS, alpha=0.2, learn_alpha=True)
+    layer = kerasrnn.VanillaRNN(UNITS, leak_rate=0.2, learn_leak_rate=True)
     model = keras.Sequential([layer])
     model.compile("adam", "mse")
     model.fit(x, tf.ones((BATCH, UNITS)), epochs=1, verbose=0)
-    shares = tf.sigmoid(layer.cell.alpha_logit)
-    assert layer.cell.alpha_logit.shape == (UNITS,)
+    shares = tf.sigmoid(layer.cell.leak_rate_logit)
+    assert layer.cell.leak_rate_logit.shape == (UNITS,)
     assert (np.abs(shares - 0.2) > 1e-6).all()
     np.testing.assert_allclose(shares, 0.2, atol=1e-3)
 
@@ -182,7 +182,7 @@ def test_models_learn_with_remedies_in_every_loop(x, options):
     model = kerasrnn.SequenceModel(
         [
             kerasrnn.VanillaRNN(
-                UNITS, return_sequences=True, zoneout=0.1, alpha=0.5, residual=True
+                UNITS, return_sequences=True, zoneout=0.1, leak_rate=0.5, residual=True
             ),
             keras.layers.Dense(UNITS),
         ]
@@ -224,7 +224,7 @@ def test_remedies_are_saved_and_loaded(tmp_path, x):
     model.save(tmp_path / "model.keras")
     copy = keras.saving.load_model(tmp_path / "model.keras")
     for layer, remedy in zip(copy.layers, REMEDIES.values(), strict=True):
-        for name in {"alpha", "learn_alpha", "zoneout", "residual"} & set(remedy):
+        for name in {"leak_rate", "learn_leak_rate", "zoneout", "residual"} & set(remedy):
             assert getattr(layer, name) == remedy[name]
     np.testing.assert_allclose(copy(x), model(x), atol=1e-6)
 
@@ -235,11 +235,11 @@ def test_remedies_are_saved_and_loaded(tmp_path, x):
         ({"zoneout": 1.0}, r"zoneout must lie in \[0, 1\), got zoneout=1.0"),
         ({"dropout": -0.1}, r"dropout must lie in \[0, 1\), got dropout=-0.1"),
         ({"recurrent_dropout": 1.5}, r"recurrent_dropout must lie in \[0, 1\)"),
-        ({"alpha": 0.0}, r"alpha must lie in \(0, 1\], got alpha=0.0"),
-        ({"alpha": 1.5}, r"alpha must lie in \(0, 1\]"),
-        ({"learn_alpha": True}, "alpha below 1"),
+        ({"leak_rate": 0.0}, r"leak_rate must lie in \(0, 1\], got leak_rate=0.0"),
+        ({"leak_rate": 1.5}, r"leak_rate must lie in \(0, 1\]"),
+        ({"learn_leak_rate": True}, "leak_rate below 1"),
         ({"zoneout": float("nan")}, "zoneout"),
-        ({"alpha": None}, "alpha must lie"),
+        ({"leak_rate": None}, "leak_rate must lie"),
         ({"zoneout": "0.1"}, "zoneout must lie"),
     ],
 )

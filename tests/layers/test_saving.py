@@ -44,7 +44,7 @@ def make_models():
         ]
     )
     pooled = keras.Sequential(
-        [keras.Input([None, 2]), kerasrnn.MeanMaxPooling1D(), keras.layers.Dense(1)]
+        [keras.Input([None, 2]), kerasrnn.GlobalMeanMaxPooling1D(), keras.layers.Dense(1)]
     )
     ids, values = np.array([[1, 2, 1]]), np.ones([2, 5, 2], "float32")
     return {

@@ -323,3 +323,41 @@ def test_fit_trains_through_a_truncation(rng):
 def test_mistakes_are_named(make_policy, message):
     with pytest.raises(ValueError, match=message):
         make_policy()
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("kind", LAYERS)
+def test_an_imposed_policy_is_used_in_place_of_each_layers_own(rng, inputs, kind, graph):
+    upstream = upstream_at(7, rng)
+    layer = make(kind, kerasrnn.TruncatedBPTT(2))
+    with truncation.imposed(kerasrnn.TruncatedBPTT(3)):
+        found = make_gradients(layer, graph=graph)(inputs, upstream)
+    expected = gradients(make(kind, kerasrnn.TruncatedBPTT(3)), inputs, upstream)
+    for a, b in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    with truncation.imposed("full"):
+        dx, _, _ = make_gradients(layer, graph=graph)(inputs, upstream)
+    assert np.abs(dx[:, 0]).max() > 0
+    assert layer.truncation == kerasrnn.TruncatedBPTT(2)
+    dx, _, _ = make_gradients(layer, graph=graph)(inputs, upstream)
+    np.testing.assert_array_equal(dx[:, :6], 0)
+
+
+def test_imposing_none_changes_nothing(rng, inputs):
+    upstream = upstream_at(7, rng)
+    layer = make("fast", kerasrnn.TruncatedBPTT(2))
+    with truncation.imposed(None):
+        dx, _, _ = gradients(layer, inputs, upstream)
+    np.testing.assert_array_equal(dx[:, :6], 0)
+    assert np.abs(dx[:, 6]).max() > 0
+    with truncation.imposed("full"), truncation.imposed(None):
+        assert layer.gates(inputs, training=True) is None
+
+
+def test_an_imposed_policy_ends_with_its_context(inputs):
+    layer = make("fast")
+    with pytest.raises(RuntimeError), truncation.imposed(kerasrnn.TruncatedBPTT(2)):
+        raise RuntimeError
+    assert layer.gates(inputs, training=True) is None
+    with pytest.raises(ValueError, match="truncation must be"):
+        truncation.imposed(3).__enter__()

@@ -187,8 +187,8 @@ def test_any_sequence_model_is_exported_with_its_states(tmp_path, rng):
                 return_sequences=True,
                 recurrent_dropout=0.2,
                 zoneout=0.1,
-                alpha=0.5,
-                learn_alpha=True,
+                leak_rate=0.5,
+                learn_leak_rate=True,
             ),
             keras.layers.Dense(2),
         ]

@@ -81,12 +81,6 @@ def test_a_layer_that_holds_a_recurrent_one_is_named(kind, options):
 
 
 @pytest.mark.parametrize("kind", HOLDING)
-def test_truncation_does_not_pass_such_layers_by(kind):
-    with pytest.raises(ValueError, match="Set the truncation on the layers inside held"):
-        make(HOLDING[kind](), recurrent(), truncation=kerasrnn.TruncatedBPTT(3))
-
-
-@pytest.mark.parametrize("kind", HOLDING)
 def test_states_do_not_pass_in_and_out_of_such_layers(kind, data):
     model = make(HOLDING[kind](), recurrent())
     states = model.initial_states(8)

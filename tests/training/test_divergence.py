@@ -1,8 +1,6 @@
 """Training that diverges stops, and leaves nothing behind that is not finite."""
 
 import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -49,16 +47,18 @@ def test_a_classifier_runs_the_numbers_of_keras_own_step(texts, options, policy,
     try:
         for kind in (kerasrnn.TextClassifier, KerasStep):
             monkeypatch.setattr(kerasrnn, "TextClassifier", kind)
-            model = classifier(keras.optimizers.Adam(0.05, global_clipnorm=1.0), **options)
+            # Not Adam: in Keras it squares each row of a sparse gradient by itself.
+            model = classifier(keras.optimizers.SGD(0.5, momentum=0.9), **options)
             weights = np.linspace(0.5, 2, 32)
             history = model.fit(
                 *texts, batch_size=8, epochs=2, sample_weight=weights, verbose=0
             )
-            results.append([history.history, *model.get_weights()])
+            losses = [history.history[name] for name in ("loss", "accuracy")]
+            results.append([*losses, *model.get_weights()])
     finally:
         keras.config.set_dtype_policy("float32")
     for a, b in zip(*results, strict=True):
-        np.testing.assert_equal(a, b)
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 def finite(arrays):
@@ -79,8 +79,7 @@ def test_a_classifier_stops_before_an_update_that_is_not_finite(texts, eager, va
     options = {"batch_size": 4, "shuffle": False, "verbose": 0, "epochs": 2}
     with pytest.raises(FloatingPointError, match=r"^step 6 is not finite: its loss") as caught:
         model.fit(*texts, sample_weight=bad_from(6, value), **options)
-    assert "global_clipnorm=1.0" in str(caught.value)
-    assert "non_finite" not in str(caught.value)
+    assert "global_clipnorm=" in str(caught.value)
     assert finite(model.get_weights())
     assert int(model.optimizer.iterations) == 5
 
@@ -95,28 +94,9 @@ def test_so_does_train_on_batch(texts):
         np.testing.assert_array_equal(a, b)
 
 
-XLA = """
-import pathlib, sys
-import numpy as np, tensorflow as tf
-from kerasrnn.training import checkpoints
-from tests.test_divergence import bad_from, classifier
-model = classifier("adam", jit_compile=True)
-data = (np.zeros((32, 8), int), np.zeros(32), bad_from(6))
-data = tf.data.Dataset.from_tensor_slices(data).batch(4)
-try:
-    model.fit(data, verbose=0, run_dir=sys.argv[1])
-except FloatingPointError as error:
-    print(error, checkpoints.list_checkpoints(pathlib.Path(sys.argv[1], "checkpoints")))
-"""
-
-
-def test_where_xla_leaves_the_check_out_the_end_of_the_epoch_tells(tmp_path):
-    # Not in this process: Keras compiles nothing where operations are deterministic,
-    # as every training of the apps makes them.
-    command = [sys.executable, "-c", XLA, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("epoch 1 has loss=nan"), done.stderr
-    assert done.stdout.endswith(" []\n")
+def test_checks_cannot_be_left_to_xla():
+    with pytest.raises(ValueError, match="jit_compile=True would leave out the checks"):
+        classifier("adam", jit_compile=True)
 
 
 def test_an_overflow_of_scaled_gradients_is_no_mishap(texts):

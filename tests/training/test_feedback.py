@@ -7,7 +7,9 @@ import tensorflow as tf
 
 import kerasrnn
 from kerasrnn.layers import compilation, recurrence
-from kerasrnn.training import feedback as teacher_forcing
+from kerasrnn.models import sequence
+from kerasrnn.training import feedback as feedback_module
+from kerasrnn.training import scheduled_sampling
 
 BATCH, TIME = 4, 12
 
@@ -60,7 +62,7 @@ def id_model(forcing):
 
 def received(model, inputs):
     """What the cell was given at each step, read off the outputs."""
-    outputs = model(inputs, training=True, feedback=model.feedback(inputs))
+    outputs = model(inputs, training=True, feedback=model.training_step.feedback(inputs))
     if inputs.dtype.is_integer:
         return (tf.argmax(outputs, -1).numpy() - 1) % 20
     return outputs.numpy()[..., 0] - 1
@@ -121,19 +123,19 @@ def test_drawn_ids_follow_the_distribution():
     model = kerasrnn.SequenceModel([keras.layers.Embedding(3, 3), echo, Fixed()])
     policy = kerasrnn.ScheduledSampling(1.0, draw="sample")
     model.compile("sgd", "sparse_categorical_crossentropy", teacher_forcing=policy)
-    assert not model.from_logits
+    assert not model.training_step.from_logits
     seen = []
     table = np.eye(3, dtype="float32")
     model(tf.zeros((1, 1), tf.int32))
     model.sequence_layers[0].set_weights([table])
     inputs = tf.zeros((500, 8), tf.int32)
-    feedback = model.feedback(inputs)
+    feedback = model.training_step.feedback(inputs)
 
     def spy(output, t):
         seen.append(feedback.draw(output, t))
         return seen[-1]
 
-    spying = teacher_forcing.Feedback(feedback.probability, spy, feedback.seed)
+    spying = feedback_module.Feedback(feedback.probability, spy, feedback.seed)
     model(inputs, feedback=spying)
     frequencies = np.bincount(np.ravel(seen), minlength=3) / np.size(seen)
     np.testing.assert_allclose(frequencies, probabilities, atol=0.03)
@@ -150,7 +152,7 @@ def test_no_gradient_flows_through_what_is_fed_back():
     model(inputs)
     scale.set_weights([np.array([[2.0]])])
     with tf.GradientTape() as tape:
-        outputs = model(inputs, training=True, feedback=model.feedback(inputs))
+        outputs = model(inputs, training=True, feedback=model.training_step.feedback(inputs))
         last = outputs[0, -1, 0]
     assert float(last) == 16  # 2^4
     assert float(tape.gradient(last, scale.kernel.value)[0, 0]) == 8  # its own input, 2^3
@@ -173,7 +175,7 @@ def test_the_step_by_step_path_equals_the_fast_one(rng, layer):
     model.compile("sgd", "mse", teacher_forcing=0.5)
     inputs = tf.constant(rng.integers(0, 9, size=(BATCH, TIME)))
     expected, states = model(inputs, return_states=True)
-    truth = teacher_forcing.make_feedback(0.0, inputs, "greedy", True, tf.constant([1, 2]))
+    truth = feedback_module.make_feedback(0.0, inputs, "greedy", True, tf.constant([1, 2]))
     found, states_found = model(inputs, feedback=truth, return_states=True)
     if layer == "masked":  # what stands at masked steps is not compared
         used = (inputs.numpy() != 0)[..., None]
@@ -190,7 +192,7 @@ def test_dropout_and_truncation_act_on_the_step_by_step_path(rng):
     model.compile("sgd", "mse", teacher_forcing=0.5)
     inputs = tf.constant(rng.normal(size=(BATCH, TIME, 2)), tf.float32)
     model(inputs)
-    truth = teacher_forcing.make_feedback(0.0, inputs, "greedy", True, tf.constant([1, 2]))
+    truth = feedback_module.make_feedback(0.0, inputs, "greedy", True, tf.constant([1, 2]))
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         outputs = model(inputs, feedback=truth, training=True)
@@ -208,9 +210,9 @@ def test_pure_teacher_forcing_takes_the_fast_scan(rng, monkeypatch):
     monkeypatch.setattr(
         recurrence, "scan_forward", lambda *a, **k: calls.append("scan") or scan(*a, **k)
     )
-    loop = teacher_forcing.run_with_feedback
+    loop = feedback_module.run_with_feedback
     monkeypatch.setattr(
-        teacher_forcing,
+        sequence,
         "run_with_feedback",
         lambda *a, **k: calls.append("loop") or loop(*a, **k),
     )
@@ -232,11 +234,10 @@ def test_pure_teacher_forcing_takes_the_fast_scan(rng, monkeypatch):
 
 def test_schedules_follow_their_formulas():
     steps = np.array([0, 1, 10, 100, 1000, 10**9])
-    linear = kerasrnn.LinearSampling(100, start=0.1, end=0.6)
-    exponential = kerasrnn.ExponentialSampling(0.99)
-    sigmoid = kerasrnn.InverseSigmoidSampling(50.0)
+    linear = kerasrnn.LinearSchedule(100, start=0.1, end=0.6)
+    exponential = kerasrnn.ExponentialSchedule(0.99)
+    sigmoid = kerasrnn.InverseSigmoidSchedule(50.0)
     expected = {
-        kerasrnn.ConstantSampling(0.3): np.full(len(steps), 0.3),
         linear: 0.1 + 0.5 * np.minimum(steps / 100, 1),
         exponential: 1 - 0.99**steps,
         sigmoid: 1 - 50 / (50 + np.exp(np.minimum(steps / 50, 700))),
@@ -246,18 +247,18 @@ def test_schedules_follow_their_formulas():
         np.testing.assert_allclose(found, values, atol=1e-5)
         assert found == sorted(found)
         policy = kerasrnn.ScheduledSampling(schedule, draw="sample")
-        copy = teacher_forcing.get(keras.saving.serialize_keras_object(policy))
+        copy = scheduled_sampling.get(keras.saving.serialize_keras_object(policy))
         assert copy == policy
     assert float(sigmoid(50 * np.log(50))) == pytest.approx(0.5)
 
 
 def test_the_schedule_follows_the_training_step():
-    model = value_model(kerasrnn.ScheduledSampling(kerasrnn.LinearSampling(4)))
+    model = value_model(kerasrnn.ScheduledSampling(kerasrnn.LinearSchedule(4)))
     inputs = tf.ones((1, 3, 1))
     probabilities = []
     for step in range(6):
         model.optimizer.iterations.assign(step)
-        probabilities.append(float(model.feedback(inputs).probability))
+        probabilities.append(float(model.training_step.feedback(inputs).probability))
     assert probabilities == [0, 0.25, 0.5, 0.75, 1, 1]
 
 
@@ -266,7 +267,7 @@ def test_fit_follows_a_schedule(rng):
     losses = {}
     for name, forcing in {
         "truth": 1.0,
-        "schedule": kerasrnn.ScheduledSampling(kerasrnn.LinearSampling(8)),
+        "schedule": kerasrnn.ScheduledSampling(kerasrnn.LinearSchedule(8)),
         "free": 0.0,
     }.items():
         keras.utils.set_random_seed(2)
@@ -320,11 +321,10 @@ def test_exposure_bias_is_there_for_ids():
         (lambda: value_model("yes"), "teacher_forcing must be a number in"),
         (lambda: kerasrnn.ScheduledSampling(-0.1), "sampling_probability must lie in"),
         (lambda: kerasrnn.ScheduledSampling(0.1, draw="best"), "draw must be one of greedy"),
-        (lambda: kerasrnn.LinearSampling(0), "num_steps must be a positive number"),
-        (lambda: kerasrnn.LinearSampling(10, end=2.0), "end must lie in"),
-        (lambda: kerasrnn.ExponentialSampling(1.0), r"k must lie in \(0, 1\)"),
-        (lambda: kerasrnn.InverseSigmoidSampling(0.5), "k must be at least 1"),
-        (lambda: kerasrnn.ConstantSampling(7), "probability must lie in"),
+        (lambda: kerasrnn.LinearSchedule(0), "num_steps must be a positive number"),
+        (lambda: kerasrnn.LinearSchedule(10, end=2.0), "end must lie in"),
+        (lambda: kerasrnn.ExponentialSchedule(1.0), r"k must lie in \(0, 1\)"),
+        (lambda: kerasrnn.InverseSigmoidSchedule(0.5), "k must be at least 1"),
     ],
 )
 def test_mistakes_are_named(call, message):

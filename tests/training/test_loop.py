@@ -11,10 +11,8 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
-from kerasrnn.training import step as training_step
-from kerasrnn.training.loop import compile_step
+from kerasrnn.training.loop import compile_update, update
 from kerasrnn.training.recompute import recomputed_gradients
-from kerasrnn.training.window import unpack
 
 VOCABULARY, UNITS, BATCH, TIME = 11, 6, 4, 26
 WAYS = ["fit", "train"]
@@ -59,7 +57,7 @@ def run(way, model, data, **options):
     return kerasrnn.train(model, data, verbose=0, **options)
 
 
-def by_hand(ids, window, stride, carry_state=True, clip_norm=None, cell="vanilla"):
+def by_hand(ids, window, stride, carry_state=True, global_clipnorm=None, cell="vanilla"):
     """Truncated BPTT, written out with the layers of Keras; the weights at the end."""
     model = make(cell)
     model(ids[:, :1])
@@ -93,9 +91,9 @@ def by_hand(ids, window, stride, carry_state=True, clip_norm=None, cell="vanilla
             loss = tf.reduce_mean(losses[:, first_counted - start :])
         gradients = tape.gradient(loss, [w.value for w in weights])
         gradients = [tf.convert_to_tensor(g) for g in gradients]
-        if clip_norm:
+        if global_clipnorm:
             norm = np.sqrt(sum(float(tf.reduce_sum(g**2)) for g in gradients))
-            gradients = [g * min(1, clip_norm / norm) for g in gradients]
+            gradients = [g * min(1, global_clipnorm / norm) for g in gradients]
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.assign_sub(0.5 * gradient)
         state = [tf.stop_gradient(s) for s in states[min(stride, len(states)) - 1]]
@@ -105,7 +103,7 @@ def by_hand(ids, window, stride, carry_state=True, clip_norm=None, cell="vanilla
 @pytest.mark.parametrize(
     "options",
     [
-        {"window": 8, "clip_norm": 0.3},
+        {"window": 8, "global_clipnorm": 0.3},
         {"window": 6, "stride": 2},
         {"window": 4, "stride": 1},
         {"window": 7, "carry_state": False},
@@ -133,7 +131,7 @@ def test_lstm_states_are_carried_too(ids, stream):
 @pytest.mark.parametrize(
     "options",
     [
-        {"cell": "gru", "window": 6, "accumulation_steps": 2, "clip_value": 0.1},
+        {"cell": "gru", "window": 6, "parallel_parts": 2, "clipvalue": 0.1},
         {"window": 6, "stride": 3, "time_reduction": "sum"},
         {"window": 9, "recompute": True},
         {"window": kerasrnn.RandomWindow(7, 2.0)},
@@ -259,13 +257,8 @@ def test_predict_reads_whole_sequences(ids):
 
 def test_gradients_in_parts_are_those_of_the_whole_batch(stream):
     whole, *others = (
-        make(window=6, clip_norm=0.2, optimizer=keras.optimizers.Adam(), **parts)
-        for parts in (
-            {},
-            {"accumulation_steps": 4},
-            {"parallel_parts": 4},
-            {"accumulation_steps": 2, "parallel_parts": 2},
-        )
+        make(window=6, global_clipnorm=0.2, optimizer=keras.optimizers.Adam(), **parts)
+        for parts in ({}, {"parallel_parts": 4}, {"parallel_parts": 2})
     )
     history = whole.fit(stream, epochs=2, verbose=0).history
     for model in others:
@@ -277,11 +270,11 @@ def test_gradients_in_parts_are_those_of_the_whole_batch(stream):
 
 
 def test_parts_that_differ_are_refused(ids, stream):
-    model = make(window=6, accumulation_steps=3)
+    model = make(window=6, parallel_parts=3)
     with pytest.raises(ValueError, match="batch of 4 sequences cannot be split into"):
         model.fit(stream, verbose=0)
     dataset = tf.data.Dataset.from_tensor_slices((ids[:, :-1], ids[:, 1:])).batch(2)
-    model = make(accumulation_steps=3)
+    model = make(parallel_parts=3)
     with pytest.raises(ValueError, match="into 3 equal parts"):
         model.fit(dataset, verbose=0)
 
@@ -313,17 +306,18 @@ def test_recomputing_draws_the_same_dropout_masks_again(ids):
     model.compile(keras.optimizers.SGD(0.0), "mse", window=9, recompute=True)
     x = np.random.default_rng(1).normal(size=(2, 9, 3)).astype("float32")
     x, targets = tf.constant(x), tf.constant(x[..., :1])
-    model.prepare(tf.data.Dataset.from_tensors((x, targets)))
+    model.prepare(tf.data.Dataset.from_tensors((x, targets)).element_spec)
+    step = model.training_step
     seeds = [v for v in model.non_trainable_variables if "seed" in v.path]
     before = [v.numpy() for v in seeds]
     data = ({"inputs": x, "reset": tf.constant([True, True])}, targets)
 
     @tf.function(autograph=False)
     def loss_and_gradient():
-        window = unpack(model, data)
+        window = step.read(data)
         states = model.initial_states(2)
         outcome, gradients = recomputed_gradients(
-            model, window, states, tf.constant(18.0), tf.constant(1.0)
+            step, window, states, step.count(window), tf.constant(1.0)
         )
         return outcome.loss, gradients
 
@@ -349,14 +343,14 @@ def test_recomputing_draws_the_same_dropout_masks_again(ids):
 
 def test_the_learning_rate_follows_the_length_of_a_random_window(ids):
     model = make(window=kerasrnn.RandomWindow(10, seed=1))
-    model.prepare(tf.data.Dataset.from_tensors((ids[:, :-1], ids[:, 1:])))
+    model.prepare(tf.data.Dataset.from_tensors((ids[:, :-1], ids[:, 1:])).element_spec)
     start = model.get_weights()
     changes = {}
     for length in (5, 20):
         model.set_weights(start)
         inputs = {"inputs": tf.constant(ids[:, :length]), "reset": tf.ones(BATCH, tf.bool)}
         data = (inputs, tf.constant(ids[:, 1 : length + 1]))
-        training_step.training_step(model, data, model.initial_states(0))
+        update(model.training_step, data, model.initial_states(0))
         changes[length] = model.get_weights()[-1] - start[-1]
         plain = make()
         plain(ids)
@@ -371,7 +365,7 @@ def test_the_learning_rate_follows_the_length_of_a_random_window(ids):
 
 
 def test_clipping_bounds_the_update_and_the_norm_before_is_logged(ids, stream):
-    model = make(window=TIME, clip_norm=1e-3)
+    model = make(window=TIME, global_clipnorm=1e-3)
     model(ids)
     before = model.get_weights()
     logs = model.fit(stream, verbose=0).history
@@ -458,7 +452,7 @@ def test_every_precision_learns(way, policy):
     stream = kerasrnn.Stream.from_tokens(ids, batch_size=BATCH)
     keras.config.set_dtype_policy(policy)
     try:
-        model = make(optimizer=keras.optimizers.Adam(0.02), window=10, clip_norm=1.0)
+        model = make(optimizer=keras.optimizers.Adam(0.02), window=10, global_clipnorm=1.0)
     finally:
         keras.config.set_dtype_policy("float32")
     losses = run(way, model, stream, epochs=3).history
@@ -471,9 +465,9 @@ def test_every_precision_learns(way, policy):
 
 
 def test_loss_scaling_changes_no_update(stream):
-    plain = make(window=6, clip_norm=0.3, optimizer=keras.optimizers.Adam())
+    plain = make(window=6, global_clipnorm=0.3, optimizer=keras.optimizers.Adam())
     scaler = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(), initial_scale=2**10)
-    scaled = make(window=6, clip_norm=0.3, optimizer=scaler)
+    scaled = make(window=6, global_clipnorm=0.3, optimizer=scaler)
     histories = [m.fit(stream, epochs=2, verbose=0).history for m in (plain, scaled)]
     for name, values in histories[0].items():
         np.testing.assert_allclose(histories[1][name], values, rtol=1e-4)
@@ -485,7 +479,7 @@ def test_an_overflow_of_scaled_gradients_lowers_the_scale(stream):
         scaler = keras.optimizers.LossScaleOptimizer(
             keras.optimizers.SGD(0.1), initial_scale=2.0**30
         )
-        model = make(window=6, optimizer=scaler, clip_norm=1.0)
+        model = make(window=6, optimizer=scaler, global_clipnorm=1.0)
     finally:
         keras.config.set_dtype_policy("float32")
     logs = model.fit(stream, epochs=6, verbose=0).history
@@ -524,7 +518,7 @@ def test_every_callback_of_keras_works(stream, tmp_path):
     assert len(history.history["loss"]) == 3
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 4
     loaded = keras.saving.load_model(tmp_path / "best.keras")
-    assert loaded.training_options == model.training_options
+    assert loaded.training_step.options == model.training_step.options
     np.testing.assert_allclose(
         loaded.evaluate(stream, verbose=0), model.evaluate(stream, verbose=0), rtol=1e-3
     )
@@ -534,15 +528,15 @@ def test_a_model_survives_saving_with_its_training(tmp_path, stream, ids):
     model = make(
         window=6,
         truncation=kerasrnn.TruncatedBPTT(3),
-        teacher_forcing=kerasrnn.ScheduledSampling(kerasrnn.ExponentialSampling(0.9)),
-        clip_norm=0.5,
+        teacher_forcing=kerasrnn.ScheduledSampling(kerasrnn.ExponentialSchedule(0.9)),
+        global_clipnorm=0.5,
         metrics=[kerasrnn.BitsPerCharacter(from_logits=True)],
     )
     model.fit(stream, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert loaded.training_options == model.training_options
-    assert loaded.sequence_layers[1].truncation == kerasrnn.TruncatedBPTT(3)
+    assert loaded.training_step.options == model.training_step.options
+    assert loaded.sequence_layers[1].truncation == kerasrnn.FullBPTT()
     np.testing.assert_allclose(loaded(ids), model(ids), atol=1e-6)
     loaded.fit(stream, verbose=0)
 
@@ -559,8 +553,8 @@ def test_states_pass_through_pure_functions(ids):
     for a, b in zip(tf.nest.flatten(states), tf.nest.flatten(end), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     batches = tf.data.Dataset.from_tensors(({"inputs": inputs, "reset": [True] * 4}, targets))
-    model.prepare(batches)
-    step, batch = compile_step(model, batches), next(iter(batches))
+    model.prepare(batches.element_spec)
+    step, batch = compile_update(model.training_step, batches), next(iter(batches))
     model.optimizer.learning_rate = 0.0
     _, once = step(batch, model.initial_states(0))
     _, again = step(batch, model.initial_states(0))
@@ -592,12 +586,18 @@ def test_a_batch_size_that_changes_while_states_are_carried_is_an_error(ids):
         ({"window": 5, "stride": 0}, "stride must be a positive integer"),
         ({"window": 5, "stride": 6}, "stride must not be above window"),
         ({"stride": 6}, "needs a window of fixed length"),
-        ({"clip_norm": 0}, "clip_norm must be a positive number, got clip_norm=0"),
-        ({"clip_value": -1.0}, "clip_value must be a positive number"),
-        ({"clip_value": 1.0, "clip_norm": 1.0}, "Use one of clip_norm and clip_value"),
+        (
+            {"global_clipnorm": 0},
+            "global_clipnorm must be a positive number, got global_clipnorm=0",
+        ),
+        ({"clipvalue": -1.0}, "clipvalue must be a positive number"),
+        (
+            {"clipvalue": 1.0, "global_clipnorm": 1.0},
+            "Use one of global_clipnorm and clipvalue",
+        ),
         ({"time_reduction": "max"}, "time_reduction must be one of mean, sum"),
         ({"non_finite": "ignore"}, "non_finite must be one of raise, skip"),
-        ({"accumulation_steps": 0}, "accumulation_steps must be a positive integer"),
+        ({"parallel_parts": 0}, "parallel_parts must be a positive integer"),
         ({"window": 5, "stride": 2, "teacher_forcing": 0.5}, "needs teacher_forcing=1.0"),
         (
             {"window": 5, "stride": 2, "truncation": kerasrnn.TruncatedBPTT(2)},
@@ -660,7 +660,7 @@ def test_layers_and_data_that_cannot_be_windowed_are_named(ids, stream):
     both_ways = keras.layers.Bidirectional(keras.layers.GRU(2, **sequences))
     with pytest.raises(ValueError, match="reads backwards"):
         compiled(both_ways, window=3)
-    with pytest.raises(ValueError, match="Set the truncation on the layers inside"):
+    with pytest.raises(ValueError, match="is a keras.layers.GRU, which cannot truncate"):
         compiled(both_ways, truncation="full")
     with pytest.raises(ValueError, match="reads backwards"):
         compiled(keras.layers.GRU(2, go_backwards=True, **sequences), window=3)
@@ -706,7 +706,7 @@ def test_a_model_that_puts_out_its_last_step_alone_trains_on_whole_sequences(rng
     x = rng.normal(size=(20, 6, 3)).astype("float32")
     y = x.sum((1, 2))
     model = kerasrnn.SequenceModel([kerasrnn.VanillaRNN(5), keras.layers.Dense(1)])
-    model.compile("adam", "mse", metrics=["mae"], clip_norm=1.0)
+    model.compile("adam", "mse", metrics=["mae"], global_clipnorm=1.0)
     weights = rng.uniform(size=20)
     losses = model.fit(x, y, sample_weight=weights, epochs=3, verbose=0).history["loss"]
     assert losses[-1] < losses[0]

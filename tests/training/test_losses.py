@@ -142,7 +142,7 @@ def test_masked_steps_have_no_loss(data, kind):
         {"window": 8},
         {"window": 12, "recompute": True},
         {"window": 8, "stride": 4},
-        {"window": 4, "accumulation_steps": 4},
+        {"window": 4, "parallel_parts": 4},
         {"parallel_parts": 2},
         {"window": 4, "time_reduction": "sum"},
     ],
@@ -167,7 +167,7 @@ def test_weights_end_as_with_a_loss_of_steps(data, options):
     [
         {},
         {"window": 4},
-        {"window": 4, "accumulation_steps": 2},
+        {"window": 4, "parallel_parts": 2},
         {"time_reduction": "sum", "parallel_parts": 2},
     ],
     ids=str,

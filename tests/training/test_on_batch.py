@@ -63,7 +63,7 @@ def assert_same(found, expected):
     [
         {},
         {"carry_state": False},
-        {"clip_norm": 0.1, "accumulation_steps": 2},
+        {"global_clipnorm": 0.1, "parallel_parts": 2},
         {"recompute": True},
         {"run_eagerly": True},
     ],

@@ -67,7 +67,7 @@ def small_model():
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         window=6,
-        clip_norm=1.0,
+        global_clipnorm=1.0,
     )
     return model
 
@@ -140,7 +140,7 @@ def compiled(steps_per_execution=1):
         model.loss,
         metrics=["accuracy"],
         steps_per_execution=steps_per_execution,
-        **model.training_options.__dict__,
+        **model.training_step.options.__dict__,
     )
     return model
 
@@ -178,26 +178,29 @@ def test_a_run_that_stops_at_an_awkward_moment_loses_nothing(tmp_path, way, mome
         np.testing.assert_array_equal(a, b)
 
 
-def test_several_steps_an_execution_resume_too(tmp_path):
-    class Fail(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            if batch >= 5:
-                raise RuntimeError("stopped here")
-
-    with pytest.raises(RuntimeError, match="stopped here"):
-        fit(tmp_path, compiled(3), callbacks=[Fail()])
+def test_with_checkpoints_each_step_is_an_execution(tmp_path):
     steps = []
     reports = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: steps.append(batch)
     )
-    model, history = fit(tmp_path, compiled(3), callbacks=[reports])
-    assert steps == [5, 8]  # the ends of executions, from the checkpoint on
-    whole, history_of_whole = fit(tmp_path / "whole", compiled(3))
-    assert history.history == history_of_whole.history
-    for a, b in zip(model.get_weights(), whole.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-    with pytest.raises(ValueError, match="needs steps_per_execution to divide the 9 steps"):
-        fit(tmp_path / "other", compiled(2))
+    fit(tmp_path, compiled(3), callbacks=[reports])
+    assert steps == list(range(9))
+
+
+def test_a_finished_run_says_so_and_how_to_begin_anew(finished, run_dir, capsys):
+    fit(run_dir, verbose=2)
+    said = capsys.readouterr().out
+    assert f"the run in {run_dir} is finished: 1 of 1 epochs are done" in said
+    assert "resume=False" in said
+
+
+def test_what_the_loop_cannot_do_is_named(tmp_path):
+    data = tf.data.Dataset.from_tensors((np.ones((4, 8), "int32"), np.ones(4)))
+    options = {"validation_split": 0.5, "class_weight": {0: 1.0, 1: 2.0}}
+    model = resumed_run.classifier()
+    with pytest.raises(ValueError, match="class_weight, validation_split cannot be used with"):
+        model.fit(data, run_dir=tmp_path, **options)
+    assert not list(tmp_path.iterdir())
 
 
 def test_arguments_of_callbacks_are_those_given_now(tmp_path):
@@ -250,7 +253,7 @@ def other_window():
         model.loss,
         metrics=["accuracy"],
         window=7,
-        clip_norm=1.0,
+        global_clipnorm=1.0,
     )
     return model
 

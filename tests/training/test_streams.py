@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
-from kerasrnn.training import streams
+from kerasrnn.training.data import start_afresh
 
 
 def read(stream, window, stride=None):
@@ -118,11 +118,11 @@ def test_random_windows_are_never_empty_and_follow_the_mean(length, mean, min_le
 def test_the_first_batch_of_a_dataset_resets_every_state():
     x = np.zeros((6, 3), "float32")
     dataset = tf.data.Dataset.from_tensor_slices((x, x)).batch(2)
-    resets = [inputs["reset"].numpy().tolist() for inputs, _ in streams.start_afresh(dataset)]
+    resets = [inputs["reset"].numpy().tolist() for inputs, _ in start_afresh(dataset)]
     assert resets == [[True, True], [False, False], [False, False]]
     marked = tf.data.Dataset.from_tensors(({"inputs": x, "reset": [1, 0, 0, 1, 0, 0]}, x))
     marked = marked.repeat(2)
-    resets = [inputs["reset"].numpy().tolist() for inputs, _ in streams.start_afresh(marked)]
+    resets = [inputs["reset"].numpy().tolist() for inputs, _ in start_afresh(marked)]
     assert resets == [[True] * 6, [True, False, False, True, False, False]]
 
 
