@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn.checks import check_one_of, check_path, shown
+from kerasrnn.checks import check_one_of, check_path, check_text
 from kerasrnn.files import writing
 
 PREFERRED = ("ids", "step", "serving_default")
@@ -61,6 +61,8 @@ def convert(
     check_one_of("format", format, FORMATS)
     check_path("exported", exported)
     check_path("output", output)
+    if signature is not None:
+        check_text("signature", signature)
     loaded = tf.saved_model.load(str(exported))
     name = _choose(exported, loaded.signatures, signature)
     chosen = loaded.signatures[name]
@@ -95,7 +97,7 @@ def _choose(exported, signatures, name: str | None) -> str:
     if name not in possible:
         raise ValueError(
             f"signature must be one of those that hold numbers only, {', '.join(possible)}, "
-            f"got signature={shown(name)}."
+            f"got signature={name!r}."
         )
     return name
 
