@@ -113,7 +113,6 @@ SCHEDULE = [
     st.integers(1, 9).map(kerasrnn.LinearSchedule),
     st.just(kerasrnn.ExponentialSchedule(0.9)),
     st.just(kerasrnn.InverseSigmoidSchedule(9.0)),
-    PROBABILITY.sane.map(kerasrnn.ConstantSampling),
 ]
 NO_SCHEDULE = [1.5, -0.5, NAN, True, False, kerasrnn.LinearSchedule, "0.5"]
 SAMPLING = Kind([PROBABILITY.sane, *SCHEDULE], NO_SCHEDULE)
@@ -224,11 +223,6 @@ CALLS = {
         {"keep_probability": SHARE, "per_sequence": FLAG},
     ),
     "SpectralRadius": (kerasrnn.SpectralRadius, {}, {"radius": POSITIVE, "seed": SEED}),
-    "ConstantSampling": (
-        kerasrnn.ConstantSampling,
-        {"probability": 1},
-        {"probability": PROBABILITY},
-    ),
     "LinearSchedule": (
         kerasrnn.LinearSchedule,
         {"num_steps": 3},

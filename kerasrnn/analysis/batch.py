@@ -44,8 +44,8 @@ def read_batch(
     if not isinstance(data, (Stream, tf.data.Dataset, keras.utils.PyDataset)):
         if targets is None:
             raise ValueError(
-                "inputs and targets must both be arrays, or pass a tf.data.Dataset of "
-                f"(inputs, targets) alone; got inputs of type {kind} and targets=None."
+                "A batch is an array of inputs and one of targets, or a tf.data.Dataset of "
+                f"both; got inputs of type {kind} and targets=None."
             )
         return _checked(Batch(as_tensors(data), as_tensors(targets), sample_weight))
     if targets is not None:

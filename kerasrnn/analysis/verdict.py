@@ -6,7 +6,7 @@ of them says that a layer learns, for that depends on the task and on the traini
 
 The thresholds follow a measurement, `python -m benchmarks.gradient_share`: recall a
 value that was read k steps ago, with k = 20, 50 and 100; tanh, ReLU and LSTM layers,
-144 trainings of 2,000 steps of Adam with clipped gradients. By the share at lag k
+162 trainings of 2,000 steps of Adam with clipped gradients. By the share at lag k
 before training, so many layers learned:
 
     share                 status      learned     median steps

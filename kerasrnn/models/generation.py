@@ -123,7 +123,7 @@ def check_stops(stop: str | Sequence[str]) -> tuple[str, ...]:
     """
     stops = tuple(as_texts("stop", stop))
     if not all(stops):
-        raise ValueError(f"stop must not be empty or hold an empty text, got stop={stop!r}.")
+        raise ValueError(f"the texts of stop must not be empty, got stop={stop!r}.")
     return stops
 
 

@@ -1,1 +1,1 @@
-"""SavedModels: written, asked, converted."""
+"""SavedModels: written, versioned, converted."""

@@ -1,4 +1,4 @@
-"""What of a Keras model goes into a SavedModel beside its weights, and what cannot."""
+"""What of a Keras model goes into a SavedModel, and what cannot."""
 
 from typing import Any
 
@@ -23,8 +23,21 @@ def check_finite(model: keras.Model) -> None:
             )
 
 
-def resources(model: keras.Model) -> list[Any]:
-    """The look-up tables and variables of TensorFlow that preprocessing layers hold."""
+def make_module(model: keras.Model) -> tf.Module:
+    """What the graphs of a model need: no optimizer, no Keras objects."""
+    module = tf.Module()
+    module.weights = [variable.value for variable in model.weights]
+    known = {id(variable) for variable in model.weights}
+    # Keras' recurrent layers draw dropout masks in inference, too, and do not use them.
+    module.random_states = [v.value for v in model.variables if id(v) not in known]
+    module.resources = _resources(model)
+    if getattr(model, "vocabulary", None) is not None:
+        module.table = model.vocabulary.table
+    return module
+
+
+def _resources(model: keras.Model) -> list[Any]:
+    """The look-up tables and variables of TensorFlow in preprocessing layers."""
     kinds = (tf.saved_model.experimental.TrackableResource, tf.Variable)
     held = {
         id(value): value
@@ -36,7 +49,7 @@ def resources(model: keras.Model) -> list[Any]:
 
 
 def names_of_layers_with_state(model: keras.Model) -> str:
-    """Which layers hold what cannot be saved: stateful ones, or else a user's own."""
+    """The layers that hold state which cannot be saved: stateful ones, or else custom ones."""
     layers = nested_layers(model)[1:]
     stateful = [layer.name for layer in layers if getattr(layer, "stateful", False)]
     own = [

@@ -1,4 +1,4 @@
-"""What an exported model can be asked: named inputs, named outputs, plain TensorFlow ops."""
+"""The signatures of exported models: named inputs, named outputs, plain TensorFlow ops."""
 
 import functools
 from typing import NamedTuple
@@ -20,19 +20,19 @@ DECISION_THRESHOLD = 0.5
 
 
 class Signature(NamedTuple):
-    """One way to ask a model."""
+    """One function of an exported model."""
 
     function: tf.types.experimental.ConcreteFunction
-    """Takes the inputs by their names, and gives the outputs by theirs."""
+    """Takes inputs by their names, and returns outputs by theirs."""
     example: dict[str, tf.Tensor]
-    """Values of all inputs, as a first question."""
+    """A value for each input, for a warm-up request."""
 
 
 def make_signatures(model: keras.Model) -> dict[str, Signature]:
     """The signatures of a built model by their names; see `kerasrnn.export`.
 
     Raises:
-        ValueError: if it is not known what the model takes.
+        ValueError: if the inputs of the model are not known.
     """
     if isinstance(model, TextClassifier):
         described = _of_classifier(model)
@@ -57,7 +57,7 @@ def make_signatures(model: keras.Model) -> dict[str, Signature]:
 
 
 def _zeros(spec: tf.TensorSpec) -> tf.Tensor:
-    """One sequence, or one step, of nothing."""
+    """One sequence, or one step, of zeros."""
     return tf.zeros([size or 1 for size in spec.shape], spec.dtype)
 
 
@@ -66,7 +66,7 @@ def _of_keras_model(model):
     inputs = getattr(model, "inputs", None)
     if not inputs:
         raise ValueError(
-            f"{type(model).__name__} {model.name!r} does not say what it takes. Make it a "
+            f"The inputs of {type(model).__name__} {model.name!r} are not known. Use a "
             "functional model, a keras.Sequential or a kerasrnn.SequenceModel."
         )
     specs = [tf.TensorSpec([None, *x.shape[1:]], x.dtype, x.name) for x in inputs]
@@ -83,7 +83,7 @@ def _of_keras_model(model):
 
 
 def _name(outputs, names):
-    """Outputs by names; where these are not one for each, their number tells them apart."""
+    """Outputs by names; numbers are added where there is not one name for each."""
     if len(set(names)) != len(outputs):
         base = names if len(names) == len(outputs) else names[:1] * len(outputs)
         names = [f"{name}_{number}" for number, name in enumerate(base)]
@@ -188,7 +188,7 @@ def _of_language_model(model):
 
 
 class _StateNames:
-    """The states of a model, which are nested, by the names `state_0` and so on."""
+    """The nested states of a model, by the names `state_0`, `state_1` and so on."""
 
     def __init__(self, model: SequenceModel):
         self.structure = model.initial_states(1)
@@ -207,7 +207,7 @@ class _StateNames:
 
 
 def _required(length, temperature, top_k=0, top_p=1.0, position=0):
-    asked = {
+    rules = {
         "length must be 0 or more": (length, length >= 0),
         f"temperature must lie in [0, {HIGHEST_TEMPERATURE:g}]": (
             temperature,
@@ -223,7 +223,7 @@ def _required(length, temperature, top_k=0, top_p=1.0, position=0):
     return tf.control_dependencies(
         [
             tf.debugging.Assert(holds, [f"{rule}, got", value])
-            for rule, (value, holds) in asked.items()
+            for rule, (value, holds) in rules.items()
             if isinstance(value, tf.Tensor)
         ]
     )

@@ -82,7 +82,7 @@ def test_what_is_no_batch_is_refused(model, batch):
     data = tf.data.Dataset.from_tensors((x, y))
     stream = kerasrnn.Stream(x, x, batch_size=2)
     for inputs, targets, message in (
-        (x, None, "inputs and targets must both be arrays.*targets=None"),
+        (x, None, "A batch is an array of inputs.*type ndarray and targets=None"),
         (data, y, "A tf.data.Dataset holds its own targets.*got targets of type ndarray"),
         (stream, x, "A Stream holds its own targets"),
         (stream, None, "the model was compiled without one"),

@@ -12,9 +12,9 @@ from kerasrnn.models.generation import PIECE
 def test_greedy_text_is_that_of_a_loop_that_calls_the_model(language_models, name):
     model = language_models[name]
     vocabulary = model.vocabulary
-    written = model.generate("Être", length=20, temperature=0)
+    written = model.generate("Être", length=9, temperature=0)
     text = "Être"
-    for _ in range(20):
+    for _ in range(9):
         logits = model(vocabulary.encode(text)[None])[0, -1].numpy()
         logits[0] = -np.inf
         text += vocabulary.decode([int(np.argmax(logits))])
@@ -110,11 +110,11 @@ def test_text_follows_the_weights(model):
 
 
 def test_arguments_out_of_range_are_refused(model):
-    with pytest.raises(ValueError, match="length must be an integer of 0 or more, got .*=-1"):
+    with pytest.raises(ValueError, match="length must be an integer .*got length=-1"):
         model.generate("ou", length=-1)
     with pytest.raises(ValueError, match="temperature must lie in"):
         model.generate("ou", temperature=-1)
     with pytest.raises(ValueError, match="top_k must be an integer in"):
         model.stream("ou", top_k=1000)
-    with pytest.raises(ValueError, match="stop must not be empty or hold an empty text"):
+    with pytest.raises(ValueError, match="texts of stop must not be empty"):
         model.generate("ou", stop=["\n", ""])

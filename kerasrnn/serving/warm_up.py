@@ -1,4 +1,4 @@
-"""First questions for TensorFlow Serving: it asks them before it serves a model."""
+"""Warm-up requests for TensorFlow Serving, which it runs before it serves a model."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def write_warm_up(path: str | Path, signatures: dict[str, Signature]) -> None:
     Args:
         path: `assets.extra/tf_serving_warmup_requests` of an exported model: TFRecords of
             the protocol buffer `PredictionLog`.
-        signatures: what the model can be asked.
+        signatures: those of the model, by their names.
     """
     with tf.io.TFRecordWriter(str(path)) as writer:
         for name, signature in signatures.items():

@@ -1,0 +1,19 @@
+"""SHA-256 sums of the files of an exported model, in the format of `sha256sum`."""
+
+import hashlib
+from pathlib import Path
+
+CHECKSUMS = "assets.extra/SHA256SUMS"
+
+
+def write_checksums(folder: Path) -> None:
+    """Writes the sums of all other files in a version's folder to `CHECKSUMS`."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    lines = (f"{digest(file)}  {file.relative_to(folder).as_posix()}\n" for file in files)
+    (folder / CHECKSUMS).write_text("".join(lines), "utf-8", newline="\n")
+
+
+def digest(file: Path) -> str:
+    """The SHA-256 sum of a file, in hexadecimal."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
