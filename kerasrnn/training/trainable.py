@@ -28,6 +28,7 @@ from kerasrnn.training.loop import train, update
 from kerasrnn.training.on_batch import OnBatch, check_class_weight
 from kerasrnn.training.options import TrainingOptions, check_keras_arguments
 from kerasrnn.training.random_window import RandomWindow
+from kerasrnn.training.replicas import scope_of
 from kerasrnn.training.resuming import CHECKPOINT_EVERY, check_for_run
 from kerasrnn.training.scheduled_sampling import ScheduledSampling
 from kerasrnn.training.step import TrainingStep
@@ -233,11 +234,12 @@ class TrainableModel(OnBatch, keras.Model):
         inputs, targets, _ = keras.utils.unpack_x_y_sample_weight(batch)
         check_batch(self.ordered_layers, batch)
         inputs, targets = tf.nest.map_structure(self._smallest_example, (inputs, targets))
-        outputs = self(inputs)
-        # A `LossScaleOptimizer` that is built again would go back to its first scale.
-        if not step.optimizer.built:
-            step.optimizer.build(self.trainable_variables)
-        self.compute_metrics(inputs, targets, outputs)
+        with scope_of(self.distribute_strategy):  # each replica gets variables of its own
+            outputs = self(inputs)
+            # A `LossScaleOptimizer` that is built again would go back to its first scale.
+            if not step.optimizer.built:
+                step.optimizer.build(self.trainable_variables)
+            self.compute_metrics(inputs, targets, outputs)
         self.reset_metrics()
         check_layers(self.ordered_layers, step.options)  # some make others when they are built
         time = inputs_of(inputs).shape[1:2]
