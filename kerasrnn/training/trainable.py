@@ -284,8 +284,9 @@ class TrainableModel(OnBatch, keras.Model):
                 sample_weight: as in Keras.
             validation_data: a stream, a dataset, or a tuple of arrays.
             run_dir, resume, checkpoint_every: a folder for checkpoints, as in
-                `kerasrnn.train`, which trains then. `x` is a stream, or a dataset that
-                gives the same batches each time.
+                `kerasrnn.train`, which trains then: `run_eagerly` and
+                `steps_per_execution` do nothing. Without a `window`, `x` is a dataset
+                that gives the same batches each time.
             **options: as in Keras; with a `run_dir`, none.
 
         Returns:
@@ -319,6 +320,9 @@ class TrainableModel(OnBatch, keras.Model):
         if run_dir is not None:
             check_path("run_dir", run_dir)
             check_for_run(run_dir, x, validation_split, options)
+            training_data.check_given(x, y, sample_weight)
+            if isinstance(validation_data, (tuple, list)):
+                validation_data = training_data.as_dataset(validation_data, batch_size)
             return train(
                 self,
                 x,
