@@ -426,7 +426,6 @@ class TrainableModel(OnBatch, keras.Model):
         config = keras.saving.deserialize_keras_object(config)
         options = config.pop("training_options").__dict__
         names = ("optimizer", "loss", "metrics", "weighted_metrics")
-        config = {k: v for k, v in config.items() if k != "loss_weights"}
         self.compile(**{k: config.pop(k) for k in names}, **options, **config)
         if self.built and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)

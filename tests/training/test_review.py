@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.small_models import make_classifier
+import kerasrnn
+from tests.small_models import WORDS
 
 IDS = np.random.default_rng(0).integers(1, 6, size=(8, 5)).astype("int32")
 LABELS = np.arange(8) % 2
 
 
 def compiled(**options):
-    model = make_classifier()
+    keras.utils.set_random_seed(0)
+    model = kerasrnn.TextClassifier(WORDS, max_length=8, embedding_dim=4, units=3)
     model.compile(keras.optimizers.SGD(0.1), **options)
     return model
 
@@ -75,3 +77,15 @@ def test_a_metric_of_several_numbers_is_kept_in_a_run(tmp_path):
         )
     np.testing.assert_allclose(history.history["both"], [[2.0, 4.0]] * 2)
     np.testing.assert_allclose(history.history["val_both"], [[2.0, 4.0]] * 2)
+
+
+def test_class_weight_goes_with_a_classifier_that_is_not_built_yet():
+    weights = np.where(LABELS, 2.0, 1.0)
+    by_class = compiled().train_on_batch(IDS, LABELS, class_weight={0: 1.0, 1: 2.0})
+    np.testing.assert_allclose(by_class, compiled().train_on_batch(IDS, LABELS, weights))
+
+
+def test_loss_weights_are_refused_by_name():
+    compiled(loss_weights=None)
+    with pytest.raises(ValueError, match="loss_weights weighs several outputs"):
+        compiled(loss_weights=[2.0])
