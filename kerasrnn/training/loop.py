@@ -96,10 +96,11 @@ def train(
 ) -> keras.callbacks.History:
     """Trains a compiled `SequenceModel` or `TextClassifier` in an explicit loop.
 
-    The same steps, metrics and callbacks as `model.fit`, and the same weights
-    at the end; but the states pass from step to step as values, before your
-    eyes. The step is always compiled, and runs once an execution: `run_eagerly`
-    and `steps_per_execution` are for `fit`.
+    The same steps, metrics and callbacks as `model.fit`, and, of batches in the
+    same order, the same weights at the end; but the states pass from step to
+    step as values, before your eyes. (Keras' `fit` gives a dataset that shuffles
+    another order from the second epoch on.) The step is always compiled, and runs
+    once an execution: `run_eagerly` and `steps_per_execution` are for `fit`.
 
     Args:
         model: compiled.
