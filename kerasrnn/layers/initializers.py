@@ -18,7 +18,7 @@ class SpectralRadius(keras.initializers.Initializer):
 
     The spectral radius, the largest absolute eigenvalue, decides whether powers of the
     matrix shrink or grow in the long run. `VanillaRNN` and `VanillaRNNCell` also accept
-    the name `"spectral_radius"` for it.
+    the name `"spectral_radius"` for this initializer.
 
     Args:
         radius: the spectral radius, positive. Default: 1.

@@ -296,8 +296,7 @@ class CharLanguageModel(SequenceModel):
         seed: int | None = None,
         stop: str | Sequence[str] = (),
     ) -> Iterator[str]:
-        """Like `generate` for one prompt, but yields the text piece by piece as it is
-        written.
+        """Like `generate` for one prompt, but yields the text in pieces as it is written.
 
         Args: those of `generate`.
 
@@ -317,8 +316,7 @@ class CharLanguageModel(SequenceModel):
         return length, choice, generation.check_stops(stop)
 
     def score(self, text: str) -> Score:
-        """Measures how well the model predicts each character of a text from all those before
-        it.
+        """How well the model predicts each character of a text from those before it.
 
         Args:
             text: two characters or more. For an unknown character, the model's probability of
