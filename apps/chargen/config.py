@@ -193,7 +193,7 @@ class Sample:
         check_numbers(self, "num", 1, 100_000)
         if self.interactive and (self.prompt or self.output or self.num > 1):
             raise UserError(
-                "--interactive takes its prompts from what is typed, and goes on from one at a "
+                "--interactive takes its prompts from what is typed, and continues one at a "
                 "time: leave out --prompt, --num and --output."
             )
 

@@ -184,7 +184,7 @@ def get(identifier: "Truncation | str | dict | None") -> Truncation:
 
 @contextlib.contextmanager
 def imposed(policy: "Truncation | str | dict | None") -> Iterator[None]:
-    """Inside, every `kerasrnn.RNN` uses this policy in place of its own.
+    """While this context is open, every `kerasrnn.RNN` uses this policy instead of its own.
 
     No layer is changed. Layers read the policy when they are called; a graph keeps the
     one that it was traced with. Other threads are not affected, so each replica of a

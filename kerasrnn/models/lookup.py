@@ -1,4 +1,4 @@
-"""Inputs as rows of a table, in place of a product with one-hot vectors."""
+"""Inputs as rows of a table, instead of a product with one-hot vectors."""
 
 from typing import Any
 

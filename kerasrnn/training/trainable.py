@@ -279,8 +279,8 @@ class TrainableModel(OnBatch, keras.Model):
                 sample_weight: as in Keras.
             validation_data: a stream, a dataset, or a tuple of arrays.
             run_dir, resume, checkpoint_every: a folder for checkpoints, as in
-                `kerasrnn.train`, which then does the training. `x` must be a stream, or a
-                dataset that gives the same batches each time.
+                `kerasrnn.train`, which then does the training. `x` must give the same batches
+                each time: a stream or a dataset; with a `window`, arrays work, too.
             **options: as in Keras; not allowed with a `run_dir`.
 
         Returns:
