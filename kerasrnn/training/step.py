@@ -243,8 +243,7 @@ class TrainingStep:
         return logs, states
 
     def update_metrics(self, window: Window, outcome: Outcome, counts: Counts) -> dict:
-        """Updates the model's metrics on the steps that count, and returns all metrics by
-        name."""
+        """Updates the metrics with the steps that count; returns all metrics by name."""
         weight = self._weight(window, counts.num_steps)
         for metric in self.model.metrics:
             if metric.name == "loss":
