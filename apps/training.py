@@ -22,7 +22,7 @@ WORST_LOSS = 700.0
 
 
 KEEP_PROBABILITY = 0.9
-"""Of `--truncation randomized`: the chance that a gradient passes a step."""
+"""For `--truncation randomized`: the probability that a gradient passes a step."""
 
 
 def truncation_policy(truncation: str) -> Truncation | None:
