@@ -83,7 +83,7 @@ def fit(
     """
     finished = (folder / run_dir.METRICS).exists()
     if finished:
-        print(f"the run in {folder} is finished. Use --no-resume to begin anew.", flush=True)
+        print(f"the run in {folder} is finished. Use --no-resume to start again.", flush=True)
     clock = TrainingClock()
     best = keras.callbacks.EarlyStopping(
         chosen_by, mode=mode, patience=patience, restore_best_weights=True

@@ -65,7 +65,7 @@ class SequenceModel(TrainableModel):
     True
     """
 
-    hands_on_states = True
+    carries_states = True
 
     def __init__(self, layers: Sequence[keras.layers.Layer], **kwargs: Any):
         if isinstance(layers, (str, bytes, dict)) or not isinstance(layers, Iterable):

@@ -42,7 +42,7 @@ class TrainableModel(OnBatch, keras.Model):
     needs more than the defaults here.
     """
 
-    hands_on_states = False
+    carries_states = False
     """Whether `call` takes `states`, and returns the new ones with `return_states`."""
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -166,7 +166,7 @@ class TrainableModel(OnBatch, keras.Model):
             non_finite=non_finite,
         )
         carried = checked.in_pieces or not checked.sampling.feeds_only_the_truth
-        if carried and not self.hands_on_states:
+        if carried and not self.carries_states:
             raise ValueError(
                 f"{type(self).__name__} reads whole sequences. Use window=None, "
                 "recompute=False and teacher_forcing=1.0, or a kerasrnn.SequenceModel."
