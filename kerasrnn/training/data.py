@@ -163,8 +163,9 @@ def as_batches(
             time = length if options.overlapping else None
         data = read_in_order(data, time)
     if not isinstance(data, tf.data.Dataset):
+        name = "data" if for_training else "validation_data"
         raise ValueError(
-            "data must be a kerasrnn.Stream, a tf.data.Dataset or a "
+            f"{name} must be a kerasrnn.Stream, a tf.data.Dataset or a "
             f"keras.utils.PyDataset, got {type(data).__name__}."
         )
     if options.window is None:
@@ -208,6 +209,24 @@ def unpack_validation_data(given: Any) -> tuple[Any, Any, Any]:
             f"got {len(given)} parts."
         )
     return (*given, None, None)[:3]
+
+
+def as_dataset(given: Any, batch_size: int | None) -> tf.data.Dataset:
+    """Arrays as a dataset of batches; the default size is 32, as in Keras.
+
+    Args:
+        given: inputs, targets and weights; the last may be missing.
+        batch_size: how many sequences a batch holds.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    x, y, sample_weight = unpack_validation_data(given)
+    check_given(x, y, sample_weight)
+    if isinstance(x, BATCHES):
+        return x
+    parts = (x, y) if sample_weight is None else (x, y, sample_weight)
+    return tf.data.Dataset.from_tensor_slices(parts).batch(batch_size or 32)
 
 
 def spec_of(x: Any, y: Any, check_inputs: Callable) -> Any:

@@ -158,7 +158,7 @@ def train(
                 listeners.on_train_batch_end(number, logs)
                 if model.stop_training:
                     break
-            epoch_logs = {name: float(value) for name, value in logs.items()}
+            epoch_logs = dict(logs)
             if validation_data is not None:
                 scores = model.evaluate(
                     validation_data, verbose=0, return_dict=True, callbacks=listeners

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import tensorflow as tf
+
 from kerasrnn.training.data import BATCHES, check_length, inputs_of
 from kerasrnn.training.errors import clear_errors
 from kerasrnn.training.random_window import RandomWindow
@@ -19,6 +21,10 @@ class OnBatch:
     @property
     def training_step(self) -> TrainingStep:
         """The training step that `compile` created."""
+        raise NotImplementedError
+
+    def prepare(self, batch: Any) -> None:
+        """Builds the model for batches of such `tf.TensorSpec`s."""
         raise NotImplementedError
 
     def train_on_batch(
@@ -70,6 +76,8 @@ class OnBatch:
         options = self.training_step.options
         if options.window is not None and not isinstance(options.window, RandomWindow):
             check_length(inputs_of(x).shape[1], options)
+        if class_weight is not None and not self.training_step.prepared:
+            self.prepare(tf.data.Dataset.from_tensors((x, y)).element_spec)
         check_class_weight(class_weight, self.training_step)
         with clear_errors():
             return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)  # type: ignore[misc]

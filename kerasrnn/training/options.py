@@ -139,6 +139,10 @@ def check_keras_arguments(
 ) -> None:
     """Rejects what `keras.Model.compile` would silently accept although it makes no sense.
 
+    Args:
+        optimizer, loss, metrics, weighted_metrics: as given.
+        options: the others; `loss_weights=None` is taken out.
+
     Raises:
         ValueError: if an argument makes no sense; the message names it.
     """
@@ -154,6 +158,11 @@ def check_keras_arguments(
         raise ValueError(
             f"ignore_class={ignored} of the loss does not go "
             "with a mean over the steps that count. Use sample_weight: 0 for such steps."
+        )
+    if options.pop("loss_weights", None) is not None:
+        raise ValueError(
+            "loss_weights weighs several outputs, but there is one. Remove it, or use "
+            "sample_weight."
         )
     if optimizer is None:
         raise ValueError("compile needs an optimizer, got optimizer=None.")

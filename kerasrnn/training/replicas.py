@@ -4,6 +4,8 @@
 that of the whole batch.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import tensorflow as tf
 
 from kerasrnn.training.clipping import Gradient
@@ -29,3 +31,8 @@ def sum_gradients(gradients: list[Gradient]) -> list[Gradient]:
     reduced = iter(tf.distribute.get_replica_context().all_reduce("SUM", present))
     # Dense from here on: the optimizer would add rows of equal index anew.
     return [None if g is None else tf.convert_to_tensor(next(reduced)) for g in gradients]
+
+
+def scope_of(strategy: tf.distribute.Strategy) -> AbstractContextManager:
+    """The scope of a strategy; nothing is done inside a scope already, or on a replica."""
+    return nullcontext() if tf.distribute.has_strategy() else strategy.scope()

@@ -27,7 +27,8 @@ def check_for_run(
             f"run_dir={str(run_dir)!r} needs a tf.data.Dataset, got {type(x).__name__}: "
             "a run can continue only if the order of its batches is known."
         )
-    others = sorted([*options, *(["validation_split"] if validation_split else [])])
+    given = {**options, "validation_split": validation_split or None}
+    others = sorted(name for name, value in given.items() if value is not None)
     if others:
         raise ValueError(
             f"{', '.join(others)} cannot be used with run_dir. Put weights and the number of "

@@ -12,8 +12,7 @@ from kerasrnn.training.run import TrainingRun
 class RunCallbacks(keras.callbacks.CallbackList):
     """Callbacks of a run that may have been interrupted: they continue from where they were.
 
-    Steps that were done before are not reported again. Checkpoints are made
-    when every other callback has had its turn.
+    Checkpoints are made when every other callback has had its turn.
     """
 
     def __init__(self, run: TrainingRun, callbacks: Any, verbose: str | int):
@@ -30,7 +29,6 @@ class RunCallbacks(keras.callbacks.CallbackList):
         self._initial = [encode_attributes(callback, {}) for callback in self.callbacks]
         if run.resumed and verbose != 0:
             print(_standing(run), flush=True)
-        self._done = run.step  # steps of the first epoch that are not to be repeated
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
@@ -38,18 +36,12 @@ class RunCallbacks(keras.callbacks.CallbackList):
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
-        if self._done:  # what an epoch resets when it begins
+        if self.run.step:  # gone on with: an epoch that begins has reset metrics and more
             self.run.assign_variables()
             self.run.assign_callbacks(self.callbacks)
         self.run.forget()
 
-    def on_train_batch_begin(self, batch, logs=None):
-        if batch >= self._done:
-            super().on_train_batch_begin(batch, logs)
-
     def on_train_batch_end(self, batch, logs=None):
-        if batch < self._done:
-            return
         super().on_train_batch_end(batch, logs)
         every, before, self.run.step = self.run.checkpoint_every, self.run.step, batch + 1
         last = self.run.step >= self.run.steps_per_epoch  # on_epoch_end comes soon
@@ -58,7 +50,6 @@ class RunCallbacks(keras.callbacks.CallbackList):
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)
-        self._done = 0
         self.run.epoch, self.run.step, self.run.ended = epoch + 1, 0, False
         self.run.stopped = bool(self.run.model.stop_training)
         self.run.save(self.callbacks, self._initial)

@@ -161,6 +161,7 @@ class TrainingStep:
             outputs, states = self._call(window.inputs, states, False)
         penalties = self.model.losses
         outcome = self._outcome(window, outputs, states, penalties, counts)
+        outcome = outcome._replace(loss=sum_over_replicas(outcome.loss))
         return self.update_metrics(window, outcome, counts), outcome.states
 
     def _call(self, inputs, states, training, feedback=None):

@@ -28,6 +28,7 @@ from kerasrnn.training.loop import train, update
 from kerasrnn.training.on_batch import OnBatch, check_class_weight
 from kerasrnn.training.options import TrainingOptions, check_keras_arguments
 from kerasrnn.training.random_window import RandomWindow
+from kerasrnn.training.replicas import scope_of
 from kerasrnn.training.resuming import CHECKPOINT_EVERY, check_for_run
 from kerasrnn.training.scheduled_sampling import ScheduledSampling
 from kerasrnn.training.step import TrainingStep
@@ -230,11 +231,12 @@ class TrainableModel(OnBatch, keras.Model):
         inputs, targets, _ = keras.utils.unpack_x_y_sample_weight(batch)
         check_batch(self.ordered_layers, batch)
         inputs, targets = tf.nest.map_structure(self._smallest_example, (inputs, targets))
-        outputs = self(inputs)
-        # A `LossScaleOptimizer` that is built again would go back to its first scale.
-        if not step.optimizer.built:
-            step.optimizer.build(self.trainable_variables)
-        self.compute_metrics(inputs, targets, outputs)
+        with scope_of(self.distribute_strategy):  # each replica gets variables of its own
+            outputs = self(inputs)
+            # A `LossScaleOptimizer` that is built again would go back to its first scale.
+            if not step.optimizer.built:
+                step.optimizer.build(self.trainable_variables)
+            self.compute_metrics(inputs, targets, outputs)
         self.reset_metrics()
         check_layers(self.ordered_layers, step.options)  # some make others when they are built
         time = inputs_of(inputs).shape[1:2]
@@ -279,8 +281,9 @@ class TrainableModel(OnBatch, keras.Model):
                 sample_weight: as in Keras.
             validation_data: a stream, a dataset, or a tuple of arrays.
             run_dir, resume, checkpoint_every: a folder for checkpoints, as in
-                `kerasrnn.train`, which then does the training. `x` must give the same batches
-                each time: a stream or a dataset; with a `window`, arrays work, too.
+                `kerasrnn.train`, which then does the training: `run_eagerly` and
+                `steps_per_execution` have no effect. `x` must give the same batches each
+                time: a stream or a dataset; with a `window`, arrays work, too.
             **options: as in Keras; not allowed with a `run_dir`.
 
         Returns:
@@ -313,6 +316,9 @@ class TrainableModel(OnBatch, keras.Model):
         if run_dir is not None:
             check_path("run_dir", run_dir)
             check_for_run(run_dir, x, validation_split, options)
+            training_data.check_given(x, y, sample_weight)
+            if isinstance(validation_data, (tuple, list)):
+                validation_data = training_data.as_dataset(validation_data, batch_size)
             return train(
                 self,
                 x,
@@ -416,7 +422,6 @@ class TrainableModel(OnBatch, keras.Model):
         config = keras.saving.deserialize_keras_object(config)
         options = config.pop("training_options").__dict__
         names = ("optimizer", "loss", "metrics", "weighted_metrics")
-        config = {k: v for k, v in config.items() if k != "loss_weights"}
         self.compile(**{k: config.pop(k) for k in names}, **options, **config)
         if self.built and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
