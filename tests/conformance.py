@@ -385,15 +385,14 @@ class RecurrentLayerTests:
     @pytest.fixture(scope="class")
     @classmethod
     def exported(cls, factories, tmp_path_factory):
-        """A model with a mask and dropout, both ways, and where it was exported to."""
+        """A model with a mask and dropout, its folder, and what is loaded from there."""
         make, _ = factories
         keras.utils.set_random_seed(0)
-        layer = make(UNITS, return_sequences=True, dropout=0.5, recurrent_dropout=0.5)
         model = keras.Sequential(
             [
                 keras.Input((None, FEATURES), name="inputs"),
                 keras.layers.Masking(0.0),
-                keras.layers.Bidirectional(layer),
+                make(UNITS, return_sequences=True, dropout=0.5, recurrent_dropout=0.5),
             ]
         )
         folder = kerasrnn.export(model, tmp_path_factory.mktemp("models"))

@@ -25,6 +25,7 @@ README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 BY_HAND = next(b for b in re.findall(r"```python\n(.*?)```", README, re.S) if "os.dup2" in b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beginning", [WITH_THE_PACKAGE, BY_HAND])
 def test_imports_and_compiled_steps_say_nothing(user_environment, beginning):
     done = subprocess.run(

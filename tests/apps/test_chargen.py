@@ -169,6 +169,7 @@ def test_a_killed_training_goes_on_with_the_same_command(trained, text, tmp_path
     assert histories[0].read_text() == histories[1].read_text()
 
 
+@pytest.mark.slow
 def test_fine_tuning_begins_with_the_model(trained, text, tmp_path, capsys):
     (tmp_path / "more.txt").write_text(TEXT.replace("θεὰ", "μῆνιν"), encoding="utf-8")
     places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
@@ -303,8 +304,16 @@ def test_a_model_with_foreign_options_is_said(trained, text, tmp_path, capsys, c
     ("options", "message"),
     [
         (["--learning-rate", "1e38"], "diverged: step 3 is not finite: its loss is "),
-        (["--learning-rate", "1e34"], "diverged: epoch 1 has loss=inf. Use"),
-        (["--learning-rate", "1e30"], "diverged: epoch 1, the best one, has val_loss="),
+        pytest.param(
+            ["--learning-rate", "1e34"],
+            "diverged: epoch 1 has loss=inf. Use",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["--learning-rate", "1e30"],
+            "diverged: epoch 1, the best one, has val_loss=",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_training_that_diverges_says_so_in_one_line_and_publishes_nothing(
@@ -354,6 +363,7 @@ def test_figures_that_are_no_numbers_are_json_all_the_same(trained, text, capsys
     assert found["perplexity"] is None
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_its_own_text_only(text, tmp_path, capsys, monkeypatch):
     (tmp_path / "t.txt").write_text(TEXT, encoding="utf-8")
     places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]

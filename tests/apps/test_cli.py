@@ -231,6 +231,7 @@ def test_help_is_coloured_on_terminals_that_have_colours(
     assert "--cell" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [None, "0"])
 def test_tensorflow_is_quiet_unless_the_user_set_a_level(user_environment, level):
     if level is not None:

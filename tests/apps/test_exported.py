@@ -295,6 +295,7 @@ def test_damage_is_one_line_without_checksums_too(models, tmp_path, user_environ
     assert "the model is damaged" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a terminal")
 def test_answers_go_into_a_file_while_a_terminal_shows_how_far_it_is(models, tmp_path):
     (tmp_path / "reviews.txt").write_text("good\nbad\n" * 5)

@@ -218,10 +218,15 @@ def everything(folder):
     ("options", "message"),
     [
         (["--learning-rate", "1e38"], "diverged: step 2 is not finite: its loss is nan, the"),
-        (["--learning-rate", "1e30"], "diverged: epoch 1, the best one, has val_loss="),
-        (
+        pytest.param(
+            ["--learning-rate", "1e30"],
+            "diverged: epoch 1, the best one, has val_loss=",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             ["--learning-rate", "1e38", "--global-clipnorm", "1e37"],
             "diverged: step 2 is not finite",
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -243,6 +248,7 @@ def test_a_training_that_diverges_says_so_in_one_line_and_publishes_nothing(
     assert said[0] == said[1]
 
 
+@pytest.mark.slow
 def test_a_norm_that_no_gradient_has_clips_nothing(reviews, tmp_path):
     """Its reciprocal is 0 for the processor beyond 8e37, and so was the clipped gradient."""
     losses = []

@@ -109,7 +109,7 @@ def probabilities(classifier, texts):
 @pytest.fixture(scope="session")
 def prompts(texts):
     """The same, the long one shorter: it is read character by character."""
-    return [text[:2000] for text in texts]
+    return [text[:500] for text in texts]
 
 
 @pytest.fixture(scope="session")

@@ -203,7 +203,7 @@ def share_one_model(app: str) -> None:
         return tuple(getattr(vocabulary, "words", None) or vocabulary.characters)
 
     def variables(model):
-        extra = model.extra_variables()
+        extra = model.training_step.variables
         return [*model.variables, *model.optimizer.variables, *model.metrics_variables, *extra]
 
     train.make_model = make_model

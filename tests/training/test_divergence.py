@@ -15,7 +15,8 @@ WORDS = ["[PAD]", "[UNK]", *"abcdefg"]
 
 def classifier(optimizer, **options):
     keras.utils.set_random_seed(1)
-    model = kerasrnn.TextClassifier(WORDS, max_length=8, units=4, embedding_dim=4, dropout=0.3)
+    sizes = {"max_length": 8, "units": 4, "embedding_dim": 4}
+    model = kerasrnn.TextClassifier(WORDS, **sizes, dropout=0.3, bidirectional=False)
     model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"], **options)
     return model
 
