@@ -77,10 +77,7 @@ def test_a_saved_model_is_the_same_model(x, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded(x), expected, atol=1e-6)
-    assert [type(layer) for layer in loaded.sequence_layers] == [
-        kerasrnn.RNN,
-        keras.layers.Dense,
-    ]
+    assert isinstance(loaded.sequence_layers[0], kerasrnn.RNN)
 
 
 def test_features_say_whether_each_step_is_an_id(x):

@@ -37,9 +37,7 @@ def test_inputs_may_say_where_sequences_begin():
 WEIGHTS = {
     "a step": np.array([[1.0, 0, 2, 3], [0, 1, 1, 1], [0.5, 0.5, 0, 0]]),
     "a sequence": np.array([1.0, 0, 2]),
-    "a step, with an axis": np.array([[1.0, 0, 2, 3], [0, 1, 1, 1], [0.5, 0.5, 0, 0]])[
-        ..., None
-    ],
+    "a step, with an axis": np.arange(12.0).reshape(BATCH, TIME, 1) % 3,
     "a sequence, with an axis": np.array([[1.0], [0], [2]]),
 }
 
