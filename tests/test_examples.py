@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from apps.cli import UserError
-from examples import adding_problem, experiment, truncation_tradeoff
+from examples import adding_problem, experiment, gradient_flow_picture, truncation_tradeoff
 
 image = pytest.importorskip("matplotlib.image", reason="experiments end in figures")
 
@@ -85,3 +85,11 @@ def test_a_figure_that_cannot_be_drawn_is_told_before_the_work(tmp_path, monkeyp
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(UserError, match="pip install matplotlib"):
         experiment.new_figure(1, 1)
+
+
+def test_the_picture_of_gradient_flow_is_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(gradient_flow_picture, "STEPS", 20)
+    monkeypatch.setattr(gradient_flow_picture, "UNITS", 8)
+    gradient_flow_picture.main(str(tmp_path / "picture.png"))
+    assert capsys.readouterr().out.count(" is left after 19 steps") == 4
+    assert image.imread(tmp_path / "picture.png").std() > 0.01

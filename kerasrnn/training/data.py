@@ -55,16 +55,16 @@ def as_stream(x: Any, y: Any, sample_weight: Any, batch_size: int | None) -> Str
 
     Args:
         x: `(sequences, time, ...)`, a ragged tensor or a list of arrays.
-        y: targets, likewise.
+        y: targets, in the same form.
         sample_weight: `(sequences, time)`, or one number for each sequence.
         batch_size: how many sequences are read side by side.
     """
     if batch_size is not None:
         check_positive_integer("batch_size", batch_size)
     inputs, targets, weights = _rows(x), _rows(y), _rows(sample_weight)
-    if not len(inputs):
-        raise ValueError("x must hold a sequence at least, got none.")
-    return Stream(inputs, targets, weights, batch_size=min(batch_size or 32, len(inputs)))
+    if batch_size is not None and len(inputs):
+        batch_size = min(batch_size, len(inputs))
+    return Stream(inputs, targets, weights, batch_size=batch_size)
 
 
 def _rows(given):
@@ -129,15 +129,14 @@ def start_afresh(dataset: tf.data.Dataset) -> tf.data.Dataset:
 def as_batches(
     data: Any, options: TrainingOptions, check_inputs: Callable, *, for_training: bool
 ) -> tf.data.Dataset:
-    """The batches that `data` comes to: those of a dataset, or the windows of a stream.
+    """`data` as batches: those of a dataset, or the windows of a stream.
 
     Args:
         data: a `kerasrnn.Stream` (then `compile` needs a `window`), a
             `keras.utils.PyDataset`, or a `tf.data.Dataset` of
-            `(inputs, targets[, sample_weight])`. Where there is a `window`, each batch
-            is one, states are carried from batch to batch, and inputs may be
-            `{"inputs", "reset"}`, with booleans `(batch,)` that are true
-            where a sequence begins.
+            `(inputs, targets[, sample_weight])`. With a `window`, each batch is one window,
+            states are carried from batch to batch, and inputs may be `{"inputs", "reset"}`,
+            with booleans `(batch,)` that are true where a sequence begins.
         options: what `compile` was given.
         check_inputs: called with the inputs of each sequence of a stream.
         for_training: whether windows overlap as `stride` says.

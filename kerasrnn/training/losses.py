@@ -1,4 +1,4 @@
-"""The loss of each step, out of whatever a loss function returns."""
+"""The loss of each step, from the values that a loss function returns."""
 
 from collections.abc import Callable
 
@@ -22,11 +22,11 @@ def loss_of_each(
         targets: `(batch, time, ...)`, or `(batch, ...)`.
         outputs: `(batch, time, ...)`, or `(batch, ...)`.
         num_axes: 2 where there is an output at every step, else 1.
-        counts_alike: whether every step counts alike. If not, `loss` must
-            tell the steps apart.
+        counts_alike: whether every step counts equally. If not, `loss` must tell the steps
+            apart.
 
     Raises:
-        ValueError: if `loss` does not tell apart what does not count alike.
+        ValueError: if steps count differently, but `loss` does not tell them apart.
     """
     targets = _as_outputs(tf.convert_to_tensor(targets), outputs)
     call = loss
@@ -47,6 +47,27 @@ def loss_of_each(
         with required(tf.reduce_all(found == shape), LOSS_SHAPE, found, shape):
             losses = tf.identity(losses)
     return tf.reduce_mean(losses, list(range(num_axes, rank))) if rank > num_axes else losses
+
+
+def check_targets(
+    inputs: tf.TensorShape, targets: tf.TensorShape, outputs: tf.TensorShape
+) -> None:
+    """Checks the targets of a model that has one output a sequence.
+
+    Args:
+        inputs, targets, outputs: the shapes of a batch.
+
+    Raises:
+        ValueError: if there is a target for every step; a loss could broadcast them.
+    """
+    time = inputs[1] if len(inputs) > 1 else None
+    for_every_step = len(targets) > 1 and targets[1] not in (1, None) and targets[1] == time
+    if for_every_step and not targets.is_compatible_with(outputs):
+        raise ValueError(
+            f"The model has one output a sequence, of shape {tuple(outputs)}, but targets have "
+            f"shape {tuple(targets)}: one for every step. Give one target a sequence, or use "
+            "return_sequences=True in the last recurrent layer."
+        )
 
 
 def _as_outputs(targets, outputs):

@@ -302,3 +302,20 @@ def test_weights_may_have_an_axis_of_size_one(data, window):
     batches = tf.data.Dataset.from_tensors((x, y, weights[..., None]))
     expected = np.mean(weights * np.square(model(x).numpy() - y)[..., 0])
     assert model.evaluate(batches, verbose=0) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("features", [1, 3])
+@pytest.mark.parametrize("via", ["fit", "train", "evaluate"])
+def test_targets_for_every_step_need_an_output_for_every_step(rng, via, features):
+    x = rng.normal(size=(8, 5, 2)).astype("float32")
+    y = rng.normal(size=(8, 5, features)).astype("float32")
+    model = kerasrnn.SequenceModel([kerasrnn.VanillaRNN(4), keras.layers.Dense(features)])
+    model.compile("sgd", "mse")
+    dataset = tf.data.Dataset.from_tensors((x, y))
+    run = {
+        "fit": lambda: model.fit(x, y, verbose=0),
+        "train": lambda: kerasrnn.train(model, dataset, verbose=0),
+        "evaluate": lambda: model.evaluate(x, y, verbose=0),
+    }[via]
+    with pytest.raises(ValueError, match="one for every step. Give one target a sequence, or"):
+        run()

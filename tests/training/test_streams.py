@@ -133,3 +133,14 @@ def test_mistakes_are_named(call, message):
     sequences = [np.arange(5), np.arange(7)]
     with pytest.raises(ValueError, match=message):
         call(kerasrnn.Stream(sequences, batch_size=2))
+
+
+def test_without_a_batch_size_all_sequences_are_read_side_by_side(rng):
+    x = rng.normal(size=(6, 5, 2))
+    assert kerasrnn.Stream(x, x).batch_size == 6
+    assert kerasrnn.Stream(np.zeros((40, 5)), np.zeros((40, 5))).batch_size == 32
+
+
+def test_one_target_a_sequence_is_no_stream(rng):
+    with pytest.raises(ValueError, match="a target for every step.*call fit"):
+        kerasrnn.Stream(rng.normal(size=(6, 5, 2)), [np.zeros(1)] * 6)
