@@ -86,7 +86,7 @@ def test_lstm_states_are_carried_too(ids, stream):
     [
         {"cell": "gru", "window": 6, "parallel_parts": 2, "clipvalue": 0.1},
         {"window": 6, "stride": 3, "time_reduction": "sum"},
-        {"window": 9, "recompute": True},
+        pytest.param({"window": 9, "recompute": True}, marks=pytest.mark.slow),
         {"window": kerasrnn.RandomWindow(7, 2.0)},
         {"teacher_forcing": 0.6, "window": 6},
         {},
@@ -173,18 +173,6 @@ def test_masked_steps_and_steps_of_weight_zero_do_not_count(rng, time_reduction)
     ]
     for name, values in history[0].items():
         np.testing.assert_allclose(history[1][name], values, rtol=1e-4)
-
-
-def test_clipping_bounds_the_update_and_the_norm_before_is_logged(ids, stream):
-    model = make_model(window=TIME, global_clipnorm=1e-3)
-    model(ids)
-    before = model.get_weights()
-    logs = model.fit(stream, verbose=0).history
-    change = np.sqrt(
-        sum(((a - b) ** 2).sum() for a, b in zip(model.get_weights(), before, strict=True))
-    )
-    np.testing.assert_allclose(change, 0.5 * 1e-3, rtol=1e-2)
-    assert logs["gradient_norm"][0] > 0.05
 
 
 def test_optimizers_can_accumulate_over_batches_too(stream):

@@ -24,7 +24,11 @@ class Stop(keras.callbacks.Callback):
 
 @pytest.mark.parametrize(
     ("moment", "way"),
-    [("on_test_begin", "fit"), ("on_test_begin", "train"), ("on_train_end", "fit")],
+    [
+        ("on_test_begin", "fit"),
+        pytest.param("on_test_begin", "train", marks=pytest.mark.slow),
+        ("on_train_end", "fit"),
+    ],
 )
 def test_a_run_that_stops_at_an_awkward_moment_loses_nothing(tmp_path, way, moment):
     ends = []

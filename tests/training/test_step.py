@@ -1,4 +1,4 @@
-"""What a training step does: policies of a whole model, classifiers, steps not finite."""
+"""A policy for a whole model, and a classifier, through the one training step."""
 
 import keras
 import numpy as np
@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
-from tests.training.models import BATCH, UNITS, VOCABULARY, WAYS, train_by
 
 CUT = kerasrnn.TruncatedBPTT(3)
 PLACES = {
@@ -40,8 +39,17 @@ def assert_same(a, b, same=True):
     assert all(np.array_equal(x, y) for x, y in pairs) is same
 
 
-@pytest.mark.parametrize("via", ["fit", "train"])
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("place", "via"),
+    [
+        ("itself", "train"),
+        ("inside", "fit"),
+        ("both ways", "fit"),
+        pytest.param("itself", "fit", marks=pytest.mark.slow),
+        pytest.param("inside", "train", marks=pytest.mark.slow),
+        pytest.param("both ways", "train", marks=pytest.mark.slow),
+    ],
+)
 def test_a_policy_of_compile_is_that_of_every_layer(data, place, via):
     asked, inner = trained(data, place, via=via, truncation=CUT)
     own, _ = trained(data, place, CUT, via=via)
@@ -130,65 +138,3 @@ def test_a_classifier_answers_texts(texts):
     for given in (said, tuple(said), np.array(said)):
         np.testing.assert_allclose(model.predict(given, verbose=0), expected, atol=1e-6)
     assert model.predict([], verbose=0).shape == (0, 1)
-
-
-class Poison(keras.layers.Layer):
-    """Makes outputs infinite where the input is the last id."""
-
-    def call(self, inputs):
-        features, bad = inputs[..., :-1], inputs[..., -1:]
-        return features * tf.where(bad > 100, np.float32("inf"), 1.0)
-
-
-def poisoned_model(**options):
-    keras.utils.set_random_seed(4)
-    table = np.zeros((VOCABULARY, 4), "float32")
-    table[:, :3] = np.random.default_rng(0).normal(size=(VOCABULARY, 3))
-    table[-1, 3] = 1000
-    embedding = keras.layers.Embedding(VOCABULARY, 4, trainable=False)
-    model = kerasrnn.SequenceModel(
-        [
-            embedding,
-            Poison(),
-            kerasrnn.VanillaRNN(UNITS, return_sequences=True, activation="relu"),
-            keras.layers.Dense(VOCABULARY),
-        ]
-    )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(), loss, window=5, **options)
-    model(np.zeros((1, 1), "int32"))
-    embedding.set_weights([table])
-    return model
-
-
-@pytest.mark.parametrize(("way", "eager"), [("fit", False), ("fit", True), ("train", False)])
-def test_a_step_that_is_not_finite_is_refused(ids, way, eager, tmp_path):
-    ids = ids % (VOCABULARY - 1)
-    ids[2, 12] = VOCABULARY - 1  # in the third window
-    stream = kerasrnn.Stream(list(ids), batch_size=BATCH)
-    model = poisoned_model(run_eagerly=eager)
-    options = {} if eager else {"run_dir": tmp_path, "checkpoint_every": 1}
-    with pytest.raises(FloatingPointError, match=r"step 3 is not finite: its loss is nan"):
-        train_by(way, model, stream, **options)
-    assert all(np.isfinite(w).all() for w in model.get_weights())
-    assert int(model.optimizer.iterations) == 2
-    if not eager:
-        newest = sorted((tmp_path / "checkpoints").iterdir())[-1]
-        assert newest.name == "step-0000000002.npz"
-        with np.load(newest) as file:
-            arrays = [file[n] for n in file.files if n.startswith("variable/")]
-        assert all(np.isfinite(a).all() for a in arrays if a.dtype.kind == "f")
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_a_step_that_is_not_finite_is_skipped_if_asked(ids, way):
-    ids = ids % (VOCABULARY - 1)
-    ids[2, 12] = VOCABULARY - 1
-    stream = kerasrnn.Stream(list(ids), batch_size=BATCH)
-    model = poisoned_model(non_finite="skip")
-    logs = train_by(way, model, stream, epochs=2).history
-    assert logs["skipped_steps"] == [1, 2]
-    assert np.isfinite(logs["loss"]).all()
-    assert np.isfinite(logs["gradient_norm"]).all()
-    assert all(np.isfinite(w).all() for w in model.get_weights())
-    assert int(model.optimizer.iterations) == 2 * 5

@@ -214,6 +214,7 @@ def test_ids_of_a_language_model_are_whole_numbers_of_any_type(window):
             refuse(lambda stream=stream: model.fit(stream, verbose=0), "whole numbers")
 
 
+@pytest.mark.slow
 def test_validation_data_may_be_a_list_as_in_keras():
     for window in (4, None):
         given = ([X, Y], (X, Y))
