@@ -1,4 +1,4 @@
-"""What every app's command line does alike: parse, run, and report errors."""
+"""What the command lines of all apps share: parse, run, and report errors."""
 
 import contextlib
 import dataclasses

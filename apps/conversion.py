@@ -18,11 +18,11 @@ class Export:
     """Write an exported model as ONNX or LiteRT, for runtimes that read these."""
 
     format: Literal["onnx", "litert"] = "onnx"
-    """The format; each needs the extra of its name: pip install 'kerasrnn[onnx]'."""
+    """The format. It needs the extra of the same name: pip install 'kerasrnn[onnx]'."""
     output: Path | None = None
     """The file to write. Default: <app>-<version>.onnx or .tflite, in the working directory."""
     model: Path = Path()
-    """An exported model, or a folder of versions, of which the newest is taken."""
+    """An exported model, or a folder of versions, whose newest version is used."""
 
 
 def run(options: Export, app: str, name: str, outputs: Iterable[str]) -> Path:

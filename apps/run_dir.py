@@ -1,6 +1,6 @@
 """What a training run leaves behind: options, figures, checkpoints.
 
-A run may be killed at any moment, and goes on when the same command is given again.
+A run may be killed at any moment, and continues when you run the same command again.
 Therefore `config.json` is written first: it is there whenever any other file is there.
 `metrics.json` is written last, and is removed last when a run is replaced. Every file is
 whole or absent.

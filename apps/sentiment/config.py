@@ -25,8 +25,8 @@ class Train:
     """Train a model on labelled reviews, evaluate it on the test split and export it."""
 
     preset: Literal["default", "classic"] = "default"
-    """Defaults of the options below: default, or classic, the textbook model (10,000 words,
-    200 tokens, one vanilla RNN of 128 units read at its last state)."""
+    """Defaults of the options below: default, or classic, the textbook model (10,000 words, 200
+    tokens, one vanilla RNN of 128 units read at its last state)."""
     data: str = "auto"
     """Where labelled reviews come from: auto, tfds, packaged, or a path (a CSV, TSV or JSONL
     file with the columns text and label, or a folder laid out as aclImdb)."""
@@ -35,16 +35,16 @@ class Train:
     max_examples: int | None = None
     """Use at most this many reviews of each split, for a quick trial."""
     run_dir: Path | None = None
-    """Receives config.json, history.csv, metrics.json and checkpoints.
+    """Folder for config.json, history.csv, metrics.json and checkpoints.
     A finished run there is shown again, or replaced if the options differ.
     Default: runs/sentiment/<date and time>."""
     resume: bool = True
-    """Go on with an unfinished run of the same options in --run-dir, as if it had never been
-    cut off. With --no-resume any run there is replaced."""
+    """Continue an unfinished run with the same options in --run-dir, as if it had never been
+    interrupted. --no-resume replaces any run there."""
     output: Path = MODELS
-    """The model is exported into the next version of this folder."""
+    """Export the model into the next version of this folder."""
     keep_versions: int | None = None
-    """How many versions stay in --output, the newest ones. Default: all."""
+    """How many of the newest versions to keep in --output. Default: all."""
     cell: Literal["vanilla", "lstm", "gru"] = "vanilla"
     """The recurrent cell."""
     units: int = 64
@@ -54,9 +54,10 @@ class Train:
     pooling: Literal["mean_max", "last"] = "mean_max"
     """How the outputs become one vector: their mean and maximum over time, or the last one."""
     vocabulary_size: int = 20_000
-    """How many words are known; the most frequent ones of the training reviews."""
+    """How many words the model knows: the most frequent ones in the training reviews."""
     max_length: int = 400
-    """How many words of a review are read; of a longer one, the last ones."""
+    """Maximum number of words to read from a review. From a longer review, the last ones are
+    read."""
     embedding_dim: int = 64
     """Size of the word vectors."""
     dropout: float = 0.5
@@ -64,19 +65,20 @@ class Train:
     epochs: int = 3
     """Maximum number of epochs."""
     patience: int = 2
-    """Stop after this many epochs without a higher validation accuracy; the best weights
-    stay."""
+    """Stop after this many epochs without a higher validation accuracy, and keep the best
+    weights."""
     batch_size: int = 64
-    """Reviews in a training step."""
+    """Number of reviews in a training step."""
     learning_rate: float = 2e-3
-    """The first learning rate of Adam; it decays to 0 over the epochs along a cosine."""
+    """Initial learning rate of Adam; it decays to 0 over the epochs along a cosine."""
     global_clipnorm: float = 1.0
-    """Largest global norm of a gradient; a longer one is projected onto it."""
+    """Maximum global norm of the gradient; a larger gradient is scaled down to it."""
     truncation: str = "full"
-    """How far gradients flow back through time: full, cut every N words, or cut at random
-    (unbiased; each step is passed with probability 0.9). Needs the vanilla cell."""
+    """How far gradients flow back through time: full, a number N (cut every N words), or
+    randomized (cut at random, without bias; they pass each step with probability 0.9). Other
+    cells than vanilla need full."""
     validation_fraction: float = 0.1
-    """Part of the training reviews held out to choose the best epoch."""
+    """Fraction of the training reviews to hold out for choosing the best epoch."""
     seed: int = 0
     """The same seed gives the same model, bit for bit, on the same machine."""
 
@@ -119,17 +121,17 @@ class Evaluate:
     """Score an exported model on labelled reviews."""
 
     model: Path = MODELS
-    """An exported model, or a folder of versions, of which the newest is taken."""
+    """An exported model, or a folder of versions, whose newest version is used."""
     data: str = "auto"
     """Where labelled reviews come from: auto, tfds, packaged, or a path (a CSV, TSV or JSONL
-    file with the columns text and label, or a folder laid out as aclImdb). The test split is
-    scored where there is one, else everything."""
+    file with the columns text and label, or a folder laid out as aclImdb). Scores the test
+    split if there is one, else all reviews."""
     data_dir: Path | None = None
     """Folder of tensorflow_datasets. Default: TFDS_DATA_DIR, else ~/tensorflow_datasets."""
     max_examples: int | None = None
     """Score at most this many reviews."""
     json: bool = False
-    """Print one line of JSON in place of the tables."""
+    """Print one line of JSON instead of the tables."""
 
     def __post_init__(self):
         check_numbers(self, "max_examples", 1, COUNT)
@@ -137,17 +139,18 @@ class Evaluate:
 
 @dataclasses.dataclass(frozen=True)
 class Predict:
-    """Tell positive reviews from negative ones."""
+    """Say whether reviews are positive or negative."""
 
     reviews: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Reviews. Without any, and without --file, they are read from standard input, one a
+    """The reviews. Without any, and without --file, they are read from standard input, one per
     line."""
     file: Path | None = None
-    """Read reviews from a file: CSV, TSV or JSONL with a column text, else one a line."""
+    """Read reviews from a file: CSV, TSV or JSONL with a column text, or text with one review
+    per line."""
     model: Path = MODELS
-    """An exported model, or a folder of versions, of which the newest is taken."""
+    """An exported model, or a folder of versions, whose newest version is used."""
     json: bool = False
-    """Print one line of JSON a review, with the keys text, label and probability."""
+    """Print one line of JSON per review, with the keys text, label and probability."""
 
     def __post_init__(self):
         if self.reviews and self.file is not None:
@@ -159,4 +162,4 @@ class Export(conversion.Export):
     __doc__ = conversion.Export.__doc__
 
     model: Path = MODELS
-    """An exported model, or a folder of versions, of which the newest is taken."""
+    """An exported model, or a folder of versions, whose newest version is used."""

@@ -30,9 +30,9 @@ def read_batch(
     Args:
         model: compiled. A `Stream` is cut into the windows of this model; else it is
             not needed.
-        data: inputs, or what holds its own targets: a `tf.data.Dataset` or a
-            `keras.utils.PyDataset` (their first batch is read), or a
-            `kerasrnn.Stream` (its first window is read).
+        data: inputs, or data with its own targets: a `tf.data.Dataset` or a
+            `keras.utils.PyDataset` (their first batch is read), or a `kerasrnn.Stream` (its
+            first window is read).
         targets: those of arrays.
         sample_weight: that of arrays.
 
@@ -95,7 +95,7 @@ def _described(batch: Any) -> str:
 
 
 def training_options(model: keras.Model) -> Any:
-    """What a compiled `SequenceModel` was asked for; `None` for other Keras models."""
+    """The training options of a compiled `SequenceModel`; `None` for other Keras models."""
     return getattr(getattr(model, "training_step", None), "options", None)
 
 

@@ -1,4 +1,4 @@
-"""Exposure bias: how much worse a model gets when it has to live with its own outputs."""
+"""Exposure bias: how much worse a model gets when it is fed its own outputs."""
 
 import dataclasses
 from pathlib import Path
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class ExposureBias:
-    """The loss at each horizon: fed with the truth, and fed with the model's own outputs."""
+    """The loss at each horizon, with true inputs and with the model's own outputs."""
 
     teacher_forcing: list[float]
-    """Mean loss at horizon 1, 2, ..., where each input is the true previous output."""
+    """Mean loss at horizon 1, 2, ..., if each input is the true previous output."""
     free_running: list[float]
-    """The same where each input after the context is the model's own previous output."""
+    """The same if each input after the context is the model's own previous output."""
     num_sequences: int
-    """How many sequences the means were taken over."""
+    """The number of sequences in these means."""
 
     @property
     def gap(self) -> list[float]:
@@ -37,7 +37,7 @@ class ExposureBias:
         return [own - true for own, true in pairs]
 
     def to_dict(self) -> dict:
-        """All figures, as JSON takes them."""
+        """All values, in a form that JSON can hold."""
         return {**dataclasses.asdict(self), "gap": self.gap}
 
     def plot(self, path: str | Path | None = None) -> "Figure":
@@ -76,11 +76,11 @@ def exposure_bias(
 ) -> ExposureBias:
     """Measures how much worse a model gets when it is fed its own outputs.
 
-    The model reads each sequence twice. Both times it reads the first `context` inputs
-    as they are. After them it is fed the true inputs the first time (teacher forcing),
-    and its own previous outputs the second time (free running). Horizon 1 is the output
-    after the last input of the context, where both are equal. So the gap begins at 0,
-    and grows as errors feed on themselves. Masked steps do not count.
+    The model reads each sequence twice. Both times it reads the first `context` inputs as
+    they are. Then it is fed the true inputs the first time (teacher forcing), and its own
+    previous outputs the second time (free running). Horizon 1 is the output after the last
+    input of the context, where both losses are equal. So the gap begins at 0, and grows as
+    errors add up. Masked steps do not count.
 
     Args:
         model: a compiled `SequenceModel`.
@@ -89,15 +89,15 @@ def exposure_bias(
         context: how many true inputs are read first. Default: 1.
         draw: how ids are chosen from the outputs: `"greedy"` or `"sample"`. Default:
             `"greedy"`.
-        seed: that of the draws. Default: 0.
+        seed: seed of the draws. Default: 0.
         batch_size: how many sequences are read at a time. Default: 128.
 
     Returns:
         An `ExposureBias` with `time - context + 1` horizons.
 
     Raises:
-        ValueError: if an argument is out of its range, or inputs and targets differ in
-            sequences or time.
+        ValueError: if an argument is out of range, or inputs and targets differ in sequences
+            or time.
 
     Reference: S. Bengio et al., "Scheduled sampling for sequence prediction
     with recurrent neural networks", 2015, arXiv:1506.03099.

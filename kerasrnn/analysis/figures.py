@@ -12,7 +12,7 @@ DOTS_PER_INCH = 120
 
 
 def make_figure(width: float, height: float) -> "Figure":
-    """An empty figure that needs no display, and that a notebook shows.
+    """An empty figure that needs no display and can be shown in a notebook.
 
     Args:
         width, height: in inches.

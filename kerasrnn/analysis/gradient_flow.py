@@ -1,7 +1,7 @@
 """Why recurrent networks forget: gradients measured on their way back through time.
 
-With a loss L and states h_t, the gradient that reaches a state k steps before the
-last passes k Jacobians. For a plain RNN, with gamma the steepest slope of phi,
+With a loss L and states h_t, the gradient that reaches a state k steps before the last
+one passes through k Jacobians. For a plain RNN, with gamma the steepest slope of phi,
 
     dh_t/dh_{t-k} = prod_i diag(phi'(a_i)) W_h^T      its norm <= (gamma ||W_h||)^k
 
@@ -30,25 +30,25 @@ def gradient_flow(
 ) -> GradientFlowReport:
     """Measures how far gradients reach back through time in each recurrent layer.
 
-    Use sequences as long as those that the model should remember, and say with `lag`
-    how far back the task looks. The layers may hold any Keras cell, or stacks of cells,
-    and may lie anywhere in the model. The model ends as it began: no weight and no state
-    changes. Do not use it in another thread meanwhile.
+    Use sequences as long as those that the model should remember, and set `lag` to how
+    far back the task looks. The layers may have any Keras cell, or stacks of cells, and
+    may be anywhere in the model. No weight and no state of the model changes. Do not use
+    the model in another thread during the measurement.
 
     The verdict says what share of the last state's gradient is left `lag` steps back,
-    and gives this share a name; `kerasrnn.analysis.verdict` says which and why. A large
-    share is no promise that the layer learns.
+    and gives this share a name; `kerasrnn.analysis.verdict` explains the names. A large
+    share does not guarantee that the layer learns.
 
     Args:
-        model: compiled; its loss is differentiated.
+        model: a compiled model; its loss is differentiated.
         inputs: one batch, `(batch, time, ...)`, as `fit` takes it. Or a
             `tf.data.Dataset` or `keras.utils.PyDataset` of `(inputs, targets)` or
             `(inputs, targets, sample_weight)`: the first batch is used. Or, for a
             model that was compiled with a window, a `kerasrnn.Stream`: its first window
             is used.
-        targets: those of the batch; only for arrays.
-        training: whether dropout, zoneout and truncation apply, also the truncation
-            that `SequenceModel.compile` was given. Default: `False`.
+        targets: the targets of the batch, if `inputs` are arrays.
+        training: whether dropout, zoneout and truncation apply, including the
+            truncation of `SequenceModel.compile`. Default: `False`.
         lag: how many steps back the task looks, or several such numbers. A layer that
             runs over fewer steps is judged at its own first step. Default: the longest
             lag of the batch.

@@ -1,4 +1,4 @@
-"""The gradient flow of a model while it trains: into the history and TensorBoard."""
+"""The gradient flow of a model while it trains, for the history and TensorBoard."""
 
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,17 @@ from kerasrnn.training.streams import Stream
 class GradientFlow(keras.callbacks.Callback):
     """Measures `gradient_flow` every n training steps.
 
-    Works with `fit` and `kerasrnn.train`. At the end of each epoch the history receives
-    the latest values of each recurrent layer:
+    Works with `fit` and `kerasrnn.train`. At the end of each epoch, these values of
+    each recurrent layer go into the history, from the latest measurement:
 
     - `<layer>/gradient_remaining`: the share of the last state's gradient that is left
       `lag` steps back,
-    - `<layer>/spectral_radius`: that of the recurrent kernel, the largest of all gates,
+    - `<layer>/spectral_radius`: the spectral radius of the recurrent kernel; with
+      gates, the largest one,
     - `<layer>/saturated`: the share of saturated units.
 
-    With `log_dir`, TensorBoard receives the same at each measurement, and the curves as
-    an image.
+    With `log_dir`, every measurement also goes to TensorBoard, with the curves as an
+    image.
 
     A measurement takes as long as three to five training steps of a `VanillaRNN` with
     this batch. An image takes a quarter of a second more. The first measurement takes
@@ -35,12 +36,12 @@ class GradientFlow(keras.callbacks.Callback):
     time, 3% with images, and more for kernels of a thousand units.
 
     Args:
-        inputs: one batch, for example of the validation data, or a dataset or a
-            `kerasrnn.Stream`, of which the first batch or window is used. See
-            `gradient_flow`. All measurements use the same batch.
-        targets: those of the batch; only for arrays.
-        every: how many training steps lie between two measurements. The first is made
-            before training. Default: 500.
+        inputs: one batch, for example of the validation data. Or a dataset or a
+            `kerasrnn.Stream`: its first batch or window is used. See `gradient_flow`.
+            All measurements use the same batch.
+        targets: the targets of the batch, if `inputs` are arrays.
+        every: the number of training steps between two measurements. The first
+            measurement is made before training. Default: 500.
         log_dir: TensorBoard's folder. Default: `None`, history only.
         lag: how many steps back the task looks. Default: the longest lag of the batch.
 

@@ -51,7 +51,7 @@ class CellRecord:
 def recording(
     model: keras.layers.Layer, tape: tf.GradientTape, training: bool = False
 ) -> Iterator[list[CellRecord]]:
-    """Inside, calls of the model record what its recurrent cells do.
+    """While this context is open, calls of the model record what its recurrent cells do.
 
     At the end the states, metrics and random generators of the model are restored.
 

@@ -1,4 +1,4 @@
-"""What a measurement of the gradient flow found: figures, words and a plot."""
+"""What a measurement of the gradient flow found: numbers, words and a plot."""
 
 import dataclasses
 import math
@@ -31,21 +31,22 @@ class LayerFlow:
     norms: np.ndarray
     """||dL/dh_t|| over batch and units, `(time,)`, in the order in which the layer reads."""
     remaining: np.ndarray
-    """The share that is left, of the gradient that reaches the last h_t, k steps before
-    it, over all states of the cell: `(lags,)`, 1 at k = 0. Masked steps are left out."""
+    """The share of the last h_t's gradient that is left k steps before it, over all
+    states of the cell: `(lags,)`, 1 at k = 0. Masked steps are left out."""
     norms_by_lag: np.ndarray
     """`norms`, k steps before the last: `(lags,)`. Masked steps are left out."""
     bound: np.ndarray | None
-    """(gamma ||W_h||)^k, `(lags,)`; with a leak rate c ((1 - c) + c gamma ||W_h||)^k,
-    and alike for the other remedies of `VanillaRNN`; `None` for cells with gates."""
+    """(gamma ||W_h||)^k, `(lags,)`. With a leak rate c it is
+    ((1 - c) + c gamma ||W_h||)^k. The other remedies of `VanillaRNN` change it in a
+    similar way. `None` for cells with gates."""
     gamma: float | None
     """The steepest slope of phi that any unit had at any step."""
     spectra: tuple[KernelSpectrum, ...]
     """Of the recurrent kernel."""
     saturated: np.ndarray | None
-    """The share of saturated units at each step, `(time,)`, NaN where all is masked. For
-    a cell with gates, of the units of all gates. `None` for cells that do not name their
-    activation."""
+    """The share of saturated units at each step, `(time,)`; NaN where every sequence is
+    masked. For a cell with gates, the units of all gates count. `None` for cells without
+    an attribute `activation` or `recurrent_activation`."""
     lags: tuple[int, ...]
     """How many steps back the verdict looks, in order."""
 
@@ -56,7 +57,7 @@ class LayerFlow:
 
     @property
     def statuses(self) -> dict[int, str]:
-        """For each of `lags` one of `kerasrnn.analysis.verdict.STATUSES`."""
+        """The status at each of `lags`: one of `kerasrnn.analysis.verdict.STATUSES`."""
         return {lag: status_of(self.remaining, lag) for lag in self.lags}
 
     @property
@@ -66,12 +67,12 @@ class LayerFlow:
 
     @property
     def verdict(self) -> str:
-        """For each of `lags` the status, and in words what is left of the gradient."""
+        """The status at each of `lags`, and in words what is left of the gradient."""
         found = (describe(self.remaining, lag) for lag in self.lags)
         return f"{self.name}: " + "; ".join(found)
 
     def to_dict(self) -> dict[str, Any]:
-        """All figures, as JSON takes them; `None` for those that are not finite."""
+        """All values, for JSON; `None` for those that are not finite."""
         figures = {
             **dataclasses.asdict(self),
             "spectra": [spectrum._asdict() for spectrum in self.spectra],
@@ -92,19 +93,19 @@ class GradientFlowReport:
 
     @property
     def verdict(self) -> str:
-        """One line for each layer: what is left of its gradient `lag` steps back."""
+        """One line for each layer: the share of its gradient left `lag` steps back."""
         return "\n".join(layer.verdict for layer in self.layers)
 
     def __str__(self) -> str:
         return self.verdict
 
     def to_dict(self) -> dict[str, Any]:
-        """All figures, as JSON takes them."""
+        """All values, in a form that JSON can hold."""
         layers = [layer.to_dict() for layer in self.layers]
         return {"loss": _for_json(self.loss), "layers": layers}
 
     def plot(self, path: str | Path | None = None) -> "Figure":
-        """Draws for each layer what is left of the gradient at each lag.
+        """Draws for each layer how much of the gradient is left at each lag.
 
         The green band is where a share is steady.
 

@@ -18,8 +18,8 @@ SATURATED = 0.1
 def measure_slopes(record: CellRecord, steps: slice = slice(None)) -> dict[str, tf.Tensor]:
     """The share of saturated units at each step, and the steepest slope of any unit.
 
-    The share is NaN at a step where every sequence is masked. Empty for a cell that does
-    not name its activation.
+    The share is NaN at a step where every sequence is masked. Empty for a cell without an
+    `activation` or `recurrent_activation`.
     """
     if not record.pre_activations:
         return {}

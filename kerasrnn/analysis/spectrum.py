@@ -12,7 +12,7 @@ _GATES = {
 
 
 class KernelSpectrum(NamedTuple):
-    """What powers of a recurrent kernel do to a state: of each gate's square part."""
+    """What powers of a recurrent kernel, or of one gate's square part, do to a state."""
 
     name: str
     """`"recurrent_kernel"`, or the name of the gate."""

@@ -1,4 +1,4 @@
-"""The product of Jacobians that lies between two states of a recurrent layer."""
+"""The product of the Jacobians between two states of a recurrent layer."""
 
 from typing import Any, NamedTuple
 
@@ -20,14 +20,14 @@ class StateJacobian(NamedTuple):
 
     matrices: np.ndarray
     """One matrix for each sequence, `(batch, units, units)`: row i, column j is the
-    derivative of unit i of h_t with respect to unit j of h_{t-k}. Ways through other
+    derivative of unit i of h_t with respect to unit j of h_{t-k}. Paths through other
     states, such as c of an LSTM, are included."""
     singular_values: np.ndarray
-    """`(batch, units)`, the largest first, which is the norm; NaN where the matrix is not
-    finite."""
+    """`(batch, units)`, in descending order; the first is the norm. NaN if the matrix is
+    not finite."""
     bound: float | None
-    """(gamma ||W_h||)^k, where gamma is the steepest slope in these k steps, and k counts
-    those that are not masked. Remedies change it as in `LayerFlow.bound`. `None` for
+    """(gamma ||W_h||)^k, where gamma is the steepest slope in these steps, and k counts
+    only steps that are not masked. Remedies change it as in `LayerFlow.bound`. `None` for
     cells with gates."""
 
 
@@ -50,8 +50,8 @@ def state_jacobian(
             steps count; their Jacobian is the identity.
         step: t, the later step. Counted from 0 in the order in which the layer reads,
             or from the end if negative. Default: the last.
-        layer: which recurrent layer: its number, or its name in a
-            `GradientFlowReport`. Default: the first.
+        layer: the recurrent layer: its number, or its name in a `GradientFlowReport`.
+            Default: the first.
 
     Returns:
         A `StateJacobian`.

@@ -1,13 +1,13 @@
-"""What is left of a gradient some steps back, in words.
+"""How much of a gradient is left some steps back, in words.
 
-The share at lag k is ||dL/dh_{t-k}|| / ||dL/dh_t||, for the gradient that reaches the
-last state h_t, over all states of the cell. Its names describe the gradient alone. None
-of them says that a layer learns, for that depends on the task and on the training, too.
+The share at lag k is ||dL/dh_{t-k}|| / ||dL/dh_t||, for the gradient that reaches the last
+state h_t, over all states of the cell. Its names describe the gradient alone. None of them
+says that a layer learns: that also depends on the task and on the training.
 
-The thresholds follow a measurement, `python -m benchmarks.gradient_share`: recall a
-value that was read k steps ago, with k = 20, 50 and 100; tanh, ReLU and LSTM layers,
-162 trainings of 2,000 steps of Adam with clipped gradients. By the share at lag k
-before training, so many layers learned:
+The thresholds come from a measurement, `python -m benchmarks.gradient_share`: recall a value
+that was read k steps ago, with k = 20, 50 and 100; tanh, ReLU and LSTM layers, 162 trainings
+of 2,000 steps of Adam with clipped gradients. This is how many layers learned, grouped by
+their share at lag k before training:
 
     share                 status      learned     median steps
     below 0.0001          vanishing    1 of 51    1,800
@@ -26,7 +26,7 @@ FADING, GROWING = 0.5, 2.0
 """Between them, half and twice its size, a gradient is called steady."""
 EXPLODING = 100.0
 """Above this share learning took twice as many steps, although gradients were clipped.
-Without clipping, one step of training may be 100 times as large as was meant."""
+Without clipping, one step of training may be 100 times as large as intended."""
 
 STATUSES = ("none", "not finite", "vanishing", "fading", "steady", "growing", "exploding")
 
@@ -55,7 +55,7 @@ def status_of(remaining: np.ndarray, lag: int) -> str:
 
 
 def describe(remaining: np.ndarray, lag: int) -> str:
-    """The status at a lag, and in plain words what is left of the gradient there.
+    """The status at a lag, and in plain words how much of the gradient is left there.
 
     Args:
         remaining, lag: as `status_of` takes them.

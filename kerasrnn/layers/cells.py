@@ -49,15 +49,15 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         recurrent_dropout: fraction of the previous state to drop where W_h reads
             it, in training, with one mask per sequence. In [0, 1). Default: 0.
         seed: seed of the dropout masks and of zoneout. Default: `None`.
-        use_kernel: whether the layer has a `kernel`. Without one, the inputs are
-            taken as x_t W_x and must have `units` features. Default: `True`.
+        use_kernel: whether the layer has a `kernel`. Without one, the inputs must already be
+            x_t W_x and have `units` features. Default: `True`.
         zoneout: the probability that a unit keeps its previous state, drawn for
             each unit at each step in training. In inference the expected value is
             used (Krueger et al. 2016, arXiv:1606.01305). In [0, 1). Default: 0.
         leak_rate: how fast the state follows, in leaky integration (Jaeger et al.
             2007, doi:10.1016/j.neunet.2007.04.016):
             h_t = (1 - leak_rate) h_{t-1} + leak_rate phi(a_t). With `zoneout` too,
-            a unit that does not keep its state leaks. In (0, 1]. Default: 1.
+            units that do not keep their state leak. In (0, 1]. Default: 1.
         learn_leak_rate: whether each unit learns its own leak rate,
             sigmoid(`leak_rate_logit`). `leak_rate` is then the initial value and
             must be below 1. Default: `False`.
@@ -73,8 +73,8 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
             between steps, as `keras.layers.RNN` expects.
 
     Returns:
-        h_t as the output, `(batch, units)` (x_t + h_t with `residual`), and h_t
-        as the new state, in a list where `states` was one.
+        h_t as the output, `(batch, units)` (x_t + h_t with `residual`), and h_t as the new
+        state, in a list if `states` was a list.
 
     Raises:
         ValueError: if `units` is not a positive integer; if a rate is not in [0, 1);

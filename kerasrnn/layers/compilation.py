@@ -1,9 +1,9 @@
 """How scans over time run: compiled by XLA, as a graph traced once, or as plain ops.
 
-XLA compiles again for each new shape, which takes a tenth of a second and memory that is
-never freed. Training meets few shapes, and is worth it. Eager inference may meet many, so
-it runs one graph of plain ops instead. Graphs of inference hold the plain ops themselves.
-`scan_mode` asks for something else.
+XLA compiles again for each new shape, which takes from a tenth of a second to two seconds,
+and memory that is never freed. Training meets few shapes, and is worth it. Eager inference
+may meet many, so it runs one graph of plain ops instead. Graphs of inference hold the plain
+ops themselves. `scan_mode` asks for something else.
 """
 
 import contextlib

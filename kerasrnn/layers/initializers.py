@@ -1,4 +1,4 @@
-"""Initial recurrent kernels under which the state and its gradient keep their size.
+"""Initial recurrent kernels that keep the size of the state and of its gradient.
 
 Keras has two: `"orthogonal"` and `"identity"`, whose singular values are all 1.
 Identity, with ReLU units, makes an IRNN (Le et al. 2015, arXiv:1504.00941).
@@ -16,9 +16,9 @@ from kerasrnn.checks import check_seed, is_number, plain, shown
 class SpectralRadius(keras.initializers.Initializer):
     """A square matrix of normal values, scaled to a given spectral radius.
 
-    The spectral radius, the largest absolute eigenvalue, decides whether powers
-    of the matrix shrink or grow in the long run. `VanillaRNN` and
-    `VanillaRNNCell` also take it by the name `"spectral_radius"`.
+    The spectral radius, the largest absolute eigenvalue, decides whether powers of the
+    matrix shrink or grow in the long run. `VanillaRNN` and `VanillaRNNCell` also accept
+    the name `"spectral_radius"` for this initializer.
 
     Args:
         radius: the spectral radius, positive. Default: 1.

@@ -1,4 +1,4 @@
-"""`keras.layers.RNN` for any cell, with a policy for how gradients flow back in time."""
+"""`keras.layers.RNN` for any cell, with a policy for how far gradients flow back in time."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,9 +28,9 @@ class RNN(keras.layers.RNN):
     """`keras.layers.RNN` that can truncate backpropagation through time.
 
     Takes any cell: `keras.layers.LSTMCell`, `keras.layers.GRUCell`,
-    `kerasrnn.VanillaRNNCell`, a list of cells, or your own. Without a truncation it
-    gives the numbers of `keras.layers.RNN`. With one, each state passes a gradient gate
-    before each step in training; outputs are the same.
+    `kerasrnn.VanillaRNNCell`, a list of cells, or your own. Without a truncation it computes
+    the same numbers as `keras.layers.RNN`. With one, each state passes through a gradient
+    gate before each step in training; the outputs stay the same.
 
     Several threads may call one layer at the same time if its cells are
     `kerasrnn.VanillaRNNCell`, or have no dropout. For the dropout of Keras' own cells see
@@ -43,9 +43,8 @@ class RNN(keras.layers.RNN):
             `kerasrnn.RandomizedTruncation(keep_probability)`, whose draws
             follow the `seed` of the cell. Default: `None`.
         **kwargs: the other arguments of `keras.layers.RNN`:
-            `return_sequences`, `return_state`, `go_backwards`, `stateful`,
-            `unroll` (without effect under a truncation),
-            `zero_output_for_mask`.
+            `return_sequences`, `return_state`, `go_backwards`, `stateful`, `unroll` (which
+            has no effect with a truncation), `zero_output_for_mask`.
 
     Call arguments, returns: those of `keras.layers.RNN`.
 
@@ -98,8 +97,8 @@ class RNN(keras.layers.RNN):
     def gates(self, sequences: tf.Tensor, training: bool) -> tf.Tensor | None:
         """Makes the gates xi of the policy for one batch of sequences.
 
-        Inside `kerasrnn.layers.truncation.imposed` that policy is used, outside the
-        `truncation` of the layer.
+        Inside `kerasrnn.layers.truncation.imposed` the imposed policy is used, otherwise the
+        layer's own `truncation`.
 
         Args:
             sequences: `(batch, time, ...)`.

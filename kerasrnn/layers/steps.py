@@ -79,7 +79,7 @@ def take_step(
 
 
 def output_size(cell: Any) -> int:
-    """The size of what the cell puts out at each step."""
+    """The size of the cell's output at each step."""
     size = getattr(cell, "output_size", None)
     if size is not None:
         return size

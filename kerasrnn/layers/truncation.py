@@ -1,7 +1,7 @@
 """How far gradients flow back through time: full, truncated, or randomized.
 
-A policy is one vector. The gate xi_t multiplies the gradient that step t hands back to
-the state before it:
+A policy gives one gate for each step. The gate xi_t multiplies the gradient that flows from
+step t back to the state before it:
 
     delta_h_{t-1} = g_{t-1} + xi_t * (delta_a_t W_h^T)
 
@@ -50,8 +50,8 @@ class Truncation:
         Args:
             length: T, the number of steps; may be a scalar tensor.
             batch_size: number of sequences.
-            seed: an integer, or a `keras.random.SeedGenerator`, for a policy
-                that draws its gates. Default: the global seed of Keras.
+            seed: an integer or a `keras.random.SeedGenerator`, for policies that draw their
+                gates. Default: the global seed of Keras.
 
         Returns:
             float32 `(length, batch_size, 1)`, or `(length, 1, 1)` if all sequences
@@ -87,10 +87,10 @@ class FullBPTT(Truncation):
 class TruncatedBPTT(Truncation):
     """Stops gradients every `window` steps.
 
-    The states at steps `window`, `2 * window`, ... reach the next step, but no
-    gradient comes back from there. This is simple, but biased: the model never
-    learns from what lies across a boundary. With `window >= T` it is full
-    backpropagation through time.
+    The states at steps `window`, `2 * window`, ... reach the next step, but no gradient flows
+    back across these boundaries. This is simple, but biased: the model never learns
+    dependencies across a boundary. With `window >= T` it is full backpropagation through
+    time.
 
     Args:
         window: positive integer, the number of steps between two boundaries.
@@ -125,15 +125,14 @@ class TruncatedBPTT(Truncation):
 class RandomizedTruncation(Truncation):
     """Stops gradients at random steps, without bias.
 
-    At each step the gradient goes on with probability `keep_probability`, and is
-    then divided by it, so that its mean stays the same. Truncations are
-    1 / (1 - keep_probability) steps apart on average. The variance grows with the
-    lag, as `keep_probability ** -lag`.
+    At each step the gradient passes with probability `keep_probability`, and is then divided
+    by it, so its mean stays the same. Truncations are 1 / (1 - keep_probability) steps apart
+    on average. The variance grows with the lag, as `keep_probability ** -lag`.
 
     Args:
         keep_probability: pi, in (0, 1].
-        per_sequence: whether each sequence of a batch draws its own gates, which
-            averages their noise; otherwise all share one draw. Default: `True`.
+        per_sequence: whether each sequence of a batch draws its own gates, which averages out
+            the noise; otherwise all share one draw. Default: `True`.
 
     Raises:
         ValueError: if `keep_probability` is not in (0, 1].
@@ -166,7 +165,7 @@ class RandomizedTruncation(Truncation):
 
 
 def get(identifier: "Truncation | str | dict | None") -> Truncation:
-    """The policy that `None` or `"full"` (`FullBPTT`), a policy or its configuration names.
+    """The policy for `None` or `"full"` (`FullBPTT`), for a policy or for its configuration.
 
     Raises:
         ValueError: for anything else.
@@ -185,7 +184,7 @@ def get(identifier: "Truncation | str | dict | None") -> Truncation:
 
 @contextlib.contextmanager
 def imposed(policy: "Truncation | str | dict | None") -> Iterator[None]:
-    """Inside, every `kerasrnn.RNN` uses this policy in place of its own.
+    """While this context is open, every `kerasrnn.RNN` uses this policy instead of its own.
 
     No layer is changed. Layers read the policy when they are called; a graph keeps the
     one that it was traced with. Other threads are not affected, so each replica of a

@@ -35,12 +35,12 @@ class VanillaRNN(RNN):
     weights, masks, states, dropout and saving are the same. Weights can be copied
     either way with `set_weights`, and both layers then compute the same numbers.
 
-    Inputs are projected for all time steps at once, and gradients come from a
-    backward scan written by hand (`kerasrnn.layers.recurrence`). In training, XLA
-    compiles both scans. In inference, an eager call runs a graph that is traced once
-    for all shapes, and a graph holds plain TensorFlow ops, so that it can be served
-    anywhere. `kerasrnn.layers.compilation.scan_mode` changes that. Several threads may
-    call one layer at the same time.
+    Inputs are projected for all time steps at once, and gradients come from a backward scan
+    written by hand (`kerasrnn.layers.recurrence`). In training, XLA compiles both scans. In
+    inference, an eager call runs a graph that is traced once for all shapes. A graph contains
+    only plain TensorFlow ops, so it can be served anywhere.
+    `kerasrnn.layers.compilation.scan_mode` changes that. Several threads may call one layer
+    at the same time.
 
     Three things differ on purpose: `seed` is part of the configuration,
     `reset_state` restores what `get_initial_state` returns, and
@@ -48,9 +48,8 @@ class VanillaRNN(RNN):
 
     Args:
         units: positive integer, the size of the state and of the output.
-        activation: phi. Default: `"tanh"`. `None` means linear. `tanh`, `relu`,
-            `sigmoid` and linear take the fast scans; any other activation takes
-            Keras' own loop.
+        activation: phi. Default: `"tanh"`. `None` means linear. `tanh`, `relu`, `sigmoid` and
+            linear use the fast scans; any other activation uses Keras' own loop.
         use_bias: whether there is a `bias`. Default: `True`.
         kernel_initializer: initializer of W_x. Default: `"glorot_uniform"`.
         recurrent_initializer: initializer of W_h. `"identity"` with the activation
@@ -82,16 +81,16 @@ class VanillaRNN(RNN):
         truncation: how gradients flow back through time in training: `None`
             or `"full"`, `kerasrnn.TruncatedBPTT(window)` or
             `kerasrnn.RandomizedTruncation(keep_probability)`. Default: `None`.
-        use_kernel: whether the layer has a `kernel`. Without one, the inputs are
-            taken as x_t W_x, as a look-up table gives them, and must have `units`
-            features. Default: `True`.
+        use_kernel: whether the layer has a `kernel`. Without one, the inputs must already be
+            x_t W_x, for example from a look-up table, and have `units` features. Default:
+            `True`.
         zoneout: the probability that a unit keeps its previous state, drawn for
             each unit at each step in training. In inference the expected value is
             used (Krueger et al. 2016, arXiv:1606.01305). In [0, 1). Default: 0.
         leak_rate: how fast the state follows, in leaky integration (Jaeger et al.
             2007, doi:10.1016/j.neunet.2007.04.016):
             h_t = (1 - leak_rate) h_{t-1} + leak_rate phi(a_t). With `zoneout` too,
-            a unit that does not keep its state leaks. In (0, 1]. Default: 1.
+            units that do not keep their state leak. In (0, 1]. Default: 1.
         learn_leak_rate: whether each unit learns its own leak rate,
             sigmoid(`leak_rate_logit`). `leak_rate` is then the initial value and
             must be below 1. Default: `False`.

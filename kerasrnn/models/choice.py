@@ -48,7 +48,7 @@ def make_choice(
         A `Choice`, in which 0 and 1.0 stand for no `top_k` and no `top_p`.
 
     Raises:
-        ValueError: for an argument out of its range.
+        ValueError: if an argument is out of range.
     """
     if not is_number(temperature) or not 0 <= temperature <= HIGHEST_TEMPERATURE:
         raise ValueError(

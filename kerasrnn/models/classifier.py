@@ -31,13 +31,14 @@ POOLINGS = ("mean_max", "last")
 class TextClassifier(TrainableModel):
     """Embedding, a recurrent layer, pooling over time, one sigmoid output.
 
-    It works on the ids of its `vocabulary`; `kerasrnn.export` writes it with
-    the text processing inside. Compile it with `"binary_crossentropy"`.
+    It takes the ids of its `vocabulary`. `kerasrnn.export` includes the text processing in
+    the exported model. Compile it with `"binary_crossentropy"`.
 
     Args:
         vocabulary: a `kerasrnn.Vocabulary`, or its words.
         labels: the names of the labels 0 and 1.
-        max_length: how many words of a long text an exported model reads.
+        max_length: how many words of a long text `predict` and an exported model read: the
+            last ones.
         embedding_dim: size of the word vectors. Default: 128.
         cell: `"vanilla"` (`VanillaRNN`), `"lstm"` or `"gru"`. Default:
             `"vanilla"`.
@@ -46,20 +47,19 @@ class TextClassifier(TrainableModel):
         pooling: `"mean_max"`, the mean and the maximum of the outputs over
             the unmasked steps, or `"last"`, the last output. Default:
             `"mean_max"`.
-        dropout: fraction to drop of the word vectors' features, one mask per
-            sequence, and of what reaches the output. Default: 0.
+        dropout: fraction to drop of the word vectors' features (one mask per sequence) and of
+            the output layer's inputs. Default: 0.
         **kwargs: `name`. The dtype is that of the global Keras policy.
 
     Call arguments:
         ids: int32 `(batch, time)`, padded with 0, which is masked.
 
     Returns:
-        Probability of label 1, `(batch, 1)`; finite for a sequence that is
-        all padding, too.
+        Probability of label 1, `(batch, 1)`; also finite for a sequence of padding only.
 
     Raises:
-        ValueError: for an unknown `cell` or `pooling`, a size or a rate out of its range,
-            or if there are not two labels; in calls, for ids out of range.
+        ValueError: if `cell` or `pooling` is unknown, if a size or a rate is out of range, or
+            if there are not two labels; in calls, if an id is out of range.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""A language model over characters: it predicts the next one, and so writes text."""
+"""A character language model: it predicts the next character, and can write text."""
 
 import dataclasses
 import functools
@@ -57,11 +57,11 @@ class _Stack:
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class CharLanguageModel(SequenceModel):
-    """Predicts the next character of a text, and so writes text.
+    """Predicts the next character of a text, and can write text.
 
-    A `SequenceModel`. Train it on a `Stream` of the ids of its vocabulary, with
-    carried states. With the vanilla cell the input projection of the first layer
-    is a look-up of rows (`kerasrnn.models.lookup`).
+    This is a `SequenceModel`. Train it on a `Stream` of ids of its vocabulary, with carried
+    states. With the vanilla cell, the first layer looks up its projected inputs in a table
+    (`kerasrnn.models.lookup`).
 
     Args:
         vocabulary: a `kerasrnn.CharacterVocabulary`, or its characters. All
@@ -72,8 +72,8 @@ class CharLanguageModel(SequenceModel):
             `"vanilla"`.
         embedding_dim: the size of the character vectors. Default: `None`: no
             embedding for the vanilla cell, `units` for the others.
-        dropout: the fraction of each layer's outputs to drop, the same ones
-            at all steps of a window. Default: 0.
+        dropout: the fraction of each layer's outputs to drop, the same outputs at all steps
+            of a window. Default: 0.
         recurrent_dropout: the fraction of the previous state to drop, the same
             at all steps of a window (Gal & Ghahramani 2016, arXiv:1512.05287).
             Default: 0.
@@ -93,8 +93,8 @@ class CharLanguageModel(SequenceModel):
         also the states after the last step.
 
     Raises:
-        ValueError: for an argument out of its range, or a vocabulary with fewer
-            than two characters; in eager calls, for ids out of range.
+        ValueError: if an argument is out of range, or the vocabulary has fewer than two
+            characters; in eager calls, if an id is out of range.
 
     Example:
 
@@ -259,7 +259,7 @@ class CharLanguageModel(SequenceModel):
         """Continues prompts, all of them at once, in one call of one graph.
 
         Args:
-            prompts: a text, or several. An empty one begins a new line.
+            prompts: a text, or several. An empty text begins a new line.
             length: how many characters to write.
             temperature: lower is more predictable, higher is more varied; 0
                 always takes the most probable character. Default: 1.
@@ -270,16 +270,16 @@ class CharLanguageModel(SequenceModel):
                 Default: `None`, all.
             seed: the same seed gives the same text. Default: `None`, another
                 text each time, from NumPy's global generator.
-            stop: a text, or several. The output ends before the first of them.
-                It is written `generation.PIECE` characters at a time then,
-                until all texts have ended.
+            stop: a text, or several. The output ends before the first of them. With `stop`,
+                the model writes `generation.PIECE` characters at a time, until all texts have
+                ended.
 
         Returns:
             The text after the prompt, `length` characters, or fewer with `stop`;
             a list for several prompts.
 
         Raises:
-            ValueError: for an argument out of its range.
+            ValueError: if an argument is out of range.
         """
         texts = as_texts("prompts", prompts)
         length, choice, stops = self._check(length, temperature, top_k, top_p, seed, stop)
@@ -296,7 +296,7 @@ class CharLanguageModel(SequenceModel):
         seed: int | None = None,
         stop: str | Sequence[str] = (),
     ) -> Iterator[str]:
-        """Like `generate` for one prompt, but gives the text piece by piece as it is written.
+        """Like `generate` for one prompt, but yields the text in pieces as it is written.
 
         Args: those of `generate`.
 
@@ -304,7 +304,7 @@ class CharLanguageModel(SequenceModel):
             Pieces of text; joined, they are what `generate` returns.
 
         Raises:
-            ValueError: for an argument out of its range.
+            ValueError: if an argument is out of range.
         """
         check_text("prompt", prompt)
         length, choice, stops = self._check(length, temperature, top_k, top_p, seed, stop)
@@ -316,18 +316,18 @@ class CharLanguageModel(SequenceModel):
         return length, choice, generation.check_stops(stop)
 
     def score(self, text: str) -> Score:
-        """How well the model predicts a text, each character after all those before it.
+        """How well the model predicts each character of a text from those before it.
 
         Args:
-            text: two characters or more. An unknown one counts with the
-                probability that the model gives to U+FFFD.
+            text: two characters or more. For an unknown character, the model's probability of
+                U+FFFD counts.
 
         Returns:
             The mean cross-entropy in nats and in bits, how many characters were
             predicted, and how many of them are unknown.
 
         Raises:
-            ValueError: if the text is shorter, or not a `str`.
+            ValueError: if the text is shorter than two characters, or not a `str`.
         """
         return self._scorer.score(text)
 

@@ -1,4 +1,4 @@
-"""Inputs as rows of a table, in place of a product with one-hot vectors."""
+"""Inputs as rows of a table, instead of a product with one-hot vectors."""
 
 from typing import Any
 
@@ -69,8 +69,8 @@ class InputTable(keras.layers.Layer):
 
     Call arguments:
         ids: integers, `(batch, time)` or `(batch,)`.
-        training: whether gradients are needed; they are computed faster then.
-            Default: `False`.
+        training: whether gradients are needed; if so, they are computed faster. Default:
+            `False`.
 
     Returns:
         `(batch, time, units)` or `(batch, units)`.

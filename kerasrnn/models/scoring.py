@@ -26,7 +26,7 @@ class Score(NamedTuple):
     num_characters: int
     """How many were predicted: all but the first."""
     num_unknown: int
-    """How many of them the vocabulary lacks."""
+    """How many of them are not in the vocabulary."""
 
 
 class Scorer:

@@ -20,26 +20,23 @@ from kerasrnn.training.trainable import TrainableModel
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class SequenceModel(TrainableModel):
-    """A stack of layers over sequences whose states come out and go in.
+    """A stack of layers over sequences, with states that you can pass in and get back.
 
-    Like `keras.Sequential`, with two differences. The states of its recurrent
-    layers can be passed in and are handed back, so that a long sequence can be
-    read window by window. And `compile` takes what training recurrent networks
-    needs: windows, truncation, teacher forcing, clipping. Train it with `fit`
-    or with `kerasrnn.train`; both run the same step.
+    It is like `keras.Sequential`, with two differences. You can pass in the states of its
+    recurrent layers and get the new ones back, and so read a long sequence window by window.
+    And `compile` has the options that recurrent networks need: windows, truncation, teacher
+    forcing, clipping. Train it with `fit` or with `kerasrnn.train`; both run the same step.
 
     Args:
-        layers: Keras layers. Recurrent ones (`kerasrnn.VanillaRNN`,
-            `kerasrnn.RNN`, `keras.layers.LSTM`, ...) are made to return their
-            states; those of a model that is trained over windows need
-            `return_sequences=True`. `keras.layers.Bidirectional`, and layers
-            that hold a recurrent layer inside, work on whole sequences only.
+        layers: Keras layers. The model sets `return_state=True` for recurrent ones
+            (`kerasrnn.VanillaRNN`, `kerasrnn.RNN`, `keras.layers.LSTM`, ...). To train over
+            windows, they need `return_sequences=True`. `keras.layers.Bidirectional`, and
+            layers that contain a recurrent layer, work only on whole sequences.
         **kwargs: `name`.
 
     Call arguments:
         inputs: `(batch, time, ...)`.
-        states: what `initial_states` or an earlier call gave. Default:
-            initial states.
+        states: what `initial_states` or an earlier call returned. Default: initial states.
         return_states: whether to return the new states too. Default: `False`.
         training: whether dropout and truncation apply.
 
@@ -48,10 +45,9 @@ class SequenceModel(TrainableModel):
         after the last step.
 
     Raises:
-        ValueError: if there is no layer, or something else among them; if a
-            recurrent layer is `stateful` or listed twice; when
-            called with `states` or `return_states`, if a layer holds a
-            recurrent layer inside.
+        ValueError: if `layers` is empty, or contains something that is not a Keras layer; if
+            a recurrent layer is `stateful` or listed twice; when called with `states` or
+            `return_states`, if a layer contains a recurrent layer.
 
     Example:
 
@@ -69,7 +65,7 @@ class SequenceModel(TrainableModel):
     True
     """
 
-    hands_on_states = True
+    carries_states = True
 
     def __init__(self, layers: Sequence[keras.layers.Layer], **kwargs: Any):
         if isinstance(layers, (str, bytes, dict)) or not isinstance(layers, Iterable):
@@ -105,7 +101,7 @@ class SequenceModel(TrainableModel):
 
     @property
     def recurrent_layers(self) -> list[keras.layers.RNN]:
-        """The layers whose states are carried, in order."""
+        """The recurrent layers, in order. Their states are carried."""
         return [layer for layer in self.sequence_layers if isinstance(layer, keras.layers.RNN)]
 
     @property
@@ -123,9 +119,9 @@ class SequenceModel(TrainableModel):
         return [layer.get_initial_state(batch_size) for layer in self.recurrent_layers]
 
     def connect(self, inputs: tf.Tensor, recur: Callable) -> tf.Tensor:
-        """How layers follow one another; override it for another graph of layers.
+        """Connects the layers. Override it for another graph of layers.
 
-        The same description serves whole sequences and single steps.
+        The same method is used for whole sequences and for single steps.
 
         Args:
             inputs: `(batch, time, ...)`; a single step has `time` 1.

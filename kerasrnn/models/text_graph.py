@@ -1,7 +1,7 @@
-"""What a language model does with texts, as plain graph ops: read, go on, score.
+"""What a language model does with texts, as plain graph ops: read, write, score.
 
 Texts of a batch may differ in length. Each function returns the last characters and the
-states before they are read; the others go on from these.
+states before they are read. `write` and `nats_of` continue from these.
 """
 
 from typing import TYPE_CHECKING
@@ -57,7 +57,7 @@ def write(
     filtered: bool = True,
     num_loops: int | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor, list]:
-    """Goes on with texts.
+    """Continues texts.
 
     Args:
         model: a built language model.

@@ -15,9 +15,9 @@ from kerasrnn.checks import check_one_of, check_path, check_text
 from kerasrnn.files import writing
 
 PREFERRED = ("ids", "step", "serving_default")
-"""Which signature is converted if none is named: the first of these that can be."""
+"""If no signature is named, the first of these that can be converted is converted."""
 COMPARED_SIZES = ((1, 1), (3, 17))
-"""Batch and time of the inputs that both models are compared on, where these are free."""
+"""Batch size and time of the inputs for comparing both models, where these are free."""
 ONNX_OPSET = 17
 _TOLERANCE = 1e-4
 
@@ -30,8 +30,8 @@ def convert(
 ) -> tuple[Path, str]:
     """Writes one signature of an exported model as ONNX or LiteRT.
 
-    It must take and return numbers, not texts: `ids` of a `TextClassifier`, `step` of a
-    `CharLanguageModel`, `serving_default` and `window` of any other `SequenceModel`,
+    The signature must take and return numbers, not texts: `ids` of a `TextClassifier`, `step`
+    of a `CharLanguageModel`, `serving_default` and `window` of any other `SequenceModel`,
     `serving_default` of a functional or sequential Keras model. Sizes that are free in the
     signature, such as batch and time, stay free. The ids of the first two are the line
     numbers of the model's `assets/vocabulary.txt`, from 0.
@@ -45,17 +45,17 @@ def convert(
         output: the file to write.
         format: `"onnx"`, which needs the extra `onnx`, or `"litert"`, which needs
             the extra `litert`. Default: `"onnx"`.
-        signature: the name of the signature. Default: `None`: the first of `ids`,
-            `step` and `serving_default` that holds numbers only, or else any that does.
+        signature: the name of the signature. Default: `None`: the first of `ids`, `step` and
+            `serving_default` that has only numbers, or else any other such signature.
 
     Returns:
         The file written, and the name of the signature in it.
 
     Raises:
-        ValueError: if there is no such format, if the model has no such signature, if it
-            holds texts, or if the converter cannot convert it (LiteRT cannot hold the
-            loops of Keras' LSTM and GRU, but it can hold their `step`).
-        ImportError: if the converter is not installed; it says what to install.
+        ValueError: if there is no such format, if the model has no such signature, if the
+            signature takes or returns texts, or if the converter cannot convert it (LiteRT
+            cannot convert the loops of Keras' LSTM and GRU, but it can convert their `step`).
+        ImportError: if the converter is not installed; the message says what to install.
         OSError: if `exported` cannot be read, or `output` cannot be written.
     """
     check_one_of("format", format, FORMATS)
@@ -138,7 +138,7 @@ def _to_onnx(signature, name):
 
 
 def _onnx_names(inputs, outputs) -> dict[str, str]:
-    """What each output is called in ONNX: all names differ, those of inputs included."""
+    """The name of each output in ONNX: all names differ, including those of inputs."""
     names, taken = {}, {*inputs, *outputs}
     for key in outputs:
         name = f"new_{key}" if key in inputs else key

@@ -1,4 +1,4 @@
-"""SavedModels in versioned folders, written whole or not at all."""
+"""SavedModels in versioned folders, written completely or not at all."""
 
 import json
 import re
@@ -32,8 +32,8 @@ def export(
 ) -> Path:
     """Writes `model` as a SavedModel into the next version of `directory`.
 
-    Serving it needs no Python code of this package: the graph has plain TensorFlow
-    ops only. The folder appears under its number when it is complete.
+    You can serve it without this package: the graph contains only plain TensorFlow ops. The
+    folder gets its version number only when it is complete.
 
     Signatures of a `TextClassifier`:
         serving_default: `text`, string `(batch,)`, gives `probability` of
@@ -43,18 +43,17 @@ def export(
     Signatures of a `CharLanguageModel`; `state_0` and so on are `(batch, units)`,
     float32 unless the model's dtype policy says otherwise, and are zeros before the
     first character:
-        serving_default: `text`, string `(batch,)`, and the scalars `length`,
-            int32, `temperature`, float32, and `seed`, int32, give `text`,
-            string `(batch,)`, the same as `generate` gives.
+        serving_default: `text`, string `(batch,)`, and the scalars `length`, int32,
+            `temperature`, float32, and `seed`, int32, give `text`, string `(batch,)`, the
+            same text as `generate`.
         step: `ids`, int32 `(batch,)`, and states give `logits`, float32
             `(batch, ids)`, and new states.
         read: `text` gives its last character, `ids`, and the states before it.
-        write: `ids` and states of `read`, `length`, `temperature`, `seed`, `top_k`
-            (int32, 0: all), `top_p` (float32, 1: all) and `position` (how many
-            characters were written before, a multiple of 8) give `text`, and the
-            `ids` and states to go on from.
-        score: `text`, `ids` and states give `nats`, the sum of -ln p,
-            `num_characters` and `num_unknown`, and the `ids` and states to go on from.
+        write: `ids` and states of `read`, `length`, `temperature`, `seed`, `top_k` (int32, 0:
+            all), `top_p` (float32, 1: all) and `position` (how many characters were written
+            before, a multiple of 8) give `text`, and the `ids` and states to continue from.
+        score: `text`, `ids` and states give `nats`, the sum of -ln p, `num_characters` and
+            `num_unknown`, and the `ids` and states to continue from.
 
     Signatures of any other `SequenceModel`:
         serving_default: `inputs`, `(batch, time, ...)`, gives `outputs`.
@@ -63,17 +62,16 @@ def export(
             read backwards do not have it.
 
     Signature of a functional or sequential Keras model:
-        serving_default: its inputs and outputs by their names in the model. The
-            batch size is free; time is free where the model's `keras.Input` leaves it
-            free.
+        serving_default: its inputs and outputs by their names in the model. The batch size is
+            free, and so is time if the model's `keras.Input` leaves it free.
 
-    The folder also has `assets/vocabulary.txt`, if the model has a vocabulary. In
-    `assets.extra` lie `config.json`, `model_card.md`, warm-up requests for TensorFlow
-    Serving (`tf_serving_warmup_requests`), one for each signature, and the checksums of
-    all these files, `SHA256SUMS`: `sha256sum --check assets.extra/SHA256SUMS`.
+    The folder also has `assets/vocabulary.txt`, if the model has a vocabulary. `assets.extra`
+    contains `config.json`, `model_card.md`, warm-up requests for TensorFlow Serving
+    (`tf_serving_warmup_requests`), one for each signature, and the checksums of all these
+    files (`SHA256SUMS`). To check them, run `sha256sum --check assets.extra/SHA256SUMS`.
 
-    One process at a time writes into a folder; others wait. Unfinished folders of killed
-    processes are removed.
+    Only one process at a time writes into a folder; others wait. `export` removes the
+    unfinished folders of killed processes.
 
     Args:
         model: a built model.
@@ -81,8 +79,8 @@ def export(
             created if it is missing.
         config: written to `assets.extra/config.json`.
         model_card: Markdown, written to `assets.extra/model_card.md`.
-        keep: how many of the newest versions to keep; the others are removed
-            afterwards. Default: `None`: all.
+        keep: how many of the newest versions to keep; older ones are removed afterwards.
+            Default: `None`, all.
         receipt: the path of a file that notes the exported weights and version. It is
             written just before the version is published. If you export the same
             weights with the same file again, and that version still exists, its
@@ -96,8 +94,8 @@ def export(
         ValueError: if the model has not been built, if its inputs are not known,
             if it is stateful, if a weight is not finite, or if `keep` is not a positive
             integer.
-        OSError: if the folder cannot be written, for example on a full disk; then
-            nothing is left behind.
+        OSError: if the folder cannot be written, for example because the disk is full. In
+            that case nothing is left behind.
     """
     if not isinstance(model, keras.Model):
         raise ValueError(f"model must be a keras.Model, got model={shown(model)}.")

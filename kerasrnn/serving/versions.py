@@ -46,12 +46,12 @@ def publish(path: Path, directory: Path) -> Path:
 
 
 def remove_old_versions(directory: Path, keep: int, spared: Path, hidden: Path) -> None:
-    """Removes all but the newest versions, as far as the system lets go of them.
+    """Removes all but the newest versions, except those that the system cannot remove.
 
     Args:
         directory: the model folder.
         keep: how many of the newest versions stay.
-        spared: a version that stays, too.
+        spared: a version that also stays.
         hidden: a folder that is about to be removed. They are moved there first, so
             that no reader sees half a version.
     """

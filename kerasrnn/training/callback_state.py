@@ -1,4 +1,4 @@
-"""What Keras callbacks have come to, as JSON and arrays hold it."""
+"""The state of Keras callbacks, as JSON and arrays."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Which layers cannot hand their states on from window to window, or from step to step."""
+"""Which layers cannot carry their states from window to window, or from step to step."""
 
 import keras
 
@@ -6,10 +6,10 @@ from kerasrnn.layers.nested_layers import recurrent_layers
 
 
 def held_recurrence(layer: keras.layers.Layer) -> keras.layers.RNN | None:
-    """A recurrent layer that lies inside `layer` and reads the same steps as it; `None`: none.
+    """A recurrent layer inside `layer` that reads the same steps; `None` if there is none.
 
-    `keras.layers.TimeDistributed` runs what it holds anew at each step, along
-    another axis: there is nothing to carry.
+    `keras.layers.TimeDistributed` runs its inner layer again at each step, along another
+    axis: there is nothing to carry.
     """
     if isinstance(layer, keras.layers.RNN):
         return None
@@ -18,7 +18,7 @@ def held_recurrence(layer: keras.layers.Layer) -> keras.layers.RNN | None:
 
 
 def cannot_carry(layer: keras.layers.Layer) -> str | None:
-    """Why `layer` cannot go on from states, as a sentence; `None` if it can.
+    """Why `layer` cannot continue from states, as a sentence; `None` if it can.
 
     Example:
 

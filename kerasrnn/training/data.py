@@ -129,15 +129,14 @@ def start_afresh(dataset: tf.data.Dataset) -> tf.data.Dataset:
 def as_batches(
     data: Any, options: TrainingOptions, check_inputs: Callable, *, for_training: bool
 ) -> tf.data.Dataset:
-    """The batches that `data` comes to: those of a dataset, or the windows of a stream.
+    """`data` as batches: those of a dataset, or the windows of a stream.
 
     Args:
         data: a `kerasrnn.Stream` (then `compile` needs a `window`), a
             `keras.utils.PyDataset`, or a `tf.data.Dataset` of
-            `(inputs, targets[, sample_weight])`. Where there is a `window`, each batch
-            is one, states are carried from batch to batch, and inputs may be
-            `{"inputs", "reset"}`, with booleans `(batch,)` that are true
-            where a sequence begins.
+            `(inputs, targets[, sample_weight])`. With a `window`, each batch is one window,
+            states are carried from batch to batch, and inputs may be `{"inputs", "reset"}`,
+            with booleans `(batch,)` that are true where a sequence begins.
         options: what `compile` was given.
         check_inputs: called with the inputs of each sequence of a stream.
         for_training: whether windows overlap as `stride` says.

@@ -99,7 +99,8 @@ _OUT_OF_RANGE = {
 
 
 def _loss_shape(found, expected, *_):
-    found, expected = (", ".join(shape.split()) for shape in (found, expected))
+    # A graph says "4 3", and a step that runs eagerly "4, 3".
+    found, expected = (", ".join(s.replace(",", " ").split()) for s in (found, expected))
     return ValueError(
         f"The loss returned shape ({found}) for outputs of shape ({expected}). Return one loss "
         "per step, (batch, time)."

@@ -75,8 +75,8 @@ def run_with_feedback(
         inputs: the true inputs, `(batch, time, ...)`.
         states: any nest of tensors.
         feedback: what to feed.
-        mask: booleans, `(batch, time)`. What was put out at a masked step is
-            not fed back; the true input is.
+        mask: booleans, `(batch, time)`. The output of a masked step is not fed back; the true
+            input is used instead.
 
     Returns:
         The outputs, `(batch, time, ...)`, and the last states.

@@ -31,14 +31,15 @@ def update(step: TrainingStep, batch: Any, carried: list | None) -> tuple[dict, 
     """One update: the tape, the gradient, clipping, the optimizer.
 
     Args:
-        step: of a model that is built, with a built optimizer.
+        step: the training step of a built model, with a built optimizer.
         batch: `(inputs, targets[, sample_weight])`, where inputs are `(batch, time, ...)`
             or a dictionary of `"inputs"` and `"reset"`.
-        carried: the states after the window before; `None` or empty where every batch
-            holds whole sequences.
+        carried: the states after the previous window; `None` or empty if every batch holds
+            whole sequences.
 
     Returns:
-        Metrics by name, and the states to carry on, detached; `carried` if it was empty.
+        The metrics by name, and the detached states for the next window; `carried` itself if
+        it was empty.
     """
     model, options, optimizer = step.model, step.options, step.optimizer
     variables = [variable.value for variable in model.trainable_variables]
@@ -96,37 +97,35 @@ def train(
 ) -> keras.callbacks.History:
     """Trains a compiled `SequenceModel` or `TextClassifier` in an explicit loop.
 
-    The same steps, metrics and callbacks as `model.fit`, and, of batches in the
-    same order, the same weights at the end; but the states pass from step to
-    step as values, before your eyes. (Keras' `fit` gives a dataset that shuffles
-    another order from the second epoch on.) The step is always compiled, and runs
-    once an execution: `run_eagerly` and `steps_per_execution` are for `fit`.
+    It runs the same steps, metrics and callbacks as `model.fit`, and for batches in the same
+    order it ends with the same weights. (The `fit` of Keras reads a dataset that shuffles in
+    another order, from the second epoch on.) But here you can see how the states pass from
+    step to step, as values. The step is always compiled, and each execution runs one step:
+    `run_eagerly` and `steps_per_execution` work only with `fit`.
 
     Args:
-        model: compiled.
+        model: a compiled model.
         data: a `kerasrnn.Stream`, or a dataset of batches
             `(inputs, targets[, sample_weight])`.
-        epochs: how often to go through it. Default: 1.
+        epochs: how many times to go through `data`. Default: 1.
         validation_data: evaluated after each epoch.
         callbacks: Keras callbacks.
-        verbose: 0 is silent, 1 a progress bar, 2 a line an epoch. Default:
-            `"auto"`, a progress bar.
-        run_dir: a folder for checkpoints, so that the run can be killed at any
-            moment and go on, bit for bit, when the same call is made again.
-            Default: `None`, none are made.
-        resume: whether to go on from a checkpoint in `run_dir`. `False` begins
-            anew, and removes it. Default: `True`.
-        checkpoint_every: training steps between two checkpoints; there is one
-            after every epoch, too. Default: 1000.
+        verbose: 0 is silent, 1 a progress bar, 2 one line per epoch. Default: `"auto"`, a
+            progress bar.
+        run_dir: a folder for checkpoints. If the run is killed at any moment, make the same
+            call again: it continues, bit for bit. Default: `None`, no checkpoints.
+        resume: whether to continue from a checkpoint in `run_dir`. `False` removes the
+            checkpoint and starts a new run. Default: `True`.
+        checkpoint_every: training steps between two checkpoints; there is also one after
+            every epoch. Default: 1000.
 
     Returns:
         A `History` of the whole run, as from `fit`.
 
     Raises:
         FloatingPointError: if a step or the validation loss is not finite.
-        ValueError: if the checkpoint in `run_dir` belongs to another
-            configuration, or all are damaged; for batches that do not go together
-            with what `compile` was given.
+        ValueError: if the checkpoint in `run_dir` belongs to another configuration, if all
+            checkpoints are damaged, or if the batches do not fit the options of `compile`.
         BlockingIOError: if another process trains in `run_dir`.
     """
     step = _check(model, epochs, verbose, run_dir, resume, checkpoint_every)

@@ -1,4 +1,4 @@
-"""The loss of each step, out of whatever a loss function returns."""
+"""The loss of each step, from the values that a loss function returns."""
 
 from collections.abc import Callable
 
@@ -22,11 +22,11 @@ def loss_of_each(
         targets: `(batch, time, ...)`, or `(batch, ...)`.
         outputs: `(batch, time, ...)`, or `(batch, ...)`.
         num_axes: 2 where there is an output at every step, else 1.
-        counts_alike: whether every step counts alike. If not, `loss` must
-            tell the steps apart.
+        counts_alike: whether every step counts equally. If not, `loss` must tell the steps
+            apart.
 
     Raises:
-        ValueError: if `loss` does not tell apart what does not count alike.
+        ValueError: if steps count differently, but `loss` does not tell them apart.
     """
     targets = _as_outputs(tf.convert_to_tensor(targets), outputs)
     call = loss

@@ -9,13 +9,13 @@ from kerasrnn.checks import check_flags
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class Perplexity(keras.metrics.SparseCategoricalCrossentropy):
-    """The exponential of the mean cross-entropy: among how many symbols a model wavers.
+    """The exponential of the mean cross-entropy: how many symbols a model hesitates between.
 
     A model that gives all of n symbols the same probability has perplexity n.
 
     Args:
         name: default `"perplexity"`.
-        from_logits: whether the model puts out logits, not probabilities.
+        from_logits: whether the model returns logits, not probabilities.
             Default: `False`.
         **kwargs: other arguments of
             `keras.metrics.SparseCategoricalCrossentropy`.
@@ -38,11 +38,11 @@ class Perplexity(keras.metrics.SparseCategoricalCrossentropy):
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class BitsPerCharacter(keras.metrics.SparseCategoricalCrossentropy):
-    """The mean cross-entropy in bits, that is divided by ln 2.
+    """The mean cross-entropy in bits, which is the one in nats divided by ln 2.
 
     Args:
         name: default `"bits_per_character"`.
-        from_logits: whether the model puts out logits, not probabilities.
+        from_logits: whether the model returns logits, not probabilities.
             Default: `False`.
         **kwargs: other arguments of
             `keras.metrics.SparseCategoricalCrossentropy`.

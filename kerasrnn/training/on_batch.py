@@ -1,4 +1,4 @@
-"""Training and evaluation batch by batch, in a loop of one's own."""
+"""Training and evaluation batch by batch, in a loop of your own."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ from kerasrnn.training.step import TrainingStep
 
 
 class OnBatch:
-    """`train_on_batch` and its like, for a Keras model with a `training_step`.
+    """`train_on_batch` and similar methods, for a Keras model with a `training_step`.
 
-    With a `window` each batch is one, and goes on from the states of the batch before.
+    With a `window`, each batch is one window and continues from the previous batch's states.
     """
 
     _training_step: TrainingStep | None
 
     @property
     def training_step(self) -> TrainingStep:
-        """What `compile` has made."""
+        """The training step that `compile` created."""
         raise NotImplementedError
 
     def prepare(self, batch: Any) -> None:
@@ -35,19 +35,19 @@ class OnBatch:
         class_weight: dict | None = None,
         return_dict: bool = False,
     ):
-        """One update: `keras.Model.train_on_batch`, which with a `window` carries states on.
+        """One update: `keras.Model.train_on_batch`, which also carries states.
 
-        With a `window` the batch is one window. It starts from the last states
-        of the batch before; from the initial states if there was none, and after
-        `fit` or `reset_states`. A loop over the windows of a stream ends with the
-        weights that `fit` ends with.
+        With a `window`, the batch is one window. It continues from the states of the previous
+        batch. The first batch, and the first one after `fit` or `reset_states`, starts from
+        the initial states. A loop over the windows of a stream ends with the same weights as
+        `fit`.
 
         Args:
             x: `(batch, time, ...)`, or `{"inputs", "reset"}` with booleans
                 `(batch,)` that are true where a sequence begins.
             y: `(batch, time, ...)`.
             sample_weight: `(batch, time)` or `(batch,)`.
-            class_weight: for models with one output a sequence.
+            class_weight: for models with one output per sequence.
             return_dict: whether to return scores by name. Default: `False`.
 
         Returns:
@@ -55,8 +55,8 @@ class OnBatch:
 
         Raises:
             FloatingPointError: if the loss or a gradient is not finite.
-            ValueError: for a batch that is no window, or whose size is not
-                that of the carried states.
+            ValueError: if the batch is not a window, or its size differs from that of the
+                carried states.
 
         Example:
 
@@ -87,8 +87,8 @@ class OnBatch:
     ):
         """The scores of one batch: `keras.Model.test_on_batch`.
 
-        With a `window` it goes on from the states after the batch before, as
-        in `train_on_batch`; `evaluate` and `reset_states` forget them.
+        With a `window`, it continues from the states of the previous batch, as
+        `train_on_batch` does; `evaluate` and `reset_states` forget them.
         """
         _check_batch("test_on_batch", x, y)
         with clear_errors():
@@ -98,8 +98,8 @@ class OnBatch:
         """The outputs for one batch of whole sequences: `keras.Model.predict_on_batch`.
 
         Raises:
-            ValueError: if states are carried from window to window, which this
-                does not do.
+            ValueError: if the model carries states from window to window; this method does
+                not.
         """
         options = self._training_step and self._training_step.options
         if options and options.window is not None and options.carry_state:
@@ -111,9 +111,9 @@ class OnBatch:
         return super().predict_on_batch(x)  # type: ignore[misc]
 
     def reset_states(self) -> None:
-        """Forgets carried states: the next `train_on_batch` or `test_on_batch` begins afresh.
+        """Forgets carried states, so that the next batch starts from the initial states.
 
-        `fit`, `evaluate` and `kerasrnn.train` begin afresh by themselves.
+        `fit`, `evaluate` and `kerasrnn.train` do this themselves.
 
         Example:
 

@@ -1,4 +1,4 @@
-"""What `SequenceModel.compile` can be asked for, checked before anything runs."""
+"""The options of `SequenceModel.compile`, checked before anything runs."""
 
 import dataclasses
 import math
@@ -27,24 +27,23 @@ NON_FINITE = ("raise", "skip")
 @keras.saving.register_keras_serializable(package="kerasrnn")
 @dataclasses.dataclass(frozen=True)
 class TrainingOptions:
-    """How `SequenceModel.compile` was asked to train, checked.
+    """The options of `SequenceModel.compile`, checked.
 
     Args:
         window: steps on the tape, a `RandomWindow`, or `None`: whole sequences.
         stride: steps from one update to the next; `None`: `window`.
         carry_state: whether states pass from window to window.
         truncation: policy for every recurrent layer; `None`: its own.
-        teacher_forcing: a `ScheduledSampling`, or the chance of the true input.
+        teacher_forcing: a `ScheduledSampling`, or the probability of the true input.
         global_clipnorm: largest global norm of the gradient.
         clipvalue: largest absolute entry of the gradient.
         time_reduction: `"mean"` or `"sum"` of the losses over time steps.
         parallel_parts: parts of a batch that are computed side by side.
-        recompute: whether to keep about sqrt(T) states in place of a tape.
+        recompute: whether to keep about sqrt(T) states instead of a tape.
         non_finite: `"raise"` or `"skip"` a step that is not finite.
 
     Raises:
-        ValueError: for an argument out of its range, or two that do not go
-            together.
+        ValueError: if an argument is out of range, or two arguments conflict.
     """
 
     window: int | RandomWindow | None = None
@@ -111,7 +110,7 @@ class TrainingOptions:
 
     @property
     def sampling(self) -> ScheduledSampling:
-        """`teacher_forcing`, whatever way it was given."""
+        """`teacher_forcing`, always as a `ScheduledSampling`."""
         return scheduled_sampling.get(self.teacher_forcing)
 
     @property
@@ -138,14 +137,14 @@ class TrainingOptions:
 def check_keras_arguments(
     optimizer: Any, loss: Any, metrics: Any, weighted_metrics: Any, options: dict[str, Any]
 ) -> None:
-    """Checks what `keras.Model.compile` would take silently where it makes no sense.
+    """Rejects what `keras.Model.compile` would silently accept although it makes no sense.
 
     Args:
         optimizer, loss, metrics, weighted_metrics: as given.
         options: the others; `loss_weights=None` is taken out.
 
     Raises:
-        ValueError: that names the argument.
+        ValueError: if an argument makes no sense; the message names it.
     """
     if options.get("jit_compile") is True:
         raise ValueError(

@@ -17,23 +17,23 @@ from kerasrnn.checks import check_positive_integer, check_probability, is_intege
 class RandomWindow:
     """Windows of random length, so that their boundaries fall elsewhere in each epoch.
 
-    A window is `mean` steps long with probability `full_probability`, else
-    half of that, plus normal noise. The learning rate of an update is
-    multiplied by its length over `mean`, so that short windows do not count
-    for more. Unlike `RandomizedTruncation` this leaves the gradient biased.
+    A window is `mean` steps long with probability `full_probability`, else half of that, plus
+    normal noise. The learning rate of an update is multiplied by its length over `mean`, so
+    that short windows do not count more. Unlike `RandomizedTruncation` this leaves the
+    gradient biased.
 
     The lengths drawn for an epoch are stretched by a common factor, so that
     every epoch has the same number of windows and reads every step once.
 
     Args:
-        mean: positive integer, steps.
-        standard_deviation: of the noise, in steps. Default: 5.
-        full_probability: in [0, 1]. Default: 0.95.
+        mean: positive integer, the length of most windows in steps.
+        standard_deviation: standard deviation of the noise, in steps. Default: 5.
+        full_probability: the probability of a full length, in [0, 1]. Default: 0.95.
         min_length: shortest length that is drawn, in steps. Default: 5.
-        seed: of the draws. Default: 0.
+        seed: seed of the random draws. Default: 0.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: if an argument is out of range.
 
     Reference: S. Merity, N. Keskar and R. Socher, "Regularizing and optimizing
     LSTM language models", 2017, arXiv:1708.02182.
@@ -97,7 +97,7 @@ class RandomWindow:
 def rescaled_learning_rate(
     optimizer: keras.optimizers.Optimizer, window: object, length: tf.Tensor
 ) -> Iterator[None]:
-    """Inside, with a `RandomWindow`, the learning rate is multiplied by length over mean.
+    """Inside, with a `RandomWindow`, the learning rate is multiplied by `length / mean`.
 
     Args:
         optimizer: its learning rate is a number, not a schedule.
@@ -115,7 +115,7 @@ def rescaled_learning_rate(
 
 
 def check_window(window: int | RandomWindow | None, stride: int | None) -> None:
-    """Raises a `ValueError` for a window and a stride that do not go together."""
+    """Raises a `ValueError` if the window and the stride conflict."""
     if window is not None and not isinstance(window, RandomWindow):
         check_positive_integer("window", window, " Use window=None for full BPTT.")
     if stride is None:

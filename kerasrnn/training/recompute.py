@@ -10,7 +10,7 @@ from kerasrnn.training.window import Window
 def recomputed_gradients(
     step: TrainingStep, window: Window, states: list, counts: Counts, scale: tf.Tensor
 ) -> tuple[Outcome, list[Gradient]]:
-    """Full BPTT that keeps the states at about sqrt(T) steps, and recomputes what lies between.
+    """Full BPTT that keeps the states of about sqrt(T) steps, and recomputes the steps between.
 
     With h_k the states where segment k begins, going through the segments
     backwards, each is run once more, now on a tape, and dL/dh_k follows from

@@ -1,4 +1,4 @@
-"""A training that may go on from checkpoints: what can, where it stands, what is left."""
+"""Training that continues from checkpoints: its checks, its progress, and what is left."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ def check_for_run(
     if not isinstance(x, tf.data.Dataset):
         raise ValueError(
             f"run_dir={str(run_dir)!r} needs a tf.data.Dataset, got {type(x).__name__}: "
-            "a run can go on only if the order of its batches is known."
+            "a run can continue only if the order of its batches is known."
         )
     given = {**options, "validation_split": validation_split or None}
     others = sorted(name for name, value in given.items() if value is not None)

@@ -1,4 +1,4 @@
-"""Where a training run stands, on disk and in memory: enough to go on bit for bit."""
+"""The progress of a training run, on disk and in memory: enough to continue bit for bit."""
 
 import contextlib
 import random
@@ -47,9 +47,9 @@ class TrainingRun:
         steps_per_epoch: training steps in an epoch.
         checkpoint_every: training steps between two checkpoints; there is one
             after every epoch, too.
-        resume: whether to go on from the newest checkpoint, if there is one, or
-            from the one before where the newest is damaged. If not, checkpoints of
-            an earlier run there are removed.
+        resume: whether to continue from the newest checkpoint, if there is one, or from the
+            one before if the newest is damaged. If `False`, the checkpoints of an earlier run
+            there are removed.
 
     Raises:
         RunError: if there is a checkpoint of another configuration, or all are
@@ -120,7 +120,7 @@ class TrainingRun:
             self._loaded = {"arrays": arrays, "notes": notes}
             self.assign_variables()
             return
-        raise RunError(f"{damage} Use resume=False to begin anew.")
+        raise RunError(f"{damage} Use resume=False to start again.")
 
     def _load(self, path):
         arrays, notes = load(path)
@@ -138,7 +138,7 @@ class TrainingRun:
         if difference is not None:
             raise RunError(
                 f"{path} belongs to another run: it differs in {difference}. "
-                "Use another run_dir, or resume=False to begin anew."
+                "Use another run_dir, or resume=False to start again."
             )
         values = [arrays.get(f"variable/{n}") for n in range(len(self.variables))]
         if not all(
@@ -180,7 +180,7 @@ class TrainingRun:
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise DamagedCheckpointError(
                 f"The checkpoint in {self.folder} is damaged: what it says of callbacks and "
-                f"random generators cannot be read ({error}). Use resume=False to begin anew."
+                f"random generators cannot be read ({error}). Use resume=False to start again."
             ) from error
 
     def _assign_callbacks(self, remaining, arrays, notes):
@@ -193,7 +193,7 @@ class TrainingRun:
             elif state:
                 raise RunError(
                     f"The run in {self.folder.parent} had a callback {kind}, which is missing "
-                    "now. Give the same callbacks, or use resume=False to begin anew."
+                    "now. Give the same callbacks, or use resume=False to start again."
                 )
 
     def forget(self) -> None:

@@ -10,7 +10,7 @@ from kerasrnn.training.run import TrainingRun
 
 
 class RunCallbacks(keras.callbacks.CallbackList):
-    """Callbacks of a run that may have been cut off: they go on from where they were.
+    """Callbacks of a run that may have been interrupted: they continue from where they were.
 
     Checkpoints are made when every other callback has had its turn.
     """
@@ -61,7 +61,7 @@ class RunCallbacks(keras.callbacks.CallbackList):
         self.run.save(self.callbacks, self._initial)
 
     def of_finished_run(self) -> keras.callbacks.History:
-        """The history of a run that had come to its end."""
+        """The history of a finished run."""
         self.run.assign_callbacks(self.callbacks)
         self.run.forget()
         return self.run.model.history
@@ -72,8 +72,8 @@ def _standing(run: TrainingRun) -> str:
     where, done = run.folder.parent, f"{run.epoch} of {run.epochs} epochs"
     if run.finished:
         return (
-            f"the run in {where} is finished: {done} are done. Use resume=False to begin anew, "
-            "or more epochs to go on."
+            f"the run in {where} is finished: {done} are done. Use resume=False to start "
+            "again, or more epochs to continue."
         )
     steps = f" and {run.step} steps" if run.step else ""
     return f"going on with the run in {where}: {done}{steps} are done"

@@ -7,7 +7,7 @@ import numpy as np
 
 
 def describe(model: keras.Model) -> dict:
-    """What must be the same for a run to go on: the model, its optimizer, its training."""
+    """What must be the same to continue a run: the model, its optimizer, its training."""
     configuration: dict[str, Any] = {"model": type(model).__name__}
     try:
         configuration["architecture"] = model.get_config()

@@ -1,10 +1,10 @@
 """Which inputs a model is fed in training: the true ones, or its own outputs.
 
-Teacher forcing feeds the true previous output; free running feeds what the model
-itself put out at the step before; scheduled sampling tosses a coin for each step and
-each sequence. `sampling_probability` is always the chance of the model's **own**
-output: 0 is pure teacher forcing, 1 is free running. (The epsilon of Bengio et
-al. is the chance of the truth, 1 - sampling_probability.)
+Teacher forcing feeds the true previous output; free running feeds the model's own output from
+the previous step; scheduled sampling tosses a coin for each step and each sequence.
+`sampling_probability` is always the probability of the model's **own** output: 0 is pure
+teacher forcing, 1 is free running. (The epsilon of Bengio et al. is the probability of the
+true output, 1 - sampling_probability.)
 
 Reference: S. Bengio, O. Vinyals, N. Jaitly and N. Shazeer, "Scheduled sampling
 for sequence prediction with recurrent neural networks", 2015, arXiv:1506.03099.
@@ -25,23 +25,23 @@ DRAWS = ("greedy", "sample")
 @keras.saving.register_keras_serializable(package="kerasrnn")
 @dataclasses.dataclass(frozen=True)
 class ScheduledSampling:
-    """Feeds the model's own previous output with a probability, else the true one.
+    """Feeds a model its own previous output with a given probability, else the true one.
 
-    A coin is tossed for each step and sequence; the first input of a window is
-    always the true one. Inputs that are integers are ids: the own output is
-    the id drawn from the previous step's scores. Other inputs are values: the
-    own output is the previous step's output, of the same size. No gradient
-    flows through what is fed back.
+    A coin is tossed for each step and sequence; the first input of a window is always the
+    true one. Integer inputs are ids: the model's own output is an id drawn from the scores of
+    the previous step. Other inputs are values: the model's own output is the output of the
+    previous step, which must have the same size. No gradient flows through the outputs that
+    are fed back.
 
     Args:
-        sampling_probability: the chance of the model's own output: a number in
-            [0, 1], or a schedule: `LinearSchedule`, `ExponentialSchedule` or
+        sampling_probability: the probability of the model's own output: a number in [0, 1],
+            or a schedule: `LinearSchedule`, `ExponentialSchedule` or
             `InverseSigmoidSchedule`.
         draw: how ids are drawn: `"greedy"`, the most probable, or `"sample"`,
             from the distribution. Default: `"greedy"`.
 
     Raises:
-        ValueError: for a probability outside [0, 1] or an unknown `draw`.
+        ValueError: if a probability is outside [0, 1], or `draw` is unknown.
 
     Reference: S. Bengio et al., 2015, arXiv:1506.03099.
     """
@@ -56,7 +56,7 @@ class ScheduledSampling:
 
     @property
     def feeds_only_the_truth(self) -> bool:
-        """Whether this is pure teacher forcing at every step of the training."""
+        """Whether this is pure teacher forcing at every training step."""
         return self.sampling_probability == 0
 
     def probability(self, step: tf.Tensor | int) -> tf.Tensor:
@@ -85,7 +85,7 @@ def get(identifier: "ScheduledSampling | float | dict | None") -> ScheduledSampl
     """What `teacher_forcing=` means: `None` or 1.0 is pure teacher forcing, 0.0 free running.
 
     Args:
-        identifier: the chance of the true output, in [0, 1]; `None`; a
+        identifier: the probability of the true output, in [0, 1]; `None`; a
             `ScheduledSampling` or its configuration.
 
     Raises:

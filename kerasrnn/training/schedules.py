@@ -1,4 +1,4 @@
-"""How the sampling probability of scheduled sampling changes over the training.
+"""How the sampling probability of scheduled sampling changes during training.
 
 Reference: S. Bengio, O. Vinyals, N. Jaitly and N. Shazeer, "Scheduled sampling
 for sequence prediction with recurrent neural networks", 2015, arXiv:1506.03099.
@@ -65,10 +65,11 @@ class LinearSchedule(SamplingSchedule):
 @keras.saving.register_keras_serializable(package="kerasrnn")
 @dataclasses.dataclass(frozen=True)
 class ExponentialSchedule(SamplingSchedule):
-    """1 - k^i at training step i: soon free running.
+    """1 - k^i at training step i: fast at first, then slower.
 
     Args:
-        k: in (0, 1). The truth's share halves every `ln(1/2) / ln(k)` steps.
+        k: in (0, 1). The probability of the true output halves every `ln(1/2) / ln(k)`
+            steps.
     """
 
     k: float

@@ -1,4 +1,4 @@
-"""What one update needs beside the model: options, loss, optimizer, states, counters."""
+"""What one update needs besides the model: options, loss, optimizer, states, counters."""
 
 import json
 from collections.abc import Callable
@@ -24,37 +24,36 @@ class Counts(NamedTuple):
     num_steps: tf.Tensor
     """float32 scalar, on this replica."""
     denominator: tf.Tensor
-    """What the sum of the losses of all replicas is divided by, at least 1."""
+    """The number that the summed losses of all replicas are divided by, at least 1."""
 
 
 class Outcome(NamedTuple):
-    """What running a model over a window gives."""
+    """The result of running a model over a window."""
 
     loss: tf.Tensor
     """This replica's share of the loss, a scalar."""
     outputs: tf.Tensor | None
-    """`(batch, time, ...)`; `None` where the metrics have seen them already."""
+    """`(batch, time, ...)`; `None` if the metrics have already used them."""
     states: list
     """The states to carry on."""
 
 
 class TrainingStep:
-    """All that training needs and a model itself need not know.
+    """Everything that training needs and that the model itself does not have to know.
 
-    A model is asked for three things: to be called on inputs, states and feedback;
-    for its initial states; and for its mask. `kerasrnn.training.loop.update` makes
-    an update of it.
+    It uses only three things of a model: its call on inputs, states and feedback, its initial
+    states, and its mask. `kerasrnn.training.loop.update` turns them into an update.
 
     Args:
-        model: a Keras model. It has `initial_states(batch_size)`, a list that is empty
-            if it hands on no states, and `compute_mask(inputs)`; its `call` takes
-            `training`, and where it has states also `states`, `return_states` and
-            `feedback`.
-        options: what `compile` was given.
+        model: a Keras model with the methods `initial_states(batch_size)`, which returns a
+            list (empty if the model carries no states), and `compute_mask(inputs)`. Its
+            `call` takes `training` and, if it carries states, also `states`, `return_states`
+            and `feedback`.
+        options: the options of `compile`.
         loss: a function of targets and outputs, a `keras.losses.Loss`, or its name.
         optimizer: a Keras optimizer.
-        every_output: whether there is an output, and a loss, for every step; what the
-            model puts out decides it when it is built.
+        every_output: whether there is an output, and a loss, for every step. The outputs of
+            the model decide this when it is built.
     """
 
     def __init__(
@@ -104,7 +103,7 @@ class TrainingStep:
         return read_window(batch, self.model.compute_mask, self.every_output)
 
     def count(self, window: Window) -> Counts:
-        """How many steps count, and what the sum of their losses is divided by."""
+        """How many steps count, and the number that the sum of their losses is divided by."""
         if window.counted is None:
             shape = tf.shape(window.inputs)[: 2 if self.every_output else 1]
             num_steps = tf.cast(tf.reduce_prod(shape), tf.float32)
@@ -205,11 +204,11 @@ class TrainingStep:
 
         Args:
             targets, outputs: `(batch, time, ...)`.
-            counts_alike: whether every step counts alike: then a loss function
-                may return the mean over all of them. Default: `False`.
+            counts_alike: whether every step counts equally. Then a loss function may return
+                the mean over all of them. Default: `False`.
 
         Raises:
-            ValueError: if the loss does not tell steps apart and must.
+            ValueError: if the loss must tell steps apart but does not.
         """
         num_axes = 2 if self.every_output else 1
         return loss_of_each(self.loss, targets, outputs, num_axes, counts_alike)
@@ -217,11 +216,11 @@ class TrainingStep:
     def if_finite(
         self, apply: Callable, states: list, loss: tf.Tensor, norm: tf.Tensor, scale: tf.Tensor
     ) -> tuple[dict, list]:
-        """What `apply` returns; but an error, or nothing is changed, if it is not finite.
+        """Calls `apply` if the step is finite. If not, raises an error or skips the step.
 
         Args:
-            apply: makes the update; returns logs and the states to carry on.
-            states: those to carry on if the step is skipped.
+            apply: makes the update; returns the logs and the states for the next window.
+            states: the states to carry over if the step is skipped.
             loss: of this step.
             norm: of its gradient.
             scale: of the loss, in mixed precision.
@@ -245,7 +244,7 @@ class TrainingStep:
         return logs, states
 
     def update_metrics(self, window: Window, outcome: Outcome, counts: Counts) -> dict:
-        """Updates the metrics of the model on the steps that count; all of them by name."""
+        """Updates the metrics with the steps that count; returns all metrics by name."""
         weight = self._weight(window, counts.num_steps)
         for metric in self.model.metrics:
             if metric.name == "loss":
@@ -267,6 +266,6 @@ class TrainingStep:
         return self.model.compute_metrics(window.inputs, targets, outputs, weights)
 
     def count_norm(self, norm: tf.Tensor) -> None:
-        """Takes the norm of a gradient into the mean of the epoch, if it is finite."""
+        """Adds the norm of a gradient to the mean of the epoch, if it is finite."""
         known = tf.math.is_finite(norm)  # not so where scaled gradients overflow
         self.gradient_norm.update_state(tf.where(known, norm, 0.0), tf.cast(known, tf.float32))

@@ -15,15 +15,14 @@ _NO_NUMBERS = "OSUMmc"  # kinds of NumPy: objects, bytes, texts, times, complex 
 class Stream:
     """Long sequences, `batch_size` of them side by side, for truncated BPTT.
 
-    Each of the `batch_size` places reads one sequence after the other, window
-    by window. The model's state is carried from window to window, and starts
-    afresh where a sequence begins. Nothing is copied until a window is read:
-    sequences may be memory maps.
+    Each of the `batch_size` places reads one sequence after the other, window by window. The
+    model's state is carried from window to window, and is reset where a sequence begins.
+    Nothing is copied until a window is read: sequences may be memory maps.
 
     Args:
         inputs: arrays `(time, ...)`, of any lengths.
-        targets: an array for each sequence, as long as it. Default: the inputs
-            themselves one step later, as in language modelling.
+        targets: an array for each sequence, of the same length. Default: the inputs one step
+            later, as in language modelling.
         sample_weight: for each sequence the weights of its steps, `(time,)`,
             or one number for all of them; steps of weight 0 do not count.
             Default: 1.
@@ -31,9 +30,9 @@ class Stream:
             them if there are fewer.
 
     Raises:
-        ValueError: if there are fewer sequences than places, a sequence is
-            empty or holds no numbers, sequences differ in their features, or
-            targets or weights do not match inputs.
+        ValueError: if there are fewer than `batch_size` sequences, a sequence is empty or
+            holds no numbers, sequences differ in their features, or targets or weights do not
+            match inputs.
 
     Example:
 
@@ -99,8 +98,8 @@ class Stream:
             batch_size: how many streams.
 
         Raises:
-            ValueError: if `tokens` are no integers, or too few for one step of
-                each.
+            ValueError: if `tokens` are not integers, or are too few for one step in each
+                stream.
         """
         check_positive_integer("batch_size", batch_size)
         (tokens,) = _as_arrays("tokens", [tokens])
@@ -125,8 +124,8 @@ class Stream:
     def windows(self, window: int | RandomWindow, stride: int | None = None) -> tf.data.Dataset:
         """The batches of one epoch, in order; each step's target counts once.
 
-        The first window of a sequence counts whole; of the following ones only
-        their last `stride` steps count, the steps before give them context.
+        All steps of a sequence's first window count. In the windows after it only the last
+        `stride` steps count; the steps before them give context.
 
         Args:
             window: steps on the tape, or a `RandomWindow`. Windows longer than

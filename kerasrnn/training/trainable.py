@@ -38,20 +38,20 @@ from kerasrnn.training.streams import Stream
 class TrainableModel(OnBatch, keras.Model):
     """A `keras.Model` that is trained by a `TrainingStep`.
 
-    Everything about training lies in `training_step`, which `compile` makes. A subclass
-    defines `call`, and where it differs from what stands here, `initial_states`,
-    `compute_mask` and `check_inputs`.
+    Everything about training is in `training_step`, which `compile` creates. A subclass
+    defines `call`. It overrides `initial_states`, `compute_mask` and `check_inputs` where it
+    needs more than the defaults here.
     """
 
-    hands_on_states = False
-    """Whether `call` takes `states` and gives the new ones with `return_states`."""
+    carries_states = False
+    """Whether `call` takes `states`, and returns the new ones with `return_states`."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._training_step: TrainingStep | None = None
 
     def initial_states(self, batch_size: int | tf.Tensor) -> list:
-        """The states before the first step; empty for a model that hands on none."""
+        """The states before the first step; empty for a model that does not carry states."""
         return []
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> tf.Tensor | None:
@@ -63,12 +63,12 @@ class TrainableModel(OnBatch, keras.Model):
 
     @property
     def ordered_layers(self) -> Sequence[keras.layers.Layer]:
-        """The layers that training looks at: those that may recur."""
+        """The layers that training checks: those that may be recurrent."""
         return recurrent_layers(self)
 
     @property
     def training_step(self) -> TrainingStep:
-        """All that training needs: options, loss, optimizer, carried states, counters.
+        """Everything that training needs: options, loss, optimizer, carried states, counters.
 
         Raises:
             ValueError: before `compile`.
@@ -103,58 +103,55 @@ class TrainableModel(OnBatch, keras.Model):
         non_finite: str = "raise",
         **options: Any,
     ) -> None:
-        """Says how to train.
+        """Sets how the model is trained.
 
         Args:
-            optimizer, loss, metrics, weighted_metrics: as in
-                `keras.Model.compile`. The loss is taken at every step:
-                `(batch, time)`, and the mean over all axes that follow.
-                `time_reduction` takes the place of a reduction of its own. A
-                loss function may return the mean over all steps, but only
-                where every step counts alike: with no mask, no
-                `sample_weight` and no `Stream`.
-                Metrics see the steps that count and no others.
-            window: steps on a tape: an update is made of the gradients that
-                flow back through that many steps. An integer, a
-                `kerasrnn.RandomWindow`, or `None`: a batch holds whole
-                sequences, and each is read in one piece. Default: `None`.
+            optimizer, loss, metrics, weighted_metrics: as in `keras.Model.compile`. The loss
+                is computed at every step, `(batch, time)`; any further axes are averaged.
+                `time_reduction` replaces the loss's own reduction. A loss function may return
+                the mean over all steps, but only if every step counts equally: without a
+                mask, a `sample_weight` or a `Stream`. Metrics use only the steps that count.
+            window: the number of steps that the gradients of one update flow back: an integer
+                or a `kerasrnn.RandomWindow`. With `None`, a batch holds whole sequences, and
+                each is read in one piece. Default: `None`.
             stride: steps from one update to the next, at most `window`; 1 is
                 the sliding window. Each step's loss counts once. Default:
                 `window`. (`stride` and `window` are the k1 and k2, or h' and h,
                 of Williams & Peng 1990, doi:10.1162/neco.1990.2.4.490.)
-            carry_state: whether the states of a window, detached, are the
-                initial states of the next. Default: `True`.
-            truncation: a policy for every recurrent layer, while this model trains;
-                `"full"` for full BPTT. No layer is changed. Default: each layer's own.
-            teacher_forcing: the teacher forcing ratio: the chance, in [0, 1], that
-                the true previous output is fed and not the model's own; or a
-                `kerasrnn.ScheduledSampling`, which changes it over the training.
-                Default: 1, pure teacher forcing.
-            global_clipnorm: the gradient is projected onto a ball of this radius.
-                Its norm before that is logged as `gradient_norm`.
-            clipvalue: entries of the gradient are clipped to this size.
+            carry_state: whether each window starts from the states that the previous window
+                reached there, detached, and not from the initial states. Default: `True`.
+            truncation: a policy for every recurrent layer, while this model trains; `"full"`
+                for full BPTT. The layers themselves do not change. Default: each layer's own
+                policy.
+            teacher_forcing: the teacher forcing ratio: the probability, in [0, 1], that the
+                model is fed the true previous output and not its own. Or a
+                `kerasrnn.ScheduledSampling`, which can change it during training. Default: 1,
+                pure teacher forcing.
+            global_clipnorm: the largest norm of all gradients together; larger gradients are
+                scaled down to it. The norm before clipping is logged as `gradient_norm`.
+            clipvalue: the largest absolute value of an entry of the gradient; larger entries
+                are clipped.
             time_reduction: `"mean"` of the losses over all steps that count,
                 or their `"sum"` over time, divided by the batch size. Masked
                 steps and steps of weight 0 do not count. Default: `"mean"`.
-            parallel_parts: a batch is split into that many parts, computed
-                side by side, and the update is that of the whole batch. On a
-                CPU this is faster than many threads for each operation, if
-                TensorFlow is told so before it starts:
-                `tf.config.threading.set_intra_op_parallelism_threads(1)`.
-                A good number is that of the cores. Default: 1.
-            recompute: keeps the states at about sqrt(window) steps only, and
-                runs what lies between once more on the way back: full BPTT
-                in less memory and more time. Default: `False`.
-            non_finite: what becomes of a step whose loss or gradient is not
-                finite: `"raise"` an error before any weight changes, or
-                `"skip"` it. With `"raise"` a validation loss that is not
-                finite stops training, too. Default: `"raise"`.
+            parallel_parts: how many parts a batch is split into. They are computed side by
+                side, and the update is that of the whole batch. On a CPU this is faster than
+                many threads for each operation, if you call
+                `tf.config.threading.set_intra_op_parallelism_threads(1)` before TensorFlow
+                starts. A good value is the number of cores. Default: 1.
+            recompute: whether to keep the states of only about sqrt(window) steps, and to
+                compute the steps between them again in the backward pass: full BPTT with less
+                memory and more time. Default: `False`.
+            non_finite: what to do if the loss or the gradient of a step is not finite:
+                `"raise"` an error before any weight changes, or `"skip"` the step. With
+                `"raise"`, a validation loss that is not finite also stops training. Default:
+                `"raise"`.
             **options: `run_eagerly`, `steps_per_execution`,
                 `auto_scale_loss`.
 
         Raises:
-            ValueError: for an option out of its range, two that do not go
-                together, or layers that cannot do what is asked.
+            ValueError: if an option is out of range, if two options conflict, or if a layer
+                does not support an option.
         """
         checked = TrainingOptions(
             window=window,
@@ -170,7 +167,7 @@ class TrainableModel(OnBatch, keras.Model):
             non_finite=non_finite,
         )
         carried = checked.in_pieces or not checked.sampling.feeds_only_the_truth
-        if carried and not self.hands_on_states:
+        if carried and not self.carries_states:
             raise ValueError(
                 f"{type(self).__name__} reads whole sequences. Use window=None, "
                 "recompute=False and teacher_forcing=1.0, or a kerasrnn.SequenceModel."
@@ -210,7 +207,7 @@ class TrainableModel(OnBatch, keras.Model):
         return logs
 
     def _prepare_for(self, data):
-        """Builds what `fit` builds, for a step that comes without it."""
+        """Builds what `fit` builds, for a step outside `fit`."""
         inputs, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
         if self.training_step.prepared or targets is None:
             return  # without targets the step says so
@@ -274,7 +271,7 @@ class TrainableModel(OnBatch, keras.Model):
         checkpoint_every: int = CHECKPOINT_EVERY,
         **options: Any,
     ) -> keras.callbacks.History:
-        """Trains: `keras.Model.fit`, which also takes streams and continues what was cut off.
+        """Trains: `keras.Model.fit`, which also takes streams and can continue a run.
 
         Args:
             x: a `kerasrnn.Stream`, a `tf.data.Dataset` or arrays. With a
@@ -284,18 +281,17 @@ class TrainableModel(OnBatch, keras.Model):
                 sample_weight: as in Keras.
             validation_data: a stream, a dataset, or a tuple of arrays.
             run_dir, resume, checkpoint_every: a folder for checkpoints, as in
-                `kerasrnn.train`, which trains then: `run_eagerly` and
-                `steps_per_execution` do nothing. Without a `window`, `x` is a dataset
-                that gives the same batches each time.
-            **options: as in Keras; with a `run_dir`, none.
+                `kerasrnn.train`, which then does the training: `run_eagerly` and
+                `steps_per_execution` have no effect. `x` must give the same batches each
+                time: a stream or a dataset; with a `window`, arrays work, too.
+            **options: as in Keras; not allowed with a `run_dir`.
 
         Returns:
-            A `History`. `gradient_norm` in it is the mean of the norms before
-            clipping.
+            A `History`. Its `gradient_norm` is the mean of the norms before clipping.
 
         Raises:
             FloatingPointError: if a step or the validation loss is not finite.
-            ValueError: for data that does not go with what `compile` was given.
+            ValueError: if the data does not fit the options of `compile`.
         """
         step = self.training_step
         check_epochs(epochs)
@@ -365,8 +361,7 @@ class TrainableModel(OnBatch, keras.Model):
     ):
         """Loss and metrics: `keras.Model.evaluate`, which also takes streams.
 
-        With a `window`, states are carried over the whole of the data, so that
-        nothing is forgotten at the boundaries.
+        With a `window`, states are carried from window to window through all of the data.
         """
         step = self.training_step
         if step.options.window is not None:
@@ -390,7 +385,8 @@ class TrainableModel(OnBatch, keras.Model):
         """The outputs for whole sequences: `keras.Model.predict`.
 
         Raises:
-            ValueError: for what holds no whole sequences of one length, a stream for example.
+            ValueError: if `x` does not hold whole sequences of one length, for example if it
+                is a stream.
         """
         arrays = inputs_of(x) if isinstance(x, dict) and "inputs" in x else x
         dtype = getattr(arrays, "dtype", None)

@@ -237,8 +237,3 @@ def test_many_lengths_meet_few_buffer_lengths():
     assert len(set(padded.values())) == 24
     for length, buffer_length in padded.items():
         assert length <= buffer_length <= max(8, length + 8, 1.25 * length)
-
-
-def test_an_unknown_activation_has_no_closed_derivative():
-    assert closed_derivative(keras.activations.gelu) is None
-    assert closed_derivative(tf.tanh) is None

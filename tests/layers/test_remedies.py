@@ -142,25 +142,6 @@ def test_an_irnn_adds_up_what_it_reads(x):
     np.testing.assert_allclose(layer(inputs), tf.cumsum(inputs, axis=1), rtol=1e-5)
 
 
-def test_the_spectral_radius_is_the_one_asked_for():
-    for identifier, radius in [
-        ("spectral_radius", 1),
-        (kerasrnn.SpectralRadius(0.5, seed=3), 0.5),
-    ]:
-        layer = kerasrnn.VanillaRNN(32, recurrent_initializer=identifier)
-        layer.build((None, None, 3))
-        eigenvalues = np.linalg.eigvals(layer.cell.recurrent_kernel.numpy())
-        np.testing.assert_allclose(np.abs(eigenvalues).max(), radius, rtol=1e-4)
-        copy = kerasrnn.VanillaRNN.from_config(layer.get_config())
-        assert copy.recurrent_initializer.get_config() == {
-            "radius": radius,
-            "seed": 3 if radius == 0.5 else None,
-        }
-    np.testing.assert_array_equal(
-        kerasrnn.SpectralRadius(seed=1)((4, 4)), kerasrnn.SpectralRadius(seed=1)((4, 4))
-    )
-
-
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_zoneout_draws_anew_in_graphs_of_unknown_shape(x, jit_compile):
     layer = kerasrnn.VanillaRNN(UNITS, zoneout=0.5, return_sequences=True)

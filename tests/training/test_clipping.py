@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from kerasrnn.training import clipping
+from tests.training.models import TIME, make_model
 
 
 @pytest.fixture(params=["dense", "sparse"])
@@ -70,3 +71,15 @@ def test_duplicate_rows_are_added_up():
     once = clipping.sum_duplicates(table)
     assert once.indices.numpy().tolist() == [3, 1]
     np.testing.assert_array_equal(tf.convert_to_tensor(once), tf.convert_to_tensor(table))
+
+
+def test_clipping_bounds_the_update_and_the_norm_before_is_logged(ids, stream):
+    model = make_model(window=TIME, global_clipnorm=1e-3)
+    model(ids)
+    before = model.get_weights()
+    logs = model.fit(stream, verbose=0).history
+    change = np.sqrt(
+        sum(((a - b) ** 2).sum() for a, b in zip(model.get_weights(), before, strict=True))
+    )
+    np.testing.assert_allclose(change, 0.5 * 1e-3, rtol=1e-2)
+    assert logs["gradient_norm"][0] > 0.05

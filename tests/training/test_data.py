@@ -172,7 +172,7 @@ REFUSED = {
     "short targets": ((X, Y[:, :5]), "targets must be as many and as long"),
     "texts": ((np.full([4, 8, 3], "a"), Y), "inputs must be arrays of real numbers.*<U1"),
     "complex numbers": ((X + 1j, Y), "inputs must be arrays of real numbers.*complex"),
-    "no sequences": ((X[:0], Y[:0]), "a sequence at least, got none"),
+    "no sequences": ((X[:0], Y[:0]), "at least one sequence, got none"),
     "no steps": ((X[:, :0], Y[:, :0]), "at least one step"),
     "numbers without time": ((X[:, 0, 0], Y[:, 0, 0]), r"\(time, ...\), got .* shape \(\)"),
     "features that differ": (([X[0], X[0, :, :2]], [Y[0]] * 2), "the same features"),

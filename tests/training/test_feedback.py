@@ -9,55 +9,9 @@ import kerasrnn
 from kerasrnn.layers import compilation, recurrence
 from kerasrnn.models import sequence
 from kerasrnn.training import feedback as feedback_module
-from kerasrnn.training import scheduled_sampling
+from tests.training.echo_models import EchoCell, id_model, value_model
 
 BATCH, TIME = 4, 12
-
-
-class EchoCell(keras.layers.Layer):
-    """Puts out its input and keeps it as its state: what it received can be read off."""
-
-    def __init__(self, units=1, **kwargs):
-        super().__init__(**kwargs)
-        self.state_size = self.output_size = units
-
-    def call(self, inputs, states):
-        return inputs, [inputs]
-
-
-class AddOne(keras.layers.Layer):
-    def call(self, inputs):
-        return inputs + 1
-
-
-class NextId(keras.layers.Layer):
-    """Scores of ids: the id after the one it is given has by far the highest."""
-
-    def call(self, ids):
-        following = tf.cast(ids[..., 0] + 1, tf.int32) % 20
-        return 50 * tf.one_hot(following, 20)
-
-
-class AsValue(keras.layers.Layer):
-    def call(self, ids):
-        return tf.cast(ids, tf.float32)[..., None]
-
-
-def value_model(forcing):
-    """Its output is its input plus one."""
-    echo = kerasrnn.RNN(EchoCell(), return_sequences=True)
-    model = kerasrnn.SequenceModel([echo, AddOne()])
-    model.compile("sgd", "mse", teacher_forcing=forcing)
-    return model
-
-
-def id_model(forcing):
-    """It predicts the id after the one it is given."""
-    echo = kerasrnn.RNN(EchoCell(), return_sequences=True)
-    model = kerasrnn.SequenceModel([AsValue(), echo, NextId()])
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("sgd", loss, teacher_forcing=forcing)
-    return model
 
 
 def received(model, inputs):
@@ -230,106 +184,6 @@ def test_pure_teacher_forcing_takes_the_fast_scan(rng, monkeypatch):
         assert expected in calls
         assert ("loop" in calls) is (expected == "loop")
     compilation._trace.cache_clear()
-
-
-def test_schedules_follow_their_formulas():
-    steps = np.array([0, 1, 10, 100, 1000, 10**9])
-    linear = kerasrnn.LinearSchedule(100, start=0.1, end=0.6)
-    exponential = kerasrnn.ExponentialSchedule(0.99)
-    sigmoid = kerasrnn.InverseSigmoidSchedule(50.0)
-    expected = {
-        linear: 0.1 + 0.5 * np.minimum(steps / 100, 1),
-        exponential: 1 - 0.99**steps,
-        sigmoid: 1 - 50 / (50 + np.exp(np.minimum(steps / 50, 700))),
-    }
-    for schedule, values in expected.items():
-        found = [float(schedule(step)) for step in steps]
-        np.testing.assert_allclose(found, values, atol=1e-5)
-        assert found == sorted(found)
-        policy = kerasrnn.ScheduledSampling(schedule, draw="sample")
-        copy = scheduled_sampling.get(keras.saving.serialize_keras_object(policy))
-        assert copy == policy
-    assert float(sigmoid(50 * np.log(50))) == pytest.approx(0.5)
-
-
-def test_the_schedule_follows_the_training_step():
-    model = value_model(kerasrnn.ScheduledSampling(kerasrnn.LinearSchedule(4)))
-    inputs = tf.ones((1, 3, 1))
-    probabilities = []
-    for step in range(6):
-        model.optimizer.iterations.assign(step)
-        probabilities.append(float(model.training_step.feedback(inputs).probability))
-    assert probabilities == [0, 0.25, 0.5, 0.75, 1, 1]
-
-
-def test_fit_follows_a_schedule(rng):
-    x = rng.normal(size=(16, TIME, 2)).astype("float32")
-    losses = {}
-    for name, forcing in {
-        "truth": 1.0,
-        "schedule": kerasrnn.ScheduledSampling(kerasrnn.LinearSchedule(8)),
-        "free": 0.0,
-    }.items():
-        keras.utils.set_random_seed(2)
-        model = kerasrnn.SequenceModel(
-            [kerasrnn.VanillaRNN(4, return_sequences=True), keras.layers.Dense(2)]
-        )
-        model.compile(keras.optimizers.SGD(1e-6), "mse", teacher_forcing=forcing)
-        losses[name] = model.fit(x, x, batch_size=2, epochs=3, verbose=0).history["loss"]
-    # All but untrained, the model meets at first the loss of the one, at last of the other.
-    apart = abs(losses["free"][0] - losses["truth"][0])
-    assert abs(losses["schedule"][0] - losses["truth"][0]) < 0.7 * apart
-    assert abs(losses["schedule"][2] - losses["free"][2]) < 1e-4 * apart + 1e-4
-
-
-def test_exposure_bias_shows_errors_that_feed_on_themselves(tmp_path):
-    # The model multiplies by 1.1 where the truth stays: its error grows as it runs freely.
-    scale = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")
-    echo = kerasrnn.RNN(EchoCell(), return_sequences=True)
-    model = kerasrnn.SequenceModel([echo, scale])
-    model.compile("sgd", "mse")
-    inputs = np.ones((300, 8, 1), "float32")
-    model(inputs)
-    scale.set_weights([np.array([[1.1]])])
-    for context in (1, 3):
-        report = kerasrnn.exposure_bias(model, inputs, inputs, context=context)
-        horizons = np.arange(1, 8 - context + 2)
-        np.testing.assert_allclose(report.teacher_forcing, 0.1**2, rtol=1e-4)
-        np.testing.assert_allclose(report.free_running, (1.1**horizons - 1) ** 2, rtol=1e-4)
-        assert report.gap[0] == pytest.approx(0, abs=1e-6)
-        assert report.to_dict()["num_sequences"] == 300
-    pytest.importorskip("matplotlib")
-    report.plot(tmp_path / "bias.png")
-    assert (tmp_path / "bias.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_exposure_bias_is_there_for_ids():
-    model = id_model(1.0)
-    start = np.arange(5, 5 + BATCH)[:, None]
-    counting = (start + np.arange(TIME + 1)) % 20
-    report = kerasrnn.exposure_bias(model, counting[:, :-1], counting[:, 1:], draw="sample")
-    np.testing.assert_allclose(report.free_running, 0, atol=1e-5)  # it never errs
-    constant = np.repeat(start, TIME + 1, 1)
-    report = kerasrnn.exposure_bias(model, constant[:, :-1], constant[:, 1:])
-    np.testing.assert_allclose(report.teacher_forcing, 50, rtol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: value_model(1.5), r"teacher_forcing must lie in \[0, 1\], got .*=1.5"),
-        (lambda: value_model("yes"), "teacher_forcing must be a number in"),
-        (lambda: kerasrnn.ScheduledSampling(-0.1), "sampling_probability must lie in"),
-        (lambda: kerasrnn.ScheduledSampling(0.1, draw="best"), "draw must be one of greedy"),
-        (lambda: kerasrnn.LinearSchedule(0), "num_steps must be a positive number"),
-        (lambda: kerasrnn.LinearSchedule(10, end=2.0), "end must lie in"),
-        (lambda: kerasrnn.ExponentialSchedule(1.0), r"k must lie in \(0, 1\)"),
-        (lambda: kerasrnn.InverseSigmoidSchedule(0.5), "k must be at least 1"),
-    ],
-)
-def test_mistakes_are_named(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
 
 
 def test_outputs_of_another_size_cannot_be_fed_back():

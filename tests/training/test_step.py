@@ -39,8 +39,17 @@ def assert_same(a, b, same=True):
     assert all(np.array_equal(x, y) for x, y in pairs) is same
 
 
-@pytest.mark.parametrize("via", ["fit", "train"])
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("place", "via"),
+    [
+        ("itself", "train"),
+        ("inside", "fit"),
+        ("both ways", "fit"),
+        pytest.param("itself", "fit", marks=pytest.mark.slow),
+        pytest.param("inside", "train", marks=pytest.mark.slow),
+        pytest.param("both ways", "train", marks=pytest.mark.slow),
+    ],
+)
 def test_a_policy_of_compile_is_that_of_every_layer(data, place, via):
     asked, inner = trained(data, place, via=via, truncation=CUT)
     own, _ = trained(data, place, CUT, via=via)

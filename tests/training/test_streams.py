@@ -100,21 +100,6 @@ def test_random_windows_cover_every_step_and_differ_between_epochs():
     assert again == lengths[0]
 
 
-@pytest.mark.parametrize("length", [1, 7, 20000])
-@pytest.mark.parametrize(("mean", "min_length"), [(1, 1), (5, 5), (70, 5)])
-def test_random_windows_are_never_empty_and_follow_the_mean(length, mean, min_length):
-    window = kerasrnn.RandomWindow(mean, min_length=min_length)
-    counts = set()
-    for epoch in range(5):
-        bounds = window.boundaries(length, epoch)
-        assert (bounds[0], bounds[-1]) == (0, length)
-        assert min(np.diff(bounds)) >= 1
-        counts.add(len(bounds))
-    assert len(counts) == 1
-    if length == 20000 and mean == 70:
-        assert np.median(np.diff(bounds)) == pytest.approx(70, abs=3)
-
-
 def test_the_first_batch_of_a_dataset_resets_every_state():
     x = np.zeros((6, 3), "float32")
     dataset = tf.data.Dataset.from_tensor_slices((x, x)).batch(2)
