@@ -37,8 +37,8 @@ class KerasStep(kerasrnn.TextClassifier):
     [
         {},
         {"run_eagerly": True},
-        {"steps_per_execution": 2},
-        {"weighted_metrics": ["accuracy"]},
+        pytest.param({"steps_per_execution": 2}, marks=pytest.mark.slow),
+        pytest.param({"weighted_metrics": ["accuracy"]}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -195,7 +195,7 @@ class Overflow(keras.optimizers.SGD):
 
 
 @pytest.mark.parametrize("way", ["fit", "train", "classifier"])
-@pytest.mark.parametrize("every", [1, 3, 1000])
+@pytest.mark.parametrize("every", [1, pytest.param(3, marks=pytest.mark.slow), 1000])
 def test_no_checkpoint_holds_weights_that_are_not_finite(way, every, texts, values, tmp_path):
     if way == "classifier":
         model, data = classifier(Overflow()), tf.data.Dataset.from_tensor_slices(texts)

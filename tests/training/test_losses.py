@@ -139,11 +139,11 @@ def test_masked_steps_have_no_loss(data, kind):
     [
         {},
         {"window": 4},
-        {"window": 8},
-        {"window": 12, "recompute": True},
+        pytest.param({"window": 8}, marks=pytest.mark.slow),
+        pytest.param({"window": 12, "recompute": True}, marks=pytest.mark.slow),
         {"window": 8, "stride": 4},
         {"window": 4, "parallel_parts": 4},
-        {"parallel_parts": 2},
+        pytest.param({"parallel_parts": 2}, marks=pytest.mark.slow),
         {"window": 4, "time_reduction": "sum"},
     ],
     ids=str,
@@ -168,7 +168,7 @@ def test_weights_end_as_with_a_loss_of_steps(data, options):
         {},
         {"window": 4},
         {"window": 4, "parallel_parts": 2},
-        {"time_reduction": "sum", "parallel_parts": 2},
+        pytest.param({"time_reduction": "sum", "parallel_parts": 2}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
