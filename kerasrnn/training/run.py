@@ -21,7 +21,7 @@ from kerasrnn.training.checkpoints import (
     save,
 )
 from kerasrnn.training.divergence import check_weights
-from kerasrnn.training.run_description import describe, find_difference, plain
+from kerasrnn.training.run_description import describe, find_difference, without_names
 
 _NOTES = {
     "configuration": dict,
@@ -73,7 +73,9 @@ class TrainingRun:
         self.epoch, self.step, self.stopped, self.ended = 0, 0, False, False
         self.before_saving: Callable[[], None] | None = None
         self.variables = _variables(model)
-        self.configuration = plain({**describe(model), "steps_per_epoch": steps_per_epoch})
+        self.configuration = without_names(
+            {**describe(model), "steps_per_epoch": steps_per_epoch}
+        )
         self._loaded: dict[str, Any] | None = None
         self.folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as locks:

@@ -30,14 +30,14 @@ def find_difference(a: Any, b: Any) -> str | None:
     return None if a == b else ""
 
 
-def plain(configuration: Any) -> Any:
+def without_names(configuration: Any) -> Any:
     """A configuration as JSON holds it, without names, which depend on what came before."""
     if isinstance(configuration, dict):
         if str(configuration.get("class_name")).endswith("DTypePolicy"):
             return configuration["config"]["name"]
-        return {str(k): plain(v) for k, v in configuration.items() if k != "name"}
+        return {str(k): without_names(v) for k, v in configuration.items() if k != "name"}
     if isinstance(configuration, (list, tuple)):
-        return [plain(v) for v in configuration]
+        return [without_names(v) for v in configuration]
     if isinstance(configuration, (np.floating, np.integer)):
         return configuration.item()
     simple = isinstance(configuration, (str, int, float, bool, type(None)))

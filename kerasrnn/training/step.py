@@ -14,7 +14,7 @@ from kerasrnn.training.feedback import Feedback, make_feedback
 from kerasrnn.training.losses import check_targets, loss_of_each
 from kerasrnn.training.options import TrainingOptions
 from kerasrnn.training.replicas import num_replicas, sum_over_replicas
-from kerasrnn.training.run_description import plain
+from kerasrnn.training.run_description import without_names
 from kerasrnn.training.window import Window, read_window
 
 
@@ -77,7 +77,7 @@ class TrainingStep:
         self.carried_in_evaluation = CarriedStates(states) if states else None
         # The optimizer as it is now: callbacks may change the learning rate later.
         described = {"class": type(optimizer).__name__, **optimizer.get_config()}
-        self._optimizer_at_first = json.dumps(plain(described))
+        self._optimizer_at_first = json.dumps(without_names(described))
 
     @property
     def optimizer_at_first(self) -> dict:
