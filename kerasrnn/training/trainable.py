@@ -28,7 +28,7 @@ from kerasrnn.training.loop import train, update
 from kerasrnn.training.on_batch import OnBatch, check_class_weight
 from kerasrnn.training.options import TrainingOptions, check_keras_arguments
 from kerasrnn.training.random_window import RandomWindow
-from kerasrnn.training.replicas import num_replicas, scope_of
+from kerasrnn.training.replicas import scope_of
 from kerasrnn.training.resuming import CHECKPOINT_EVERY, check_for_run
 from kerasrnn.training.scheduled_sampling import ScheduledSampling
 from kerasrnn.training.step import TrainingStep
@@ -294,10 +294,11 @@ class TrainableModel(OnBatch, keras.Model):
             ValueError: if the data does not fit the options of `compile`.
         """
         step = self.training_step
-        if step.options.window is not None and num_replicas() > 1:
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if step.options.window is not None and replicas > 1:
             raise ValueError(
-                "fit over windows runs on one device: states cannot be carried between "
-                f"{num_replicas()} replicas. Leave the strategy's scope, or use window=None."
+                "fit over windows runs on one device, but the model was compiled for "
+                f"{replicas} replicas. Compile it outside the strategy, or use window=None."
             )
         check_epochs(epochs)
         check_flags(resume=resume)
