@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
-from kerasrnn.training.run_description import describe, find_difference, plain
+from kerasrnn.training.run_description import describe, find_difference, without_names
 from tests import resumed_run
 from tests.training.runs import contents, fit, small_model
 
@@ -114,7 +114,7 @@ def test_a_description_is_json_without_names():
         "loss": keras.losses.MeanSquaredError(),
         1: "a key that is no text",
     }
-    assert plain(configuration) == {
+    assert without_names(configuration) == {
         "units": 3,
         "rate": 0.5,
         "shape": [None, 4],
@@ -125,6 +125,6 @@ def test_a_description_is_json_without_names():
 
 
 def test_the_same_model_made_twice_has_one_description():
-    first, second = (plain(describe(small_model())) for _ in range(2))
+    first, second = (without_names(describe(small_model())) for _ in range(2))
     assert find_difference(first, second) is None
     assert json.loads(json.dumps(first)) == first
