@@ -45,7 +45,7 @@ class Anything(keras.callbacks.Callback):
         {"dict": {"dict": 1}},
         np.arange(6.0).reshape(2, 3),
         [np.array(2, "int64"), {"deep": np.zeros((0, 3), "float32")}],
-        keras.ops.less,
+        pytest.param(keras.ops.less, id="op"),
     ],
     ids=str,
 )
