@@ -5,14 +5,25 @@ import os
 
 from apps.quiet import quiet_tensorflow
 
+# Tests compile thousands of small graphs and run each a few times: optimizing them takes longer
+# than it saves. XLA does so little; TensorFlow's own optimizer is off in the quick tests, and on
+# in the slow ones (see `pytest_configure`).
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
 with quiet_tensorflow():
     import keras
     import numpy as np
     import pytest
+    import tensorflow as tf
 
     from kerasrnn.layers import recurrence
 
 pytest.register_assert_rewrite("tests.conformance", "tests.paired_layers")
+
+
+def pytest_configure(config):
+    if config.option.markexpr == "not slow":
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(autouse=True)
