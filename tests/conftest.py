@@ -5,9 +5,9 @@ import os
 
 from apps.quiet import quiet_tensorflow
 
-# Tests compile thousands of small graphs and run each a few times: optimizing them takes longer
-# than it saves. XLA does so little; TensorFlow's own optimizer is off in the quick tests, and on
-# in the slow ones (see `pytest_configure`).
+# Tests compile thousands of small graphs and run each a few times: optimizing them takes
+# longer than it saves. XLA does little of it; TensorFlow's own optimizer is off in the quick
+# tests, and on in the slow ones (see `pytest_configure`).
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 with quiet_tensorflow():
