@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STEP = int(os.environ.get("STEP", "44"))
+STEP = int(os.environ.get("STEP", "88"))
 
 pytestmark = [
     pytest.mark.slow,

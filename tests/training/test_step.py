@@ -45,9 +45,6 @@ def assert_same(a, b, same=True):
         ("itself", "train"),
         ("inside", "fit"),
         ("both ways", "fit"),
-        pytest.param("itself", "fit", marks=pytest.mark.slow),
-        pytest.param("inside", "train", marks=pytest.mark.slow),
-        pytest.param("both ways", "train", marks=pytest.mark.slow),
     ],
 )
 def test_a_policy_of_compile_is_that_of_every_layer(data, place, via):
@@ -91,12 +88,9 @@ def classifier(**options):
     "options",
     [
         {},
-        {"global_clipnorm": 0.1},
-        {"clipvalue": 0.01},
-        {"truncation": CUT},
-        {"truncation": kerasrnn.RandomizedTruncation(0.7)},
-        {"parallel_parts": 2},
-        {"non_finite": "skip"},
+        {"global_clipnorm": 0.1, "truncation": CUT},
+        {"clipvalue": 0.01, "parallel_parts": 2},
+        {"truncation": kerasrnn.RandomizedTruncation(0.7), "non_finite": "skip"},
     ],
     ids=str,
 )
