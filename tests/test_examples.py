@@ -8,6 +8,8 @@ import pytest
 from apps.cli import UserError
 from examples import adding_problem, experiment, gradient_flow_picture, truncation_tradeoff
 
+pytestmark = pytest.mark.slow
+
 image = pytest.importorskip("matplotlib.image", reason="experiments end in figures")
 
 

@@ -8,8 +8,8 @@ CHECKSUMS = "assets.extra/SHA256SUMS"
 
 def write_checksums(folder: Path) -> None:
     """Writes the sums of all other files in a version's folder to `CHECKSUMS`."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    lines = (f"{digest(file)}  {file.relative_to(folder).as_posix()}\n" for file in files)
+    files = {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file()}
+    lines = (f"{digest(file)}  {name}\n" for name, file in sorted(files.items()))
     (folder / CHECKSUMS).write_text("".join(lines), "utf-8", newline="\n")
 
 

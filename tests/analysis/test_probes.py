@@ -8,6 +8,8 @@ import tensorflow as tf
 import kerasrnn
 from kerasrnn.analysis.measurement import Measurement
 
+pytestmark = pytest.mark.slow
+
 BATCH, TIME, FEATURES, UNITS = 3, 6, 2, 4
 
 

@@ -12,6 +12,8 @@ from apps import cli
 from apps.chargen.__main__ import COMMANDS as CHARGEN
 from apps.sentiment.__main__ import COMMANDS as SENTIMENT
 
+pytestmark = pytest.mark.slow
+
 APPS = {"sentiment": SENTIMENT, "chargen": CHARGEN}
 SMALL = {
     "sentiment": "--units 2 --embedding-dim 2 --batch-size 4 --patience 99999",

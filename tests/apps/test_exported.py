@@ -21,6 +21,8 @@ from apps.exported import find_version
 from apps.sentiment.__main__ import COMMANDS as SENTIMENT
 from tests.plain_ops import assert_plain
 
+pytestmark = pytest.mark.slow
+
 SAVED_MODELS = Path(__file__).parent.parent.parent / "saved_models"
 TEXT = "the quick brown fox jumps over the lazy dog\n" * 40
 

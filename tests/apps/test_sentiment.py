@@ -24,7 +24,7 @@ SMALL = (
 ).split()
 
 
-pytestmark = pytest.mark.usefixtures("loaded_once")
+pytestmark = [pytest.mark.usefixtures("loaded_once"), pytest.mark.slow]
 
 
 def run(*arguments):

@@ -8,7 +8,10 @@ import pytest
 
 from apps import cli, streams
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs a shell's redirections")
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="needs a shell's redirections"),
+    pytest.mark.slow,
+]
 
 PROGRAM = """
 import dataclasses, os, sys
