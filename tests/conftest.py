@@ -6,8 +6,8 @@ import os
 from apps.quiet import quiet_tensorflow
 
 # Tests compile thousands of small graphs and run each a few times: optimizing them takes
-# longer than it saves. XLA does little of it; TensorFlow's own optimizer is off in the quick
-# tests, and on in the slow ones (see `pytest_configure`).
+# longer than it saves. XLA does little of it here, and TensorFlow's own optimizer is off. The
+# processes that tests start, and the commands of the documentation, run as a user's do.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 with quiet_tensorflow():
@@ -21,9 +21,7 @@ with quiet_tensorflow():
 pytest.register_assert_rewrite("tests.conformance", "tests.paired_layers")
 
 
-def pytest_configure(config):
-    if config.option.markexpr == "not slow":
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(autouse=True)
