@@ -6,8 +6,8 @@ import os
 from apps.quiet import quiet_tensorflow
 
 # Tests compile thousands of small graphs and run each a few times: optimizing them takes
-# longer than it saves. XLA does little of it here, and TensorFlow's own optimizer is off. The
-# processes that tests start, and the commands of the documentation, run as a user's do.
+# longer than it saves. So XLA does little of it, also in the processes that tests start, and
+# TensorFlow's own optimizer is off. The commands of the documentation run as a user's do.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 with quiet_tensorflow():
