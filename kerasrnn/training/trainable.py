@@ -374,9 +374,10 @@ class TrainableModel(OnBatch, keras.Model):
             x = self._windows(x, y, sample_weight, batch_size, for_training=False)
             y = sample_weight = batch_size = None
         batch = training_data.spec_of(x, y, self.check_inputs)
-        check_batch(self.ordered_layers, batch)
-        if not step.prepared:
-            self.prepare(batch)
+        if step.prepared:
+            check_batch(self.ordered_layers, batch)
+        else:
+            self.prepare(batch)  # which checks it, too
         with forgetting(step.carried_in_evaluation), clear_errors():
             return super().evaluate(
                 x,
