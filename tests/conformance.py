@@ -30,6 +30,7 @@ from tests.paired_layers import (
     states_for,
 )
 from tests.plain_ops import assert_plain
+from tests.seeds import set_seed
 
 OPTIONS_OF_LAYERS = {
     "return_sequences",
@@ -387,7 +388,7 @@ class RecurrentLayerTests:
     def exported(cls, factories, tmp_path_factory):
         """A model with a mask and dropout, its folder, and what is loaded from there."""
         make, _ = factories
-        keras.utils.set_random_seed(0)
+        set_seed(0)
         model = keras.Sequential(
             [
                 keras.Input((None, FEATURES), name="inputs"),

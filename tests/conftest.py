@@ -5,28 +5,20 @@ import os
 
 from apps.quiet import quiet_tensorflow
 
-# Tests compile thousands of small graphs and run each a few times: optimizing them takes
-# longer than it saves. So XLA does little of it, also in the processes that tests start, and
-# TensorFlow's own optimizer is off. The commands of the documentation run as a user's do.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-
 with quiet_tensorflow():
-    import keras
     import numpy as np
     import pytest
-    import tensorflow as tf
 
     from kerasrnn.layers import recurrence
+    from tests import quick_graphs  # noqa: F401 (first: it sets how graphs are compiled)
+    from tests.seeds import set_seed
 
 pytest.register_assert_rewrite("tests.conformance", "tests.paired_layers")
 
 
-tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-
-
 @pytest.fixture(autouse=True)
 def _seed():
-    keras.utils.set_random_seed(0)
+    set_seed(0)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,10 +1,10 @@
 """Small models of every kind, untrained, whose outputs are far enough apart to compare."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 import kerasrnn
+from tests.seeds import set_seed
 
 TEXT = "Être ou ne pas être: 問題だ 🎭.\n" * 30
 WORDS = ["[PAD]", "[UNK]", "good", "bad", "film", "été"]
@@ -18,7 +18,7 @@ LANGUAGE_MODELS = {
 
 
 def make_language_model(**options):
-    keras.utils.set_random_seed(1)
+    set_seed(1)
     vocabulary = kerasrnn.CharacterVocabulary.from_text(TEXT)
     model = kerasrnn.CharLanguageModel(vocabulary, units=6, **options)
     model(tf.zeros([1, 1], tf.int32))
@@ -28,7 +28,7 @@ def make_language_model(**options):
 
 
 def make_classifier(**options):
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     model = kerasrnn.TextClassifier(WORDS, max_length=8, embedding_dim=4, units=3, **options)
     model(np.array([[2, 0]]))
     return model

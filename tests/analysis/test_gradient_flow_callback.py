@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
+from tests.seeds import set_seed
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def data(rng):
 
 
 def make_model():
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     model = kerasrnn.SequenceModel(
         [
             kerasrnn.VanillaRNN(3, return_sequences=True, name="rnn"),

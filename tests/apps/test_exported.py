@@ -20,6 +20,7 @@ from apps.chargen.__main__ import COMMANDS as CHARGEN
 from apps.exported import find_version
 from apps.sentiment.__main__ import COMMANDS as SENTIMENT
 from tests.plain_ops import assert_plain
+from tests.seeds import set_seed
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +37,7 @@ def run(app, *arguments):
 def models(tmp_path_factory):
     """A model of each app, and one of no app, in a folder of versions each."""
     folder = tmp_path_factory.mktemp("models")
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     classifier = kerasrnn.TextClassifier(
         ["[PAD]", "[UNK]", "good", "bad"], max_length=8, embedding_dim=4, units=3
     )

@@ -8,6 +8,7 @@ import tensorflow as tf
 import kerasrnn
 from kerasrnn.layers import truncation
 from tests import reference
+from tests.seeds import set_seed
 
 BATCH, TIME, FEATURES, UNITS = 3, 9, 5, 4
 MASK = np.array(
@@ -295,7 +296,7 @@ def test_fit_trains_through_a_truncation(rng):
         "long window": kerasrnn.TruncatedBPTT(12),
         "random": kerasrnn.RandomizedTruncation(0.7),
     }.items():
-        keras.utils.set_random_seed(1)
+        set_seed(1)
         layer = keras.layers.Bidirectional(
             kerasrnn.VanillaRNN(8, return_sequences=True, truncation=policy)
         )

@@ -181,7 +181,7 @@ def test_fit_reaches_the_loss_of_simple_rnn(rng):
     y = (x[:, :, 0].sum(1) > 0).astype("float32")
     losses = []
     for layer in make_pair():
-        keras.utils.set_random_seed(5)
+        keras.utils.set_random_seed(5)  # Keras shuffles with it
         head = keras.layers.Dense(1, activation="sigmoid", kernel_initializer="ones")
         model = keras.Sequential([keras.Input((TIME, FEATURES)), layer, head])
         model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")

@@ -8,6 +8,7 @@ import tensorflow as tf
 import kerasrnn
 from kerasrnn.models.lookup import InputTable
 from tests import reference
+from tests.seeds import set_seed
 from tests.small_models import TEXT, make_language_model
 
 
@@ -40,7 +41,7 @@ def test_single_steps_give_what_the_whole_sequence_gives(each, rng):
 
 
 def test_it_learns_a_text():
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     vocabulary = kerasrnn.CharacterVocabulary.from_text(TEXT)
     model = kerasrnn.CharLanguageModel(vocabulary, units=24, num_layers=2, dropout=0.1)
     model.compile(keras.optimizers.Adam(0.02), window=15, global_clipnorm=1.0)

@@ -3,6 +3,7 @@
 import keras
 
 import kerasrnn
+from tests.seeds import set_seed
 
 VOCABULARY, UNITS, BATCH, TIME = 11, 6, 4, 26
 WAYS = ["fit", "train"]
@@ -12,7 +13,7 @@ def make_model(
     cell="vanilla", optimizer=None, metrics=(), mask_zero=False, dtype=None, **options
 ):
     """Scores of the next id, compiled with these options; the same weights each time."""
-    keras.utils.set_random_seed(4)
+    set_seed(4)
     layer = {
         "vanilla": kerasrnn.VanillaRNN,
         "lstm": keras.layers.LSTM,

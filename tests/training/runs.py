@@ -7,6 +7,7 @@ import numpy as np
 
 import kerasrnn
 from kerasrnn.training import checkpoints
+from tests.seeds import set_seed
 
 
 def small_model():
@@ -31,7 +32,7 @@ def small_model():
 
 def fit(run_dir, model=None, stream=None, **options):
     """Trains one epoch of nine steps, with a checkpoint after every second."""
-    keras.utils.set_random_seed(1)
+    set_seed(1)
     model = model or small_model()
     tokens = np.random.default_rng(0).integers(0, 9, size=200)
     stream = stream or kerasrnn.Stream.from_tokens(tokens, batch_size=4)
@@ -41,7 +42,7 @@ def fit(run_dir, model=None, stream=None, **options):
 
 def compiled(steps_per_execution=1):
     """The same model, always with the same weights."""
-    keras.utils.set_random_seed(1)
+    set_seed(1)
     model = small_model()
     model.compile(
         model.optimizer,

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
+from tests.seeds import set_seed
 
 UNITS, FEATURES = 4, 3
 
@@ -125,7 +126,7 @@ def test_a_recurrent_layer_over_another_axis_has_nothing_to_carry(rng):
 
     losses = {}
     for window in (None, 5):
-        keras.utils.set_random_seed(1)
+        set_seed(1)
         model = make(each_step(), recurrent(), window=window)
         losses[window] = model.evaluate(x, y, verbose=0)
         head, states = model(x[:, :7], return_states=True)

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
+from tests.seeds import set_seed
 
 SEQUENCES, TIME, WINDOW = 8, 12, 4
 
@@ -17,7 +18,7 @@ def data(rng):
 
 
 def make(window=WINDOW, layers=None, **options):
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     layers = layers or [kerasrnn.VanillaRNN(4, return_sequences=True), keras.layers.Dense(1)]
     model = kerasrnn.SequenceModel(layers)
     model.compile(keras.optimizers.SGD(0.1), "mse", window=window, **options)

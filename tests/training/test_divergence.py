@@ -9,12 +9,13 @@ import tensorflow as tf
 
 import kerasrnn
 from kerasrnn.training import checkpoints
+from tests.seeds import set_seed
 
 WORDS = ["[PAD]", "[UNK]", *"abcdefg"]
 
 
 def classifier(optimizer, **options):
-    keras.utils.set_random_seed(1)
+    keras.utils.set_random_seed(1)  # Keras shuffles with it
     sizes = {"max_length": 8, "units": 4, "embedding_dim": 4}
     model = kerasrnn.TextClassifier(WORDS, **sizes, dropout=0.3, bidirectional=False)
     model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"], **options)
@@ -116,7 +117,7 @@ def test_an_overflow_of_scaled_gradients_is_no_mishap(texts):
 
 
 def sequence_model(optimizer="sgd", **options):
-    keras.utils.set_random_seed(1)
+    set_seed(1)
     layers = [
         kerasrnn.VanillaRNN(4, return_sequences=True, activation="relu"),
         keras.layers.Dense(1),

@@ -14,6 +14,7 @@ from kerasrnn.training.errors import (
     clear_errors,
     required,
 )
+from tests.seeds import set_seed
 from tests.training.models import BATCH, UNITS, VOCABULARY, WAYS, train_by
 
 
@@ -89,7 +90,7 @@ class Poison(keras.layers.Layer):
 
 
 def poisoned_model(**options):
-    keras.utils.set_random_seed(4)
+    set_seed(4)
     table = np.zeros((VOCABULARY, 4), "float32")
     table[:, :3] = np.random.default_rng(0).normal(size=(VOCABULARY, 3))
     table[-1, 3] = 1000

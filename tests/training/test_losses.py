@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
+from tests.seeds import set_seed
 
 BATCH, TIME, FEATURES = 8, 12, 3
 
@@ -65,7 +66,7 @@ def data(rng):
 
 
 def make(num_outputs, loss, mask=False, **options):
-    keras.utils.set_random_seed(2)
+    set_seed(2)
     layers = [keras.layers.Masking()] if mask else []
     layers += [kerasrnn.VanillaRNN(4, return_sequences=True), keras.layers.Dense(num_outputs)]
     model = kerasrnn.SequenceModel(layers)
@@ -277,7 +278,7 @@ class Gap(keras.losses.Loss):
 def test_a_loss_of_ones_own_gets_targets_of_its_type(data, window):
     x, _ = data(1)
     y = np.arange(BATCH * TIME).reshape(BATCH, TIME, 1) % 3
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     layers = [kerasrnn.VanillaRNN(4, return_sequences=True), keras.layers.Dense(1)]
     model = kerasrnn.SequenceModel(layers)
     model.compile("sgd", Gap(), window=window)

@@ -6,12 +6,13 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
+from tests.seeds import set_seed
 
 BATCH, TIME, FEATURES = 4, 12, 3
 
 
 def make(cell="vanilla", optimizer="adam", metrics=(), **options):
-    keras.utils.set_random_seed(2)
+    set_seed(2)
     kind = kerasrnn.VanillaRNN if cell == "vanilla" else keras.layers.LSTM
     model = kerasrnn.SequenceModel([kind(4, return_sequences=True), keras.layers.Dense(1)])
     model.compile(optimizer, "mse", metrics=list(metrics), **options)

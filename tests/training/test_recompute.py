@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import kerasrnn
 from kerasrnn.training.recompute import recomputed_gradients
+from tests.seeds import set_seed
 from tests.training.models import BATCH, UNITS, VOCABULARY, make_model
 
 
@@ -24,7 +25,7 @@ def test_recomputing_gives_the_gradient_of_one_tape(rng, cell, time):
 
 def test_recomputing_draws_the_same_dropout_masks_again(ids):
     # If it did not, the gradient would not be that of the loss: finite differences show it.
-    keras.utils.set_random_seed(3)
+    set_seed(3)
     layer = kerasrnn.VanillaRNN(UNITS, return_sequences=True, dropout=0.4, zoneout=0.2)
     model = kerasrnn.SequenceModel([layer, keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(0.0), "mse", window=9, recompute=True)

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
+from tests.seeds import set_seed
 from tests.small_models import WORDS
 
 IDS = np.random.default_rng(0).integers(1, 6, size=(8, 5)).astype("int32")
@@ -17,7 +18,7 @@ LABELS = np.arange(8) % 2
 
 
 def compiled(**options):
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     model = kerasrnn.TextClassifier(WORDS, max_length=8, embedding_dim=4, units=3)
     model.compile(keras.optimizers.SGD(0.1), **options)
     return model

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
+from tests.seeds import set_seed
 from tests.training.echo_models import value_model
 from tests.training.models import BATCH, make_model
 
@@ -36,7 +37,7 @@ def test_fit_follows_a_schedule(rng):
         "schedule": kerasrnn.ScheduledSampling(kerasrnn.LinearSchedule(8)),
         "free": 0.0,
     }.items():
-        keras.utils.set_random_seed(2)
+        set_seed(2)
         model = kerasrnn.SequenceModel(
             [kerasrnn.VanillaRNN(4, return_sequences=True), keras.layers.Dense(2)]
         )

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
+from tests.seeds import set_seed
 
 CUT = kerasrnn.TruncatedBPTT(3)
 PLACES = {
@@ -22,7 +23,7 @@ def data(rng):
 
 
 def trained(data, place="itself", own=None, *, via="fit", models=None, **options):
-    keras.utils.set_random_seed(1)
+    set_seed(1)
     inner = kerasrnn.VanillaRNN(4, return_sequences=True, truncation=own)
     model = kerasrnn.SequenceModel([PLACES[place](inner), keras.layers.Dense(1)])
     model.compile(keras.optimizers.Adam(0.01), "mse", **options)
@@ -77,7 +78,7 @@ def texts(rng):
 
 
 def classifier(**options):
-    keras.utils.set_random_seed(2)
+    set_seed(2)
     words = ["[PAD]", "[UNK]", "good", "bad", "film", "plot"]
     model = kerasrnn.TextClassifier(words, embedding_dim=4, units=4, max_length=9, dropout=0.2)
     model.compile(keras.optimizers.Adam(0.05), metrics=["accuracy"], **options)

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
+from tests.seeds import set_seed
 from tests.training.models import BATCH, make_model, train_by
 
 
@@ -165,7 +166,7 @@ IDS = np.random.default_rng(2).integers(1, 6, (4, 7))
 
 
 def layers():
-    keras.utils.set_random_seed(1)
+    set_seed(1)
     return [keras.layers.SimpleRNN(5, return_sequences=True), keras.layers.Dense(1)]
 
 

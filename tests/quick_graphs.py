@@ -1,0 +1,14 @@
+"""Graphs that are not optimized; for the processes that tests run in, and those they start.
+
+Tests compile thousands of small graphs and run each a few times: optimizing them takes
+longer than it saves. A process whose numbers are compared with those of the tests bit for bit
+imports this module, too. The commands of the documentation run as a user's do.
+"""
+
+import os
+
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+import tensorflow as tf
+
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
