@@ -50,15 +50,21 @@ def _has_rows(x):
     return hasattr(x, "__len__") and not isinstance(x, (str, bytes, dict))
 
 
-def as_stream(x: Any, y: Any, sample_weight: Any, batch_size: int | None) -> Stream:
-    """Arrays as a stream of `batch_size` sequences side by side; default 32, or all of fewer.
+def as_batches_or_stream(x: Any, y: Any, sample_weight: Any, batch_size: int | None) -> Any:
+    """Batches as they are; arrays as a stream of `batch_size` sequences side by side.
 
     Args:
-        x: `(sequences, time, ...)`, a ragged tensor or a list of arrays.
+        x: batches, or arrays: `(sequences, time, ...)`, a ragged tensor or a list.
         y: targets, in the same form.
         sample_weight: `(sequences, time)`, or one number for each sequence.
-        batch_size: how many sequences are read side by side.
+        batch_size: how many sequences are read side by side. Default: 32, or all of fewer.
+
+    Raises:
+        ValueError: for anything else.
     """
+    check_given(x, y, sample_weight)
+    if isinstance(x, BATCHES):
+        return x
     if batch_size is not None:
         check_positive_integer("batch_size", batch_size)
     inputs, targets, weights = _rows(x), _rows(y), _rows(sample_weight)
@@ -244,3 +250,20 @@ def spec_of(x: Any, y: Any, check_inputs: Callable) -> Any:
     check_given(x, y, None)
     check_inputs(x)
     return tf.data.Dataset.from_tensors((x[:1], y[:1])).element_spec
+
+
+def whole_sequences(x: Any) -> Any:
+    """The inputs for `predict`: whole sequences of one length.
+
+    Raises:
+        ValueError: for anything else, for example a stream.
+    """
+    arrays = inputs_of(x) if isinstance(x, dict) and "inputs" in x else x
+    ragged = isinstance(x, (Stream, tf.RaggedTensor)) or getattr(x, "dtype", None) == "object"
+    if ragged or arrays is None or isinstance(x, (str, bytes, int, float)):
+        raise ValueError(
+            f"predict takes whole sequences of one length, got {type(x).__name__}. Pad "
+            "them, or call model(x, states=states, return_states=True) for one window "
+            "after the other."
+        )
+    return arrays

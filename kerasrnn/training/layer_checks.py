@@ -66,8 +66,8 @@ def check_batch(layers: Sequence[keras.layers.Layer], batch: Any) -> None:
     """
     if any(isinstance(part, tf.RaggedTensorSpec) for part in tf.nest.flatten(batch)):
         raise ValueError(
-            "A batch must be whole, got a ragged one. Use x.to_tensor() and a mask, or "
-            "compile with window= and give sequences of any lengths to fit."
+            "A batch must be whole, got a ragged one. Use x.to_tensor() and a mask. A "
+            "SequenceModel compiled with window= takes sequences of any lengths."
         )
     inputs, *_ = keras.utils.unpack_x_y_sample_weight(batch)
     inputs, first = inputs_of(inputs), next(iter(layers), None)

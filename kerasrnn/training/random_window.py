@@ -130,3 +130,15 @@ def check_window(window: int | RandomWindow | None, stride: int | None) -> None:
             f"stride must not be above window, got stride={stride} and window={window}: "
             "steps between the windows would never be learned from."
         )
+
+
+def check_learning_rate(
+    optimizer: keras.optimizers.Optimizer, window: int | RandomWindow | None
+) -> None:
+    """Raises a `ValueError` if a `RandomWindow` cannot rescale the learning rate."""
+    rate = optimizer.learning_rate
+    if isinstance(window, RandomWindow) and not isinstance(rate, keras.Variable):
+        raise ValueError(
+            "A RandomWindow rescales the learning rate, which must be a number then. "
+            "Use keras.callbacks.LearningRateScheduler in place of a schedule."
+        )

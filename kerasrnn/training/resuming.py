@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerasrnn.training.data import BATCHES
 from kerasrnn.training.run import TrainingRun
 
 CHECKPOINT_EVERY = 1000
@@ -22,10 +23,10 @@ def check_for_run(
     Raises:
         ValueError: for data whose order is not known, and for what it cannot do.
     """
-    if not isinstance(x, tf.data.Dataset):
+    if not isinstance(x, BATCHES):
         raise ValueError(
-            f"run_dir={str(run_dir)!r} needs a tf.data.Dataset, got {type(x).__name__}: "
-            "a run can continue only if the order of its batches is known."
+            f"run_dir={str(run_dir)!r} needs a tf.data.Dataset or a keras.utils.PyDataset, got "
+            f"{type(x).__name__}: a run can continue only if the order of its batches is known."
         )
     given = {**options, "validation_split": validation_split or None}
     others = sorted(name for name, value in given.items() if value is not None)

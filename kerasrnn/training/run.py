@@ -202,9 +202,7 @@ class TrainingRun:
         """Lets go of what was loaded, when all of it is in place."""
         self._loaded = None
 
-    def save(
-        self, callbacks: list[keras.callbacks.Callback], initial: list[dict] | None = None
-    ) -> None:
+    def save(self, callbacks: list[keras.callbacks.Callback], initial: list[dict]) -> None:
         """Writes a checkpoint of everything as it is now.
 
         Args:
@@ -234,9 +232,7 @@ class TrainingRun:
                     type(callback).__name__,
                     without(encode_attributes(callback, arrays), before),
                 )
-                for callback, before in zip(
-                    callbacks, initial or [{}] * len(callbacks), strict=True
-                )
+                for callback, before in zip(callbacks, initial, strict=True)
             ],
         }
         save(self.folder, self.epoch * self.steps_per_epoch + self.step, arrays, notes)

@@ -52,9 +52,12 @@ class TrainingStep:
         options: the options of `compile`.
         loss: a function of targets and outputs, a `keras.losses.Loss`, or its name.
         optimizer: a Keras optimizer.
-        every_output: whether there is an output, and a loss, for every step. The outputs of
-            the model decide this when it is built.
     """
+
+    every_output = False
+    """Whether there is an output, and a loss, for every step: `prepare` sees it."""
+    prepared = False
+    """Whether the model was built, with its metrics and its optimizer, for this step."""
 
     def __init__(
         self,
@@ -62,11 +65,9 @@ class TrainingStep:
         options: TrainingOptions,
         loss: str | Callable | keras.losses.Loss,
         optimizer: keras.optimizers.Optimizer,
-        every_output: bool,
     ):
         self.model, self.options, self.optimizer = model, options, optimizer
         self.loss = keras.losses.get(loss)
-        self.every_output, self.prepared = every_output, False
         self.gradient_norm = keras.metrics.Mean("gradient_norm")
         self.num_skipped = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.feedback_seeds: keras.random.SeedGenerator | None = None

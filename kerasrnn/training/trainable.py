@@ -9,11 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn.checks import (
-    check_epochs,
     check_flags,
     check_path,
     check_positive_integer,
-    check_rate,
     from_config_of,
 )
 from kerasrnn.layers.nested_layers import recurrent_layers
@@ -23,16 +21,16 @@ from kerasrnn.training.carried_states import forgetting
 from kerasrnn.training.data import as_batches, inputs_of
 from kerasrnn.training.divergence import stopped_where_not_finite
 from kerasrnn.training.errors import clear_errors
+from kerasrnn.training.fit_checks import check_fit
 from kerasrnn.training.layer_checks import check_batch, check_layers
 from kerasrnn.training.loop import train, update
 from kerasrnn.training.on_batch import OnBatch, check_class_weight
 from kerasrnn.training.options import TrainingOptions, check_keras_arguments
-from kerasrnn.training.random_window import RandomWindow
-from kerasrnn.training.replicas import scope_of
+from kerasrnn.training.preparation import prepare
+from kerasrnn.training.random_window import RandomWindow, check_learning_rate
 from kerasrnn.training.resuming import CHECKPOINT_EVERY, check_for_run
 from kerasrnn.training.scheduled_sampling import ScheduledSampling
 from kerasrnn.training.step import TrainingStep
-from kerasrnn.training.streams import Stream
 
 
 class TrainableModel(OnBatch, keras.Model):
@@ -178,15 +176,8 @@ class TrainableModel(OnBatch, keras.Model):
         check_keras_arguments(optimizer, loss, metrics, weighted_metrics, options)
         options["jit_compile"] = False
         super().compile(optimizer, loss, None, metrics, weighted_metrics, **options)
-        rate = self.optimizer.learning_rate
-        if isinstance(window, RandomWindow) and not isinstance(rate, keras.Variable):
-            raise ValueError(
-                "A RandomWindow rescales the learning rate, which must be a number then. "
-                "Use keras.callbacks.LearningRateScheduler in place of a schedule."
-            )
-        last = [layer for layer in self.ordered_layers if isinstance(layer, keras.layers.RNN)]
-        every_output = not last or last[-1].return_sequences
-        self._training_step = TrainingStep(self, checked, loss, self.optimizer, every_output)
+        check_learning_rate(self.optimizer, window)
+        self._training_step = TrainingStep(self, checked, loss, self.optimizer)
 
     def train_step(self, data):
         """One update, for `fit`: `kerasrnn.training.loop.update`."""
@@ -227,27 +218,7 @@ class TrainableModel(OnBatch, keras.Model):
         Raises:
             ValueError: if the model cannot be trained on such batches.
         """
-        step = self.training_step
-        inputs, targets, _ = keras.utils.unpack_x_y_sample_weight(batch)
-        check_batch(self.ordered_layers, batch)
-        inputs, targets = tf.nest.map_structure(self._smallest_example, (inputs, targets))
-        with scope_of(self.distribute_strategy):  # each replica gets variables of its own
-            outputs = self(inputs)
-            # A `LossScaleOptimizer` that is built again would go back to its first scale.
-            if not step.optimizer.built:
-                step.optimizer.build(self.trainable_variables)
-            self.compute_metrics(inputs, targets, outputs)
-        self.reset_metrics()
-        check_layers(self.ordered_layers, step.options)  # some make others when they are built
-        time = inputs_of(inputs).shape[1:2]
-        step.every_output = len(outputs.shape) > 2 and outputs.shape[1:2] == time
-        step.prepared = True
-
-    def _smallest_example(self, spec):
-        """Zeros such as a batch holds, of one sequence."""
-        example = tf.zeros([1, *(n or 1 for n in spec.shape[1:])], spec.dtype)
-        windowed = self.training_step.options.window is not None and len(spec.shape) > 1
-        return example[:, :1] if windowed else example
+        prepare(self.training_step, batch)
 
     def reset_metrics(self) -> None:
         super().reset_metrics()
@@ -294,31 +265,21 @@ class TrainableModel(OnBatch, keras.Model):
             ValueError: if the data does not fit the options of `compile`.
         """
         step = self.training_step
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        if step.options.window is not None and replicas > 1:
-            raise ValueError(
-                "fit over windows runs on one device, but the model was compiled for "
-                f"{replicas} replicas. Compile it outside the strategy, or use window=None."
-            )
-        check_epochs(epochs)
         check_flags(resume=resume)
+        check_fit(
+            step.options,
+            self.distribute_strategy.num_replicas_in_sync,
+            epochs=epochs,
+            batch_size=batch_size,
+            validation_split=validation_split,
+        )
         check_positive_integer("checkpoint_every", checkpoint_every)
-        if batch_size is not None:
-            check_positive_integer("batch_size", batch_size)
-        if validation_split is not None:
-            check_rate("validation_split", validation_split)
         if step.options.window is not None:
-            if validation_split:
-                raise ValueError(
-                    "Use validation_data: a window cannot go with validation_split."
-                )
-            x = self._windows(x, y, sample_weight, batch_size, for_training=True)
-            size, y, sample_weight, batch_size = batch_size, None, None, None
+            x = training_data.as_batches_or_stream(x, y, sample_weight, batch_size)
             if validation_data is not None:
-                x_val, y_val, weight_val = training_data.unpack_validation_data(validation_data)
-                validation_data = self._windows(
-                    x_val, y_val, weight_val, size, for_training=False
-                )
+                parts = training_data.unpack_validation_data(validation_data)
+                validation_data = training_data.as_batches_or_stream(*parts, batch_size)
+            y = sample_weight = batch_size = None
         if run_dir is not None:
             check_path("run_dir", run_dir)
             check_for_run(run_dir, x, validation_split, options)
@@ -336,6 +297,10 @@ class TrainableModel(OnBatch, keras.Model):
                 resume=resume,
                 checkpoint_every=checkpoint_every,
             )
+        if step.options.window is not None:
+            x = self._windows(x, for_training=True)
+            if validation_data is not None:
+                validation_data = self._windows(validation_data, for_training=False)
         self.prepare(training_data.spec_of(x, y, self.check_inputs))
         check_class_weight(options.get("class_weight"), step)
         if step.options.non_finite == "raise":
@@ -371,7 +336,8 @@ class TrainableModel(OnBatch, keras.Model):
         """
         step = self.training_step
         if step.options.window is not None:
-            x = self._windows(x, y, sample_weight, batch_size, for_training=False)
+            x = training_data.as_batches_or_stream(x, y, sample_weight, batch_size)
+            x = self._windows(x, for_training=False)
             y = sample_weight = batch_size = None
         batch = training_data.spec_of(x, y, self.check_inputs)
         if step.prepared:
@@ -395,27 +361,16 @@ class TrainableModel(OnBatch, keras.Model):
             ValueError: if `x` does not hold whole sequences of one length, for example if it
                 is a stream.
         """
-        arrays = inputs_of(x) if isinstance(x, dict) and "inputs" in x else x
-        dtype = getattr(arrays, "dtype", None)
-        ragged = isinstance(x, (Stream, tf.RaggedTensor)) or dtype == "object"
-        if ragged or arrays is None or isinstance(x, (str, bytes, int, float)):
-            raise ValueError(
-                f"predict takes whole sequences of one length, got {type(x).__name__}. Pad "
-                "them, or call model(x, states=states, return_states=True) for one window "
-                "after the other."
-            )
+        arrays = training_data.whole_sequences(x)
         self.check_inputs(arrays)
         if isinstance(x, np.ndarray) and not len(x):  # Keras cannot
             return np.asarray(self(x))
         with clear_errors():
             return super().predict(x, *arguments, **options)
 
-    def _windows(self, x, y, sample_weight, batch_size, *, for_training):
-        training_data.check_given(x, y, sample_weight)
-        if not isinstance(x, training_data.BATCHES):
-            x = training_data.as_stream(x, y, sample_weight, batch_size)
+    def _windows(self, data, *, for_training):
         options = self.training_step.options
-        return as_batches(x, options, self.check_inputs, for_training=for_training)
+        return as_batches(data, options, self.check_inputs, for_training=for_training)
 
     def get_compile_config(self) -> dict:
         config = super().get_compile_config()
