@@ -1,9 +1,12 @@
 """Trains under `tf.distribute` on two replicas, and alone: `python -m tests.two_replicas`.
 
-Prints the largest difference between the weights, for windows given to `update` inside
-`strategy.run`, and for whole sequences given to `fit`. It runs in a process of its own,
-since TensorFlow divides the CPU into two devices only before it starts.
+Prints the largest differences, as JSON: for windows given to `update` inside `strategy.run`,
+for whole sequences given to `fit`, and for texts given to the `fit` of a classifier; and what
+`fit` says of windows. It runs in a process of its own, since TensorFlow divides the CPU into
+two devices only before it starts.
 """
+
+import json
 
 import keras
 import numpy as np
@@ -12,11 +15,13 @@ import tensorflow as tf
 import kerasrnn
 from kerasrnn.training.data import as_batches
 from kerasrnn.training.loop import update
+from tests import quick_graphs  # noqa: F401
 
-BATCH, WINDOW, NUM_WINDOWS = 8, 6, 3
+BATCH, WINDOW, NUM_WINDOWS = 8, 4, 3
+WORDS = ["[PAD]", "[UNK]", "good", "bad"]
 
 
-def make_model(window):
+def make_model(window=None):
     keras.utils.set_random_seed(1)
     model = kerasrnn.SequenceModel(
         [
@@ -30,6 +35,14 @@ def make_model(window):
     return model
 
 
+def make_classifier():
+    keras.utils.set_random_seed(1)
+    sizes = {"max_length": 5, "embedding_dim": 3, "units": 2}
+    model = kerasrnn.TextClassifier(WORDS, **sizes, bidirectional=False)
+    model.compile(keras.optimizers.SGD(0.5))
+    return model
+
+
 def some_sequences(rng):
     """Sequences of different lengths: the replicas count different numbers of steps."""
     lengths = rng.integers(2, WINDOW * NUM_WINDOWS, size=BATCH)
@@ -37,9 +50,26 @@ def some_sequences(rng):
     return [rng.integers(0, 9, size=n + 1) for n in lengths]
 
 
-def print_difference(name, model, other):
-    pairs = zip(model.get_weights(), other.get_weights(), strict=True)
-    print(name, max(np.abs(a - b).max() for a, b in pairs))
+def padded(rng):
+    """The same as arrays; padding has a weight of 0."""
+    sequences = [*some_sequences(rng), *some_sequences(rng)]
+    ids = np.zeros((len(sequences), WINDOW * NUM_WINDOWS + 1), "int32")
+    weights = np.zeros((len(sequences), WINDOW * NUM_WINDOWS), "float32")
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = sequence
+        weights[row, : len(sequence) - 1] = 1
+    return ids[:, :-1], ids[:, 1:], weights
+
+
+def texts(rng):
+    """Ids of words and labels."""
+    ids = rng.integers(1, len(WORDS), size=(8, 5)).astype("int32")
+    return ids, rng.integers(0, 2, size=(8, 1)).astype("float32")
+
+
+def difference(found, expected):
+    pairs = zip(found, expected, strict=True)
+    return float(max(np.abs(np.subtract(a, b)).max() for a, b in pairs))
 
 
 def by_update(strategy, rng):
@@ -64,24 +94,34 @@ def by_update(strategy, rng):
     states = model.initial_states(BATCH // 2)
     for batch in shared:
         _, states = step(batch, states)
-    print_difference("update", model, alone)
+    return difference(model.get_weights(), alone.get_weights())
 
 
-def by_fit(strategy, rng):
-    """Whole sequences, padded; padding has a weight of 0."""
-    sequences = [*some_sequences(rng), *some_sequences(rng)]
-    ids = np.zeros((len(sequences), WINDOW * NUM_WINDOWS + 1), "int32")
-    weights = np.zeros((len(sequences), WINDOW * NUM_WINDOWS), "float32")
-    for row, sequence in enumerate(sequences):
-        ids[row, : len(sequence)] = sequence
-        weights[row, : len(sequence) - 1] = 1
-    data = tf.data.Dataset.from_tensor_slices((ids[:, :-1], ids[:, 1:], weights)).batch(BATCH)
-    alone = make_model(None)
-    alone.fit(data, epochs=2, verbose=0)
+def by_fit(strategy, make, arrays):
+    """Weights and losses of `fit`, with validation, and of `test_on_batch`."""
+
+    def train(model):
+        data = tf.data.Dataset.from_tensor_slices(arrays).batch(len(arrays[0]) // 2)
+        history = model.fit(data, validation_data=data, epochs=2, verbose=0).history
+        half = [array[: len(array) // 2] for array in arrays]
+        on_batch = model.test_on_batch(*half, return_dict=True)["loss"]
+        return [*model.get_weights(), history["loss"], history["val_loss"], on_batch]
+
+    alone = train(make())
     with strategy.scope():
-        model = make_model(None)
-        model.fit(data, epochs=2, verbose=0)
-    print_difference("fit", model, alone)
+        model = make()
+    return difference(train(model), alone)
+
+
+def of_windows(strategy, arrays):
+    """What `fit` says of windows on two replicas."""
+    with strategy.scope():
+        model = make_model(WINDOW)
+    try:
+        model.fit(*arrays, verbose=0)
+    except ValueError as error:
+        return str(error)
+    return "nothing"
 
 
 def main():
@@ -90,8 +130,13 @@ def main():
     tf.config.set_logical_device_configuration(cpu, halves)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     rng = np.random.default_rng(0)
-    by_update(strategy, rng)
-    by_fit(strategy, rng)
+    found = {
+        "update": by_update(strategy, rng),
+        "fit": by_fit(strategy, make_model, padded(rng)),
+        "classifier": by_fit(strategy, make_classifier, texts(rng)),
+        "windows": of_windows(strategy, padded(rng)[:2]),
+    }
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
