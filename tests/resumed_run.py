@@ -1,10 +1,12 @@
-"""A training run to kill: `python -m tests.resumed_run WAY RUN_DIR WEIGHTS DELAY`.
+"""A training run to kill: `python -m tests.resumed_run FOLDER [DELAY]`.
 
-It kills itself with SIGKILL DELAY seconds after its fourth step of training (-1:
-never), at whatever it is doing then. Its end depends on everything that a checkpoint has
-to hold: dropout, random gates, coins of scheduled sampling, Adam, the schedule
-of the learning rate, carried states, the order of shuffled batches, early
-stopping with its best weights, and numbers drawn from the global generators.
+With a DELAY it trains by `kerasrnn.train` in FOLDER/killed, and kills itself with SIGKILL
+DELAY seconds after its fourth step of training, at whatever it is doing then. Without one it
+goes on there to the end, then trains in FOLDER/whole by `fit` from the beginning, and writes
+how both have ended into FOLDER/killed.npz and FOLDER/whole.npz. The end depends on everything
+that a checkpoint has to hold: dropout, random gates, coins of scheduled sampling, Adam, the
+schedule of the learning rate, carried states, early stopping with its best weights, and
+numbers drawn from the global generators.
 """
 
 import os
@@ -18,9 +20,12 @@ import numpy as np
 import tensorflow as tf
 
 import kerasrnn
+from tests import quick_graphs  # noqa: F401
 
 
 class KillAfter(keras.callbacks.Callback):
+    """Kills this process, and leaves time to be killed in."""
+
     def __init__(self, delay):
         super().__init__()
         self._timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL))
@@ -30,6 +35,7 @@ class KillAfter(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if next(self._steps) == 3:
             self._timer.start()
+        threading.Event().wait(0.05)
 
 
 class GlobalNoise(keras.callbacks.Callback):
@@ -38,13 +44,6 @@ class GlobalNoise(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         bias = self.model.layers[-1].bias
         bias.assign_add(np.full(bias.shape, 1e-3 * (np.random.normal() + random.random())))
-
-
-class Slowly(keras.callbacks.Callback):
-    """Leaves time to be killed in."""
-
-    def on_train_batch_end(self, batch, logs=None):
-        threading.Event().wait(0.05)
 
 
 def sequence_model():
@@ -81,32 +80,38 @@ def classifier():
     return model
 
 
-def main(way, run_dir, weights, delay):
+def run(way, run_dir, *callbacks):
+    """Trains by `fit` or by `train`, from wherever the run in this folder stands."""
     keras.utils.set_random_seed(11)
     tf.config.experimental.enable_op_determinism()
-    rng = np.random.default_rng(0)
-    callbacks = [
-        GlobalNoise(),
-        keras.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True),
-        keras.callbacks.ModelCheckpoint(f"{run_dir}/best.keras", save_best_only=True),
-        Slowly(),
-    ]
-    if float(delay) >= 0:
-        callbacks.append(KillAfter(float(delay)))
+    tokens = np.random.default_rng(0).integers(0, 9, size=200)
+    stream = kerasrnn.Stream.from_tokens(tokens, batch_size=4)
     options = {
         "epochs": 4,
-        "callbacks": callbacks,
+        "callbacks": [
+            GlobalNoise(),
+            keras.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True),
+            keras.callbacks.ModelCheckpoint(f"{run_dir}/best.keras", save_best_only=True),
+            *callbacks,
+        ],
         "verbose": 0,
         "run_dir": run_dir,
         "checkpoint_every": 3,
     }
-    stream = kerasrnn.Stream.from_tokens(rng.integers(0, 9, size=200), batch_size=4)
     model = sequence_model()
     train = model.fit if way == "fit" else lambda *a, **k: kerasrnn.train(model, *a, **k)
-    history = train(stream, validation_data=stream, **options)
-    losses = history.history["loss"]
+    history = train(stream, validation_data=stream, **options).history
     arrays = {f"weight{n}": w for n, w in enumerate(model.get_weights())}
-    np.savez(weights, losses=losses, val_losses=history.history["val_loss"], **arrays)
+    losses, val_losses = history["loss"], history["val_loss"]
+    np.savez(f"{run_dir}.npz", losses=losses, val_losses=val_losses, **arrays)
+
+
+def main(folder, delay=None):
+    if delay is not None:
+        run("train", f"{folder}/killed", KillAfter(float(delay)))
+        return
+    run("train", f"{folder}/killed")
+    run("fit", f"{folder}/whole")
 
 
 if __name__ == "__main__":

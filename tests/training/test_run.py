@@ -10,43 +10,45 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kerasrnn
 from kerasrnn.training import checkpoints
+from kerasrnn.training.run import TrainingRun
 from tests.training.runs import contents, cut, fit, rewritten, small_model
 
 ROOT = Path(__file__).parents[2]
 
 
-def start(way, run_dir, weights, delay):
-    command = [sys.executable, "-m", "tests.resumed_run", way, run_dir, weights, str(delay)]
+def start(folder, *delay):
+    command = [sys.executable, "-m", "tests.resumed_run", str(folder), *map(str, delay)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    return subprocess.run(
-        [str(part) for part in command], cwd=ROOT, env=environment, check=False
-    ).returncode
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """The end of a run that was never killed, of `fit`: that of `train` is the same."""
-    folder = tmp_path_factory.mktemp("whole")
-    assert start("fit", folder / "run", folder / "end.npz", -1) == 0
-    return folder / "end.npz"
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(whole, tmp_path):
+def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(tmp_path):
     """Here by `train`; the tests of the apps kill `fit`."""
     delay = np.random.default_rng(0).uniform(0.05, 0.5)
-    status = start("train", tmp_path / "killed", tmp_path / "resumed.npz", delay)
-    assert status == -signal.SIGKILL
+    assert start(tmp_path, delay) == -signal.SIGKILL
     assert checkpoints.list_checkpoints(tmp_path / "killed" / "checkpoints")
-    assert start("train", tmp_path / "killed", tmp_path / "resumed.npz", -1) == 0
+    assert not (tmp_path / "killed.npz").exists()
+    assert start(tmp_path) == 0
     assert not list((tmp_path / "killed").rglob(".writing-*"))
-    with np.load(whole) as expected, np.load(tmp_path / "resumed.npz") as resumed:
-        assert expected.files == resumed.files
-        for name in expected.files:
-            np.testing.assert_array_equal(resumed[name], expected[name], err_msg=name)
+    with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "killed.npz") as resumed:
+        assert whole.files == resumed.files
+        for name in whole.files:
+            np.testing.assert_array_equal(resumed[name], whole[name], err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def open_run():
+    """Opens the run in a folder, with a model that nothing else has trained."""
+    model = small_model()
+    model.prepare((tf.TensorSpec([4, 6], tf.int32),) * 2)
+    return functools.partial(
+        TrainingRun, model, epochs=1, steps_per_epoch=9, checkpoint_every=2
+    )
 
 
 def test_resume_false_begins_anew(finished, run_dir):
@@ -86,27 +88,36 @@ DAMAGE = {
 
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_damaged_checkpoint_is_said_and_the_one_before_it_taken(
-    finished, run_dir, capsys, kind
+    run_dir, open_run, capsys, kind
 ):
-    newest = checkpoints.list_checkpoints(run_dir / "checkpoints")[-1]
+    before, newest = checkpoints.list_checkpoints(run_dir / "checkpoints")
     DAMAGE[kind](newest)
-    model, history = fit(run_dir)
+    with open_run(run_dir, resume=True) as run:
+        assert (run.epoch, run.step, run.finished) == (0, 8, False)
     said = capsys.readouterr().err
     assert f"{newest} is damaged" in said
     assert said.endswith(" Going on from step-0000000008.npz.\n")
+    assert checkpoints.list_checkpoints(run_dir / "checkpoints") == [before]
+
+
+def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(finished, run_dir):
+    cut(checkpoints.list_checkpoints(run_dir / "checkpoints")[-1], 0.5)
+    model, history = fit(run_dir)
     assert history.history == finished[2].history
     for a, b in zip(model.get_weights(), finished[1].get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_where_all_checkpoints_are_damaged_they_are_named_and_left_alone(run_dir):
+def test_where_all_checkpoints_are_damaged_they_are_named_and_left_alone(run_dir, open_run):
     for path in checkpoints.list_checkpoints(run_dir / "checkpoints"):
         cut(path, 0.5)
     before = contents(run_dir)
     with pytest.raises(ValueError, match=r"0009.npz is damaged.* Use resume=False"):
         fit(run_dir)
     assert contents(run_dir) == before
-    fit(run_dir, resume=False)  # as the message says
+    with open_run(run_dir, resume=False) as run:  # as the message says
+        assert (run.epoch, run.step) == (0, 0)
+    assert contents(run_dir) == {}
 
 
 @pytest.mark.parametrize("name", ["callbacks", "python_random", "numpy_random"])
@@ -117,7 +128,7 @@ def test_notes_that_say_nothing_are_damage(run_dir, name):
         fit(run_dir)
 
 
-def test_an_error_before_the_loop_leaves_no_lock(tmp_path):
+def test_an_error_before_the_loop_leaves_no_lock(tmp_path, open_run):
     class Counter(keras.callbacks.Callback):
         def __init__(self):
             super().__init__()
@@ -126,28 +137,50 @@ def test_an_error_before_the_loop_leaves_no_lock(tmp_path):
         def on_epoch_end(self, epoch, logs=None):
             self.count += 1
 
-    model = small_model()
-    stream = kerasrnn.Stream.from_tokens(np.arange(80) % 9, batch_size=4)
-    train = functools.partial(kerasrnn.train, model, stream, run_dir=tmp_path, verbose=0)
-    train(callbacks=[Counter()])
+    fit(tmp_path, callbacks=[Counter()])
     try:
-        train(epochs=2)
+        fit(tmp_path, epochs=2)
     except ValueError as error:
         kept = error  # with its frames, as a notebook does
     assert "had a callback Counter" in str(kept)
-    train(epochs=2, callbacks=[Counter()])
+    with open_run(tmp_path, resume=True) as run:
+        assert run.epoch == 1
 
 
-@pytest.mark.parametrize("way", ["fit", "train"])
-def test_a_run_is_trained_by_one_process_at_a_time(tmp_path, way):
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path, open_run):
     class TrainAgain(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             with pytest.raises(BlockingIOError, match="another process") as caught:
                 fit(tmp_path)
             assert caught.value.filename == str(tmp_path / "checkpoints")
+            refused.append(epoch)
 
-    model = small_model()
-    stream = kerasrnn.Stream.from_tokens(np.arange(80) % 9, batch_size=4)
-    train = model.fit if way == "fit" else functools.partial(kerasrnn.train, model)
-    train(stream, run_dir=tmp_path, verbose=0, callbacks=[TrainAgain()])
-    train(stream, run_dir=tmp_path, verbose=0, epochs=2)  # the lock has gone with its end
+    refused = []
+    fit(tmp_path, callbacks=[TrainAgain()])
+    assert refused == [0]
+    with open_run(tmp_path, resume=True) as run:  # the lock has gone with its end
+        assert run.epoch == 1
+
+
+def test_a_metric_of_several_numbers_is_kept(tmp_path):
+    class Both(keras.metrics.Metric):
+        def __init__(self):
+            super().__init__(name="both")
+            self.total = self.add_weight(shape=(2,), initializer="zeros")
+
+        def update_state(self, targets, outputs, sample_weight=None):
+            self.total.assign_add([1.0, 2.0])
+
+        def result(self):
+            return self.total.value
+
+    def trained(epochs):
+        model = small_model()
+        model.compile("sgd", model.loss, metrics=[Both()], window=6)
+        ids = np.ones((4, 12), "int32")
+        stream = kerasrnn.Stream(ids, ids, batch_size=4)
+        return fit(tmp_path, model, stream, validation_data=stream, epochs=epochs)[1].history
+
+    for history in (trained(2), trained(2)):  # the second time it is read from the run
+        np.testing.assert_allclose(history["both"], [[2.0, 4.0]] * 2)
+        np.testing.assert_allclose(history["val_both"], [[2.0, 4.0]] * 2)
