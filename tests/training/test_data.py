@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
+from kerasrnn.training.data import as_stream, check_given
 from tests.seeds import set_seed
+from tests.small_models import WORDS
 
 SEQUENCES, TIME, WINDOW = 8, 12, 4
 
@@ -56,31 +58,41 @@ def assert_same(weights, expected):
         np.testing.assert_array_equal(found, wanted)
 
 
-@pytest.mark.parametrize("length", [TIME, TIME - 1])
-@pytest.mark.parametrize("way", ["fit", "train"])
-def test_a_py_dataset_is_read_as_a_dataset_of_the_same_windows(data, length, way):
-    x, y = (a[:, :length] for a in data)
-    w = np.arange(SEQUENCES * length, dtype="float32").reshape(SEQUENCES, length)
-    batches = Batches(x, y, w)
+@pytest.fixture
+def batches(data):
+    """Windows of four, four and three steps, and a weight for each step."""
+    x, y = (array[:, : TIME - 1] for array in data)
+    steps = np.arange(SEQUENCES * (TIME - 1), dtype="float32")
+    return Batches(x, y, steps.reshape(SEQUENCES, TIME - 1))
+
+
+@pytest.fixture
+def dataset(batches):
+    """The same windows, as a dataset."""
     signature = (
         tf.TensorSpec([None, None, 3]),
         tf.TensorSpec([None, None, 1]),
         tf.TensorSpec([None, None]),
     )
-    dataset = tf.data.Dataset.from_generator(
+    return tf.data.Dataset.from_generator(
         lambda: (batches[n] for n in range(3)), output_signature=signature
     ).apply(tf.data.experimental.assert_cardinality(3))
+
+
+def test_a_py_dataset_is_read_as_a_dataset_of_the_same_windows(batches, dataset):
     found, expected = make(), make()
-    if way == "fit":
-        trained(found, batches)
-        assert_same(found.get_weights(), trained(expected, dataset))
-    else:
-        for model, given in ((found, batches), (expected, dataset)):
-            kerasrnn.train(model, given, epochs=2, verbose=0)
-        assert_same(found.get_weights(), expected.get_weights())
+    options = {"epochs": 2, "verbose": 0}
+    validation_data = Batches(*batches.arrays)
+    history = found.fit(batches, validation_data=validation_data, **options).history
     assert batches.begun == batches.ended == 2
-    assert found.evaluate(batches, verbose=0) == expected.evaluate(dataset, verbose=0)
-    assert found.fit(x, y, validation_data=Batches(x, y), verbose=0).history["val_loss"]
+    assert_same(found.get_weights(), trained(expected, dataset))
+    score = expected.evaluate(dataset, verbose=0)
+    assert found.evaluate(batches, verbose=0) == score == history["val_loss"][-1]
+    by_train = make()
+    kerasrnn.train(by_train, batches, **options)
+    assert batches.begun == batches.ended == 2 + 1 + 2
+    for weights, wanted in zip(by_train.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_allclose(weights, wanted, atol=1e-6)
 
 
 def test_batches_of_a_py_dataset_may_differ_in_length(data):
@@ -94,7 +106,7 @@ def test_batches_of_a_py_dataset_may_differ_in_length(data):
         def __getitem__(self, number):
             return x[:, parts[number]], y[:, parts[number]]
 
-    found, expected = make(), make()
+    found, expected = make(), make(run_eagerly=True)
     found.fit(Uneven(x, y), verbose=0)
     for part in parts:
         expected.train_on_batch(x[:, part], y[:, part])
@@ -104,24 +116,47 @@ def test_batches_of_a_py_dataset_may_differ_in_length(data):
         make().fit(Batches(x, y, size=TIME), verbose=0)
 
 
-@pytest.mark.parametrize("kind", ["ragged", "lists", "objects", "tensors"])
+KINDS = {
+    "ragged": lambda rows: tf.RaggedTensor.from_row_lengths(
+        np.concatenate(rows), [len(row) for row in rows]
+    ),
+    "lists": lambda rows: [row.tolist() for row in rows],
+    "objects": lambda rows: np.array([*rows, None], object)[:-1],
+    "tensors": lambda rows: tf.constant(np.stack(rows)),
+}
+
+
+def windows(stream):
+    """What a model is given of a stream; lists are in double precision at first."""
+    found = list(stream.windows(WINDOW).as_numpy_iterator())
+    return tf.nest.map_structure(
+        lambda a: a.astype("float32") if a.dtype == "float64" else a, found
+    )
+
+
+def assert_same_windows(stream, expected):
+    tf.nest.map_structure(np.testing.assert_array_equal, windows(stream), windows(expected))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_sequences_of_any_lengths_and_kinds_are_those_of_a_stream(data, kind):
-    x, y = data
-    lengths = [TIME] * SEQUENCES if kind == "tensors" else list(range(5, 5 + SEQUENCES))
+    lengths = [TIME] * SEQUENCES if kind == "tensors" else range(5, 5 + SEQUENCES)
     x, y = ([a[:n] for a, n in zip(arrays, lengths, strict=True)] for arrays in data)
-    stream = kerasrnn.Stream(x, y, batch_size=SEQUENCES)
-    expected = trained(make(), stream)
-    given = {
-        "ragged": lambda arrays: tf.RaggedTensor.from_row_lengths(
-            np.concatenate(arrays), lengths
-        ),
-        "lists": lambda arrays: [a.tolist() for a in arrays],
-        "objects": lambda arrays: np.array([*arrays, None], object)[:-1],
-        "tensors": lambda arrays: tf.constant(np.stack(arrays)),
-    }[kind]
-    found = trained(make(), given(x), given(y))
-    for weights, wanted in zip(found, expected, strict=True):
-        np.testing.assert_allclose(weights, wanted, atol=1e-6)  # lists are in double precision
+    given = KINDS[kind](x), KINDS[kind](y)
+    check_given(*given, None)
+    stream = as_stream(*given, None, None)
+    assert stream.batch_size == SEQUENCES
+    assert_same_windows(stream, kerasrnn.Stream(x, y, batch_size=SEQUENCES))
+
+
+def test_fit_reads_such_sequences_as_a_stream(data):
+    lengths = range(5, 5 + SEQUENCES)
+    x, y = ([a[:n] for a, n in zip(arrays, lengths, strict=True)] for arrays in data)
+    expected = trained(make(), kerasrnn.Stream(x, y, batch_size=SEQUENCES))
+    for kind in ("ragged", "lists"):
+        found = trained(make(), KINDS[kind](x), KINDS[kind](y))
+        for weights, wanted in zip(found, expected, strict=True):
+            np.testing.assert_allclose(weights, wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize("window", [WINDOW, TIME, None])
@@ -131,12 +166,26 @@ def test_one_weight_a_sequence_is_the_weight_of_all_its_steps(data, rng, window)
     model = make(window)
     expected = np.mean(weights[:, None] * np.square(model(x).numpy() - y)[..., 0])
     assert model.evaluate(x, y, sample_weight=weights, verbose=0) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("window", [WINDOW, None])
+def test_training_takes_one_weight_a_sequence(data, rng, window):
+    x, y = data
+    weights = rng.uniform(0.5, 2, SEQUENCES)
     by_step = np.repeat(weights[:, None], TIME, 1)
-    expected = trained(make(window), x, y, sample_weight=by_step, shuffle=False)
-    assert_same(trained(make(window), x, y, sample_weight=weights, shuffle=False), expected)
-    if window is WINDOW:
-        stream = kerasrnn.Stream(x, y, weights[:, None], batch_size=SEQUENCES)
-        assert_same(trained(make(window), stream), expected)
+    found, expected = (
+        trained(make(window), x, y, sample_weight=w, shuffle=False) for w in (weights, by_step)
+    )
+    assert_same(found, expected)
+
+
+def test_a_stream_takes_one_weight_a_sequence(data, rng):
+    weights = rng.uniform(0.5, 2, SEQUENCES)
+    by_step = np.repeat(weights[:, None], TIME, 1)
+    expected = kerasrnn.Stream(*data, by_step, batch_size=SEQUENCES)
+    for given in (weights, weights[:, None]):
+        stream = kerasrnn.Stream(*data, given, batch_size=SEQUENCES)
+        assert_same_windows(stream, expected)
 
 
 def test_keras_own_model_has_the_loss_of_one_weight_a_sequence(data, rng):
@@ -240,8 +289,23 @@ def test_class_weight_counts_where_a_sequence_has_one_output(data):
     weights = []
     for options in ({"class_weight": by_class}, {"sample_weight": by_sequence}):
         model = make(None, [kerasrnn.VanillaRNN(4), keras.layers.Dense(1)])
-        weights.append(trained(model, x, y[:, None], shuffle=False, **options))
+        model.fit(x, y[:, None], shuffle=False, verbose=0, **options)
+        weights.append(model.get_weights())
     assert_same(*weights)
+
+
+def test_class_weight_goes_with_a_classifier_that_is_not_built_yet():
+    ids, labels = np.arange(20).reshape(4, 5) % 5 + 1, np.arange(4) % 2
+    losses = []
+    for options in (
+        {"class_weight": {0: 1.0, 1: 2.0}},
+        {"sample_weight": np.where(labels, 2.0, 1.0)},
+    ):
+        set_seed(0)
+        model = kerasrnn.TextClassifier(WORDS, embedding_dim=4, units=3, bidirectional=False)
+        model.compile("sgd", run_eagerly=True)
+        losses.append(model.train_on_batch(ids, labels, **options))
+    np.testing.assert_allclose(*losses)
 
 
 @pytest.mark.parametrize("window", [WINDOW, None])
@@ -253,9 +317,9 @@ def test_ids_are_integers(window):
         for method in (model.fit, model.evaluate):
             with pytest.raises(ValueError, match="takes integers as ids, got .* float"):
                 method(*given, verbose=0)
+    model.evaluate(ids, Y, verbose=0)
     with pytest.raises(ValueError, match="tokens must be integers"):
         kerasrnn.Stream.from_tokens(np.arange(40) * 0.5, 2)
-    model.fit(ids, Y, verbose=0)
 
 
 def test_ragged_batches_need_a_window():

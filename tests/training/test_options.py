@@ -51,6 +51,9 @@ def test_what_keras_would_take_silently_is_refused():
         make_model(jit_compile=True)
     with pytest.raises(ValueError, match="compile needs a loss"):
         kerasrnn.SequenceModel([keras.layers.Dense(2)]).compile("sgd")
+    make_model(loss_weights=None)
+    with pytest.raises(ValueError, match="loss_weights weighs several outputs"):
+        make_model(loss_weights=[2.0])
 
 
 @pytest.mark.parametrize(
