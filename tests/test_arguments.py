@@ -1,5 +1,7 @@
 """Nonsense as an argument is one clear `ValueError`; numbers of NumPy are numbers."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -92,10 +94,8 @@ def test_nothing_is_made_of_nonsense(kind, name, values):
             make(kind)(**{name: value})
 
 
-@pytest.mark.parametrize("integer", [np.int64, np.int32, np.uint8])
-@pytest.mark.parametrize("real", [np.float32, np.float64])
-def test_numbers_of_numpy_are_numbers(tmp_path, integer, real):
-    x, ids = np.ones([2, 5, 4], "float32"), np.array([[1, 2]])
+def made_of(integer, real):
+    """Models whose sizes and rates are numbers of these types, each with a batch for it."""
     rates = {"dropout": real(0.5), "recurrent_dropout": real(0.25)}
     layer = kerasrnn.VanillaRNN(
         integer(3), zoneout=real(0.5), leak_rate=real(0.5), seed=integer(1), **rates
@@ -105,20 +105,45 @@ def test_numbers_of_numpy_are_numbers(tmp_path, integer, real):
         WORDS, max_length=integer(5), dropout=real(0.5), **sizes
     )
     writer = kerasrnn.CharLanguageModel("abc", num_layers=integer(2), **sizes, **rates)
-    inputs = keras.Input([None, 4])
-    for number, (model, data) in enumerate(
-        [(keras.Model(inputs, layer(inputs)), x), (classifier, ids), (writer, ids)]
+    ids = np.array([[1, 2]])
+    return [(layer, np.ones([2, 5, 4], "float32")), (classifier, ids), (writer, ids)]
+
+
+NUMPY = [(np.int64, np.float32), (np.int32, np.float64), (np.uint8, np.float32)]
+
+
+@pytest.mark.parametrize(("integer", "real"), NUMPY)
+def test_numbers_of_numpy_are_numbers(integer, real):
+    for (model, data), (plain, _) in zip(
+        made_of(integer, real), made_of(int, float), strict=True
     ):
+        config, expected = (json.loads(json.dumps(m.get_config())) for m in (model, plain))
+        assert config.pop("name") != expected.pop("name")
+        assert config == expected
+        assert model(data).shape == plain(data).shape
+        assert [w.shape for w in model.weights] == [w.shape for w in plain.weights]
+
+
+@pytest.mark.parametrize(("integer", "real"), NUMPY)
+def test_numbers_of_numpy_say_how_to_write(language_model, integer, real):
+    options = {"length": integer(3), "seed": integer(1), "top_k": integer(2)}
+    options |= {"temperature": real(0.5), "top_p": real(0.5)}
+    plain = {key: value.item() for key, value in options.items()}
+    expected = language_model.generate("a", **plain)
+    assert language_model.generate("a", **options) == expected
+    assert "".join(language_model.stream("a", **options)) == expected
+    assert len(language_model.generate("a", length=integer(70), stop="@")) == 70
+
+
+def test_models_made_of_numbers_of_numpy_can_be_saved(tmp_path):
+    (layer, x), *models = made_of(np.int64, np.float32)
+    inputs = keras.Input([None, 4])
+    models = [(keras.Model(inputs, layer(inputs)), x), *models]
+    for number, (model, data) in enumerate(models):
         expected = model(data)
         model.save(tmp_path / f"{number}.keras")
         loaded = keras.saving.load_model(tmp_path / f"{number}.keras")
         np.testing.assert_allclose(loaded(data), expected, atol=1e-6)
-    options = {"length": integer(3), "seed": integer(1), "top_k": integer(2)}
-    options |= {"temperature": real(0.5), "top_p": real(0.5)}
-    plain = {key: value.item() for key, value in options.items()}
-    assert writer.generate("a", **options) == writer.generate("a", **plain)
-    assert "".join(writer.stream("a", **options)) == writer.generate("a", **plain)
-    assert len(writer.generate("a", length=integer(70), stop="@")) == 70
 
 
 @pytest.mark.parametrize(
@@ -203,8 +228,7 @@ def test_fit_and_predict_say_which_id_is_out_of_range():
         writer.fit(right, wrong, verbose=0)
 
 
-@pytest.mark.parametrize("cell", ["vanilla", "lstm"])
-@pytest.mark.parametrize("pooling", ["mean_max", "last"])
+@pytest.mark.parametrize(("cell", "pooling"), [("vanilla", "last"), ("lstm", "mean_max")])
 def test_an_empty_batch_has_an_empty_answer(tmp_path, cell, pooling):
     model = kerasrnn.TextClassifier(
         WORDS, embedding_dim=4, units=3, cell=cell, pooling=pooling, bidirectional=False
