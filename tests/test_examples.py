@@ -2,28 +2,36 @@
 
 import sys
 
+import keras
 import numpy as np
 import pytest
 
 from apps.cli import UserError
 from examples import adding_problem, experiment, gradient_flow_picture, truncation_tradeoff
+from tests.seeds import set_seed
 
 pytestmark = pytest.mark.slow
 
 image = pytest.importorskip("matplotlib.image", reason="experiments end in figures")
 
 
-@pytest.mark.slow
+@pytest.fixture
+def quick_seeds(monkeypatch):
+    """Seeds set without TensorFlow's own, which throws away every compiled kernel."""
+    monkeypatch.setattr(keras.utils, "set_random_seed", set_seed)
+
+
+@pytest.mark.usefixtures("quick_seeds")
 def test_the_adding_problem_is_learned_and_drawn(tmp_path, monkeypatch, capsys):
     (contender,) = (c for c in adding_problem.CONTENDERS if c.name == "ReLU, identity, skip")
     monkeypatch.setattr(adding_problem, "CONTENDERS", (contender,))
-    monkeypatch.setattr(adding_problem, "LENGTHS", (30,))
+    monkeypatch.setattr(adding_problem, "LENGTHS", (20,))
     monkeypatch.setattr(adding_problem, "NUM_DRAWS", 1)
     monkeypatch.chdir(tmp_path)
     adding_problem.run(adding_problem.Options(steps=1500))
     printed = capsys.readouterr().out
     assert printed.count(" steps, ") == 2  # solved with clipping and without
-    assert "15 steps back" in printed
+    assert "10 steps back" in printed
     assert "(steady)" in printed
     assert image.imread(tmp_path / "adding_problem.png").std() > 0.01
 
@@ -49,7 +57,7 @@ def test_bias_and_variance_of_known_gradients(rng):
     assert variance == pytest.approx(10, rel=0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("quick_seeds")
 def test_truncations_are_compared_and_drawn(tmp_path, monkeypatch, capsys):
     text = "to be, or not to be: that is the question. " * 100
     (tmp_path / "text.txt").write_text(text)
@@ -57,7 +65,7 @@ def test_truncations_are_compared_and_drawn(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(truncation_tradeoff, "STEPS", 16)
     monkeypatch.setattr(truncation_tradeoff, "UNITS", 8)
     monkeypatch.setattr(truncation_tradeoff, "WINDOWS", (4, 4))
-    truncation_tradeoff.run(truncation_tradeoff.Options(quick=True, data="text.txt"))
+    truncation_tradeoff.run(truncation_tradeoff.Options(quick=True, data="text.txt", epochs=1))
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     full = next(row for row in rows if row[:1] == ["full"])
     assert float(full[2]) < 4
