@@ -3,16 +3,16 @@
 import numpy as np
 import tensorflow as tf
 
-BATCH, TIME, FEATURES, UNITS = 3, 7, 5, 4
+BATCH, TIME, FEATURES, UNITS = 3, 5, 6, 4
 _RNG = np.random.default_rng(0)
 X = tf.constant(_RNG.normal(size=(BATCH, TIME, FEATURES)), tf.float32)
 STATES = tf.constant(_RNG.normal(size=(2, BATCH, UNITS)), tf.float32)
 _PATTERNS = {
-    "start": [[0, 0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 1]],
-    "end": [[1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1, 1], [1, 0, 0, 0, 0, 0, 0]],
-    "middle": [[1, 1, 0, 1, 1, 0, 1], [1, 0, 1, 0, 1, 0, 1], [1, 1, 0, 0, 0, 1, 1]],
-    "whole sequence": [[0, 0, 0, 0, 0, 0, 0], [0, 1, 1, 0, 1, 1, 0], [1, 1, 1, 1, 1, 1, 1]],
-    "whole batch": [[0, 0, 0, 0, 0, 0, 0]] * 3,
+    "start": [[0, 0, 1, 1, 1], [1, 1, 1, 1, 1], [0, 0, 0, 0, 1]],
+    "end": [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0]],
+    "middle": [[1, 1, 0, 1, 0], [1, 0, 1, 0, 1], [1, 0, 0, 1, 1]],
+    "whole sequence": [[0, 0, 0, 0, 0], [0, 1, 0, 1, 0], [1, 1, 1, 1, 1]],
+    "whole batch": [[0, 0, 0, 0, 0]] * 3,
 }
 MASKS = {name: tf.constant(pattern) > 0 for name, pattern in _PATTERNS.items()}
 MIDDLE = MASKS["middle"]
