@@ -145,13 +145,24 @@ def test_states_of_another_number_are_refused(pair, wrong):
 def test_what_keras_accepts_gives_the_same_numbers(pair, arguments):
     theirs, ours = pair
     expected = call(theirs, *arguments)
-    for run in (call, in_graph):
-        np.testing.assert_allclose(run(ours, *arguments), expected, atol=1e-5)
-    np.testing.assert_allclose(
-        call(ours, *arguments, training=False) if len(arguments) == 3 else expected,
-        expected,
-        atol=1e-5,
-    )
+    for training in (True, False):
+        found = call(ours, *arguments, training=training)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("mask", "state"),
+    [
+        ("a mask for each unit", None),
+        ("integers", "one row"),
+        ("the same for all sequences", "a vector"),
+        ("booleans", "float64"),
+    ],
+)
+def test_graphs_accept_the_same(pair, mask, state):
+    arguments = X, RIGHT_MASKS[mask], None if state is None else [RIGHT_STATES[state]]
+    expected = call(pair[0], *arguments)
+    np.testing.assert_allclose(in_graph(pair[1], *arguments), expected, atol=1e-5)
 
 
 def test_a_single_state_may_be_given_without_a_list():
@@ -171,12 +182,12 @@ def with_unknown_shapes(layer, training):
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("mask", ["shorter", "one step", "no step", "fewer sequences"])
-def test_graphs_of_unknown_shapes_find_wrong_masks_when_they_run(pair, mask, training):
+def test_graphs_of_unknown_shapes_find_wrong_masks_when_they_run(pair, training):
     run = with_unknown_shapes(pair[1], training)
     np.testing.assert_allclose(run(X, MASK), call(pair[0], X, MASK), atol=1e-5)
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        run(X, WRONG_MASKS[mask])
+    for mask in ("shorter", "one step", "no step", "fewer sequences"):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            run(X, WRONG_MASKS[mask])
 
 
 def test_compiled_graphs_say_what_is_wrong_with_a_mask():

@@ -6,6 +6,7 @@ import sys
 
 import keras
 import numpy as np
+import pytest
 
 import kerasrnn
 
@@ -56,6 +57,7 @@ def make_models():
     }
 
 
+@pytest.mark.slow
 def test_saved_models_load_in_a_fresh_process(tmp_path):
     models = make_models()
     for name, (model, inputs) in models.items():

@@ -84,10 +84,15 @@ def upstream_at(step, rng):
     return tf.constant(upstream)
 
 
-@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(
-    ("kind", "graph"),
-    [("fast", False), ("fast", True), ("generic", False), ("lstm", True), ("stacked", True)],
+    ("kind", "graph", "masked"),
+    [
+        ("fast", False, False),
+        ("fast", True, True),
+        ("generic", False, True),
+        ("lstm", True, False),
+        ("stacked", False, True),
+    ],
 )
 def test_no_gradient_crosses_a_boundary(rng, inputs, kind, graph, masked):
     mask = tf.constant(MASK) if masked else None
@@ -102,10 +107,15 @@ def test_no_gradient_crosses_a_boundary(rng, inputs, kind, graph, masked):
         assert reaches_start == (first == 0)
 
 
-@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(
-    ("kind", "window"),
-    [("fast", TIME), ("fast", TIME + 5), ("generic", TIME), ("lstm", TIME), ("stacked", TIME)],
+    ("kind", "window", "masked"),
+    [
+        ("fast", TIME, True),
+        ("fast", TIME + 5, False),
+        ("generic", TIME, False),
+        ("lstm", TIME, True),
+        ("stacked", TIME + 5, True),
+    ],
 )
 def test_a_window_as_long_as_the_sequence_is_full_bptt(rng, inputs, kind, window, masked):
     mask = tf.constant(MASK) if masked else None
@@ -117,12 +127,17 @@ def test_a_window_as_long_as_the_sequence_is_full_bptt(rng, inputs, kind, window
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"go_backwards": True}, {"zero_output_for_mask": True}]
+    ("options", "return_sequences"),
+    [
+        ({}, True),
+        ({"go_backwards": True}, False),
+        ({"zero_output_for_mask": True}, True),
+        ({"zero_output_for_mask": True}, False),
+    ],
 )
-@pytest.mark.parametrize("return_sequences", [False, True])
 def test_gates_change_no_output_of_any_cell(inputs, options, return_sequences):
+    options = {**options, "return_sequences": return_sequences, "return_state": True}
     for cell in (keras.layers.LSTMCell(UNITS), keras.layers.GRUCell(UNITS), OwnCell()):
-        options = {**options, "return_sequences": return_sequences, "return_state": True}
         gated = kerasrnn.RNN(cell, truncation=kerasrnn.TruncatedBPTT(2), **options)
         expected = keras.layers.RNN(cell, **options)(inputs, mask=tf.constant(MASK))
         found = gated(inputs, mask=tf.constant(MASK), training=True)
@@ -130,10 +145,16 @@ def test_gates_change_no_output_of_any_cell(inputs, options, return_sequences):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(
-    ("kind", "activation"),
-    [("fast", "tanh"), ("fast", "relu"), ("fast", "linear"), ("generic", "tanh")],
+    ("kind", "activation", "masked"),
+    [
+        ("fast", "tanh", False),
+        ("fast", "tanh", True),
+        ("fast", "relu", True),
+        ("fast", "linear", False),
+        ("generic", "tanh", False),
+        ("generic", "tanh", True),
+    ],
 )
 def test_gated_gradients_equal_numpy(rng, inputs, kind, activation, masked, monkeypatch):
     gates = rng.uniform(0, 2, size=(TIME, BATCH, 1)).astype("float32")
@@ -161,10 +182,9 @@ def test_gated_gradients_equal_numpy(rng, inputs, kind, activation, masked, monk
 @pytest.mark.parametrize(
     ("kind", "masked", "per_sequence"),
     [
-        ("fast", False, True),
         ("fast", True, True),
-        ("fast", True, False),
-        ("generic", True, True),
+        ("fast", False, False),
+        pytest.param("generic", True, True, marks=pytest.mark.slow),
     ],
 )
 def test_the_randomized_gradient_is_unbiased(
@@ -173,7 +193,7 @@ def test_the_randomized_gradient_is_unbiased(
     mask = tf.constant(MASK) if masked else None
     upstream = upstream_at(TIME - 1, rng)
     policy = kerasrnn.RandomizedTruncation(0.8, per_sequence=per_sequence)
-    layer, num_draws = make(kind, policy), 2000
+    layer, num_draws = make(kind, policy), 1000
 
     def draw(_):
         _, states, weights = gradients(layer, inputs, upstream, mask)
@@ -226,15 +246,15 @@ def test_the_linear_recursion_equals_its_closed_form(rng, kind):
 
 @pytest.mark.parametrize("kind", PLAIN)
 def test_a_closed_gate_stops_exploding_gradients(kind):
-    layer = make(kind, kerasrnn.TruncatedBPTT(50), features=1)
+    layer = make(kind, kerasrnn.TruncatedBPTT(25), features=1)
     layer.cell.activation = keras.activations.linear
     layer.set_weights([np.ones((1, UNITS)), 4 * np.eye(UNITS), np.zeros(UNITS)])
-    inputs = tf.zeros((BATCH, 150, 1))
-    upstream = tf.ones((BATCH, 150, UNITS))
+    inputs = tf.zeros((BATCH, 75, 1))
+    upstream = tf.ones((BATCH, 75, UNITS))
     dx, _, _ = gradients(layer, inputs, upstream)
-    assert np.isfinite(dx).all()  # 4^150 is beyond float32, 4^50 is not
-    np.testing.assert_allclose(dx[:, 0], dx[:, 50], rtol=1e-5)
-    np.testing.assert_allclose(dx[:, 50], dx[:, 100], rtol=1e-5)
+    assert np.isfinite(dx).all()  # 4^75 is beyond float32, 4^25 is not
+    np.testing.assert_allclose(dx[:, 0], dx[:, 25], rtol=1e-5)
+    np.testing.assert_allclose(dx[:, 25], dx[:, 50], rtol=1e-5)
 
 
 def test_gates_of_each_policy():
@@ -293,7 +313,6 @@ def test_fit_trains_through_a_truncation(rng):
     for name, policy in {
         "full": None,
         "window": kerasrnn.TruncatedBPTT(4),
-        "long window": kerasrnn.TruncatedBPTT(12),
         "random": kerasrnn.RandomizedTruncation(0.7),
     }.items():
         set_seed(1)
@@ -305,7 +324,6 @@ def test_fit_trains_through_a_truncation(rng):
         history = model.fit(x, y, epochs=2, verbose=0, shuffle=False).history["loss"]
         assert history[1] < history[0]
         weights[name] = model.get_weights()[1]
-    np.testing.assert_allclose(weights["long window"], weights["full"], atol=1e-6)
     assert not np.allclose(weights["window"], weights["full"], atol=1e-4)
     assert not np.allclose(weights["random"], weights["full"], atol=1e-4)
 
@@ -326,8 +344,10 @@ def test_mistakes_are_named(make_policy, message):
         make_policy()
 
 
-@pytest.mark.parametrize("graph", [False, True])
-@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize(
+    ("kind", "graph"),
+    [("fast", True), ("generic", False), ("lstm", False), ("stacked", False)],
+)
 def test_an_imposed_policy_is_used_in_place_of_each_layers_own(rng, inputs, kind, graph):
     upstream = upstream_at(7, rng)
     layer = make(kind, kerasrnn.TruncatedBPTT(2))
