@@ -12,9 +12,9 @@ from kerasrnn.models.generation import PIECE
 def test_greedy_text_is_that_of_a_loop_that_calls_the_model(language_models, name):
     model = language_models[name]
     vocabulary = model.vocabulary
-    written = model.generate("Être", length=9, temperature=0)
+    written = model.generate("Être", length=6, temperature=0)
     text = "Être"
-    for _ in range(9):
+    for _ in range(6):
         logits = model(vocabulary.encode(text)[None])[0, -1].numpy()
         logits[0] = -np.inf
         text += vocabulary.decode([int(np.argmax(logits))])
