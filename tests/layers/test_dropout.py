@@ -156,7 +156,7 @@ CELLS = {
         ("cell", True, False),
         ("zoneout", False, False),
         ("zoneout", True, True),
-        ("stack", False, True),
+        pytest.param("stack", False, True, marks=pytest.mark.slow),
         ("stack", True, False),
         ("own stack", False, False),
         ("own stack", True, True),

@@ -160,7 +160,11 @@ def test_zoneout_draws_anew_in_graphs_of_unknown_shape(x, jit_compile):
 
 
 @pytest.mark.parametrize(
-    "options", [{"teacher_forcing": 0.5, "window": 4}, {"recompute": True}]
+    "options",
+    [
+        {"teacher_forcing": 0.5, "window": 4},
+        pytest.param({"recompute": True}, marks=pytest.mark.slow),
+    ],
 )
 def test_models_learn_with_remedies_in_every_loop(x, options):
     model = kerasrnn.SequenceModel(

@@ -108,7 +108,9 @@ def test_gradients_through_dropout_equal_those_of_simple_rnn(sequences):
     assert_close(differentiate(vanilla, *sequences, mode=mode), expected)
 
 
-@pytest.mark.parametrize("mode", ["unknown shape", "xla unknown shape"])
+@pytest.mark.parametrize(
+    "mode", ["unknown shape", pytest.param("xla unknown shape", marks=pytest.mark.slow)]
+)
 def test_one_graph_works_for_odd_shapes_as_simple_rnn(rng, mode):
     simple, vanilla = make_pair(features=1, return_sequences=True)
     in_graph = make_gradients(vanilla, [[None, None, 1]], mode=mode)

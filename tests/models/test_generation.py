@@ -8,7 +8,7 @@ from kerasrnn.models import decoding
 from kerasrnn.models.generation import PIECE
 
 
-@pytest.mark.parametrize("name", ["deep", "lstm"])
+@pytest.mark.parametrize("name", ["deep", pytest.param("lstm", marks=pytest.mark.slow)])
 def test_greedy_text_is_that_of_a_loop_that_calls_the_model(language_models, name):
     model = language_models[name]
     vocabulary = model.vocabulary

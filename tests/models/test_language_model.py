@@ -44,9 +44,9 @@ def test_it_learns_a_text():
     set_seed(0)
     vocabulary = kerasrnn.CharacterVocabulary.from_text(TEXT)
     model = kerasrnn.CharLanguageModel(vocabulary, units=24, num_layers=2, dropout=0.1)
-    model.compile(keras.optimizers.Adam(0.02), window=15, global_clipnorm=1.0)
+    model.compile(keras.optimizers.Adam(0.04), window=15, global_clipnorm=1.0)
     stream = kerasrnn.Stream.from_tokens(vocabulary.encode(TEXT), batch_size=4)
-    model.fit(stream, epochs=6, verbose=0)
+    model.fit(stream, epochs=4, verbose=0)
     assert model.score(TEXT).nats_per_character < 0.3
     assert model.generate("Être ou", 40, temperature=0) == TEXT[7:47]
 
