@@ -16,9 +16,15 @@ LAYERS = {
     "RNN(LSTMCell)": (around(keras.layers.LSTMCell), LSTM),
     "RNN(GRUCell)": (around(keras.layers.GRUCell), GRU),
 }
+# Layers for slow tests alone: they run through the same code as another one.
+SLOW = {"RNN(GRUCell)"}
 
 
-@pytest.fixture(scope="class", params=LAYERS)
+def param(name):
+    return pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
+
+
+@pytest.fixture(scope="class", params=map(param, LAYERS))
 def factories(request):
     """A layer's class and that of its reference."""
     return LAYERS[request.param]

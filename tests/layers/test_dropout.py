@@ -83,6 +83,7 @@ def test_a_call_in_another_thread_changes_no_mask_of_a_training(kind, training):
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_a_fast_layer_trains_in_one_thread_while_another_infers():
     layer = LAYERS["fast"](None)
     x = tf.ones([BATCH, TIME, FEATURES])

@@ -183,7 +183,7 @@ def test_gated_gradients_equal_numpy(rng, inputs, kind, activation, masked, monk
     ("kind", "masked", "per_sequence"),
     [
         ("fast", True, True),
-        ("fast", False, False),
+        pytest.param("fast", False, False, marks=pytest.mark.slow),
         pytest.param("generic", True, True, marks=pytest.mark.slow),
     ],
 )
