@@ -4,10 +4,9 @@ import csv
 import io
 import json
 import math
+import re
 import shutil
-import subprocess
 import sys
-import time
 
 import keras
 import pytest
@@ -15,18 +14,21 @@ import tensorflow as tf
 
 import kerasrnn
 from apps import cli
-from apps.chargen import config
+from apps.chargen import config, train
 from apps.chargen.__main__ import COMMANDS
+from apps.chargen.layers import read_layers
+from apps.chargen.sizes import count_weights
+from tests.apps.killed_training import train_and_kill
 
 # ruff: noqa: RUF001 (Greek letters that look like Latin ones)
 TEXT = "μῆνιν ἄειδε θεὰ Πηληϊάδεω Ἀχιλῆος\nοὐλομένην, ἣ μυρί᾽ Ἀχαιοῖς ἄλγε᾽ ἔθηκε\n" * 60
 SMALL = (
-    "--units 24 --num-layers 2 --epochs 4 --batch-size 8 --window 32 --learning-rate 0.02 "
+    "--units 24 --num-layers 1 --epochs 4 --batch-size 8 --window 32 --learning-rate 0.02 "
     "--dropout 0.05 --seed 1"
 ).split()
 
 
-pytestmark = [pytest.mark.usefixtures("loaded_once"), pytest.mark.slow]
+pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
 def run(*arguments):
@@ -146,31 +148,42 @@ def test_evaluate_counts_what_the_model_has_never_seen(trained, tmp_path, capsys
 
 
 @pytest.mark.slow
-def test_a_killed_training_goes_on_with_the_same_command(trained, text, tmp_path, capsys):
-    places = ["--data", text, "--run-dir", tmp_path / "run", "--output", tmp_path / "m"]
-    command = [sys.executable, "-m", "apps.chargen", *map(str, places), *SMALL]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    while process.poll() is None and not list(tmp_path.glob("run/checkpoints/step-*")):
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    assert not (tmp_path / "run" / "metrics.json").exists()
-    assert run("train", *places, *SMALL, "--units", 9) == 2
+def test_a_killed_training_goes_on_with_the_same_command(
+    trained, tmp_path, capsys, without_export
+):
+    data, run_dir = tmp_path / "t.txt", tmp_path / "run"
+    data.write_text(TEXT, encoding="utf-8")
+    command = [
+        "train",
+        "--data",
+        data,
+        "--run-dir",
+        run_dir,
+        "--output",
+        tmp_path / "m",
+        *SMALL,
+    ]
+    train_and_kill("chargen", command, run_dir)
+    assert run(*command, "--units", 9) == 2
     assert "differs in --units" in capsys.readouterr().err
-    assert run("train", *places, *SMALL) == 0
-    assert f"going on with the run in {tmp_path / 'run'}: " in capsys.readouterr().out
+    data.write_text(TEXT[::-1], encoding="utf-8")
+    assert run(*command) == 2
+    assert "differs in the data themselves" in capsys.readouterr().err.splitlines()[-1]
+    data.write_text(TEXT, encoding="utf-8")
+    assert run(*command) == 0
+    assert f"going on with the run in {run_dir}: " in capsys.readouterr().out
     weights = [
-        keras.saving.load_model(run_dir / "checkpoints" / "best.keras").get_weights()
-        for run_dir in (trained / "run", tmp_path / "run")
+        keras.saving.load_model(folder / "checkpoints" / "best.keras").get_weights()
+        for folder in (trained / "run", run_dir)
     ]
     for a, b in zip(*weights, strict=True):
         assert (a == b).all()
-    histories = [f / "run" / "history.csv" for f in (trained, tmp_path)]
+    histories = [folder / "history.csv" for folder in (trained / "run", run_dir)]
     assert histories[0].read_text() == histories[1].read_text()
 
 
 @pytest.mark.slow
-def test_fine_tuning_begins_with_the_model(trained, text, tmp_path, capsys):
+def test_fine_tuning_begins_with_the_model(trained, tmp_path, capsys, without_export):
     (tmp_path / "more.txt").write_text(TEXT.replace("θεὰ", "μῆνιν"), encoding="utf-8")
     places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
     options = ["--data", tmp_path / "more.txt", "--epochs", 1, "--batch-size", 8]
@@ -180,9 +193,9 @@ def test_fine_tuning_begins_with_the_model(trained, text, tmp_path, capsys):
     assert "beginning with" in capsys.readouterr().out
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["validation_loss"] < 1.5  # from scratch it would be above 3
-    tuned = json.loads((tmp_path / "models" / "1" / "assets.extra" / "config.json").read_text())
+    tuned = json.loads((tmp_path / "run" / "config.json").read_text())
     assert tuned["init_from"].endswith("models/1")
-    assert (tuned["units"], tuned["num_layers"]) == (24, 2)  # of the model, not the defaults
+    assert (tuned["units"], tuned["num_layers"]) == (24, 1)  # of the model, not the defaults
 
 
 def test_fine_tuning_refuses_another_vocabulary(trained, tmp_path, capsys):
@@ -284,71 +297,76 @@ def test_prompts_may_be_empty_or_unknown(trained, capsys):
         (None, "no cell"),
     ],
 )
-def test_a_model_with_foreign_options_is_said(trained, text, tmp_path, capsys, change, reason):
+def test_options_that_tell_of_other_layers_are_refused(tmp_path, change, reason):
+    options = config.Train(units=24, num_layers=2)
+    layers = {name: getattr(options, name) for name in train.LAYERS}
+    found = {} if change is None else {**layers, **change}
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra" / "config.json").write_text(json.dumps(found))
+    with pytest.raises(cli.UserError, match=re.escape(reason)):
+        read_layers(tmp_path, 40, count_weights(options, 40))
+
+
+def test_a_model_of_other_layers_is_not_begun_with(trained, text, tmp_path, capsys):
     shutil.copytree(trained / "models" / "1", tmp_path / "1")
     (tmp_path / "1" / "assets.extra" / "SHA256SUMS").unlink()
     config_file = tmp_path / "1" / "assets.extra" / "config.json"
-    options = {} if change is None else {**json.loads(config_file.read_text()), **change}
-    config_file.write_text(json.dumps(options))
+    config_file.write_text(json.dumps({**json.loads(config_file.read_text()), "units": 25}))
     places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
-    arguments = ["--data", text, *places, "--init-from", tmp_path / "1"]
-    assert run("train", *arguments) == 2
+    assert run("train", "--data", text, *places, "--init-from", tmp_path / "1") == 2
     err = capsys.readouterr().err
     assert "is not one that apps.chargen has trained" in err
-    assert reason in err
+    assert "weights belong to other layers" in err
     assert err.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--learning-rate", "1e38"], "diverged: step 3 is not finite: its loss is "),
-        pytest.param(
-            ["--learning-rate", "1e34"],
-            "diverged: epoch 1 has loss=inf. Use",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            ["--learning-rate", "1e30"],
-            "diverged: epoch 1, the best one, has val_loss=",
-            marks=pytest.mark.slow,
-        ),
-    ],
-)
+@pytest.mark.slow
 def test_a_training_that_diverges_says_so_in_one_line_and_publishes_nothing(
-    text, tmp_path, capsys, options, message
+    text, tmp_path, capsys
 ):
     places = ["--data", text, "--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
-    said = []
-    for _ in range(2):
-        assert run("train", *places, *SMALL, "--epochs", 1, *options) == 2
-        said.append(capsys.readouterr().err)
-        left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
-        assert not [path for path in left if ".writing-" in path or path.startswith("models/")]
-        assert not {"run/metrics.json", "run/checkpoints/best.keras", "run/ids.npy"} & left
-    assert message in said[0]
-    assert said[0].endswith(". Use a smaller --learning-rate or --global-clipnorm.\n")
-    assert said[0].count("\n") == 1
-    assert said[0] == said[1]
+    assert run("train", *places, *SMALL, "--epochs", 1, "--learning-rate", "1e38") == 2
+    err = capsys.readouterr().err
+    assert err.startswith(
+        "error: the training has diverged: step 3 is not finite: its loss is "
+    )
+    assert err.endswith(". Use a smaller --learning-rate or --global-clipnorm.\n")
+    assert err.count("\n") == 1
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert not [path for path in left if ".writing-" in path or path.startswith("models/")]
+    assert not {"run/metrics.json", "run/checkpoints/best.keras", "run/ids.npy"} & left
+
+
+ALMOST_ONE = 1 - 2**-53
+"""The largest number below 1, which is 1 in float32."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "options",
+    ("extremes", "learns"),
     [
-        ["--global-clipnorm", "1e37"],
-        ["--global-clipnorm", "1e-37"],
-        ["--learning-rate", "1e-37"],
-        ["--dropout", str(1 - 2**-53), "--recurrent-dropout", str(1 - 2**-53)],
-        ["--warmup-steps", str(2**31 - 1)],
+        (
+            {
+                "global_clipnorm": cli.NORMS[0],
+                "dropout": ALMOST_ONE,
+                "recurrent_dropout": ALMOST_ONE,
+            },
+            False,
+        ),
+        ({"global_clipnorm": cli.NORMS[1], "warmup_steps": cli.COUNT}, True),
     ],
 )
-def test_what_is_allowed_at_most_trains(text, tmp_path, options):
-    places = ["--data", text, "--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
-    assert run("train", *places, *SMALL, "--epochs", 1, *options) == 0
-    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(), parse_constant=refuse)
-    assert 0 < metrics["validation_loss"] < 5
+def test_what_is_allowed_at_most_trains(extremes, learns):
+    options = config.Train(units=4, num_layers=1, batch_size=8, window=8, **extremes)
+    vocabulary = kerasrnn.CharacterVocabulary.from_text(TEXT)
+    stream = kerasrnn.Stream.from_tokens(vocabulary.encode(TEXT[:600]), options.batch_size)
+    model = train.make_model(vocabulary, options, num_steps=9)
+    before = model.get_weights()
+    loss = model.fit(stream, validation_data=stream, verbose=0).history["val_loss"][0]
+    assert 0 < loss < 5
+    changes = [abs(a - b).max() for a, b in zip(model.get_weights(), before, strict=True)]
+    assert (max(changes) > 1e-4) == learns
 
 
 def refuse(constant):
@@ -361,25 +379,6 @@ def test_figures_that_are_no_numbers_are_json_all_the_same(trained, text, capsys
     assert run("evaluate", *arguments) == 0
     found = json.loads(capsys.readouterr().out, parse_constant=refuse)
     assert found["perplexity"] is None
-
-
-@pytest.mark.slow
-def test_a_run_goes_on_with_its_own_text_only(text, tmp_path, capsys, monkeypatch):
-    (tmp_path / "t.txt").write_text(TEXT, encoding="utf-8")
-    places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
-    arguments = ["--data", tmp_path / "t.txt", *places, *SMALL, "--epochs", 1]
-
-    def stop(*_, **__):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("apps.chargen.train.evaluate", stop)
-        assert run("train", *arguments) == 130
-    assert f"run: {tmp_path / 'run'}" in capsys.readouterr().out
-    (tmp_path / "t.txt").write_text(TEXT[::-1], encoding="utf-8")
-    assert run("train", *arguments) == 2
-    assert "differs in the data themselves" in capsys.readouterr().err.splitlines()[-1]
-    assert list((tmp_path / "run" / "checkpoints").glob("step-*"))
 
 
 def test_an_interactive_line_that_is_not_utf8_is_said(trained, capsys, monkeypatch):
