@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from apps import cli
 from apps.chargen.__main__ import COMMANDS as CHARGEN
 from apps.sentiment.__main__ import COMMANDS as SENTIMENT
+from tests.apps.exported_models import export_small_models
 
 EXAMPLES = os.environ.get("HYPOTHESIS_EXAMPLES")
 LONGEST = 20.0  # seconds of the processor that a command may take
@@ -293,15 +294,8 @@ MODELS: dict[str, Path] = {}
 @pytest.fixture(scope="module")
 def models(tmp_path_factory, loaded_once):
     folder = tmp_path_factory.mktemp("models")
-    for app, small in {
-        "sentiment": "--units=2 --embedding-dim=2 --epochs=1 --batch-size=4",
-        "chargen": "--units=2 --num-layers=1 --epochs=1 --batch-size=2 --window=8",
-    }.items():
-        data = folder / ("sane.csv" if app == "sentiment" else "sane.txt")
-        data.write_bytes(FILES[data.name])
-        places = [f"--data={data}", f"--run-dir={folder / 'run' / app}"]
-        MODELS[app] = folder / app
-        assert call(app, ["train", *places, f"--output={MODELS[app]}", *small.split()])[0] == 0
+    export_small_models(folder, FILES["sane.txt"].decode())
+    MODELS.update({app: folder / app for app in APPS})
     yield
     MODELS.clear()
 

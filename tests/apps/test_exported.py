@@ -11,18 +11,18 @@ import sys
 from pathlib import Path
 
 import keras
-import numpy as np
 import pytest
+import tensorflow as tf
 
 import kerasrnn
 from apps import cli
 from apps.chargen.__main__ import COMMANDS as CHARGEN
 from apps.exported import find_version
 from apps.sentiment.__main__ import COMMANDS as SENTIMENT
+from tests.apps.exported_models import export_small_models
 from tests.plain_ops import assert_plain
-from tests.seeds import set_seed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.usefixtures("loaded_once"), pytest.mark.slow]
 
 SAVED_MODELS = Path(__file__).parent.parent.parent / "saved_models"
 TEXT = "the quick brown fox jumps over the lazy dog\n" * 40
@@ -37,18 +37,7 @@ def run(app, *arguments):
 def models(tmp_path_factory):
     """A model of each app, and one of no app, in a folder of versions each."""
     folder = tmp_path_factory.mktemp("models")
-    set_seed(0)
-    classifier = kerasrnn.TextClassifier(
-        ["[PAD]", "[UNK]", "good", "bad"], max_length=8, embedding_dim=4, units=3
-    )
-    classifier(np.array([[2, 0]]))
-    kerasrnn.export(classifier, folder / "sentiment")
-    vocabulary = kerasrnn.CharacterVocabulary.from_text(TEXT)
-    language_model = kerasrnn.CharLanguageModel(vocabulary, units=4)
-    language_model(np.array([[1, 2]]))
-    options = {"cell": "vanilla", "units": 4, "num_layers": 1, "embedding_dim": None}
-    options |= {"residual": True, "tie_weights": False}
-    kerasrnn.export(language_model, folder / "chargen", config=options)
+    export_small_models(folder, TEXT)
     foreign = keras.Sequential([keras.Input([None, 3]), kerasrnn.VanillaRNN(2)])
     foreign.export(folder / "foreign" / "1", verbose=False)
     return folder
@@ -244,19 +233,23 @@ def test_a_model_may_be_found_through_a_link(models, tmp_path):
     assert find_version(tmp_path / "link", "") == tmp_path / "link" / "1"
 
 
-@pytest.mark.parametrize(
-    "content", [b"1114112\tx\n", b"-1\n", b"9" * 30, b"x\n", b"9" * 5000, b"\n"]
-)
 @pytest.mark.parametrize("name", ["sample", "fine-tune"])
-def test_a_vocabulary_of_no_characters_is_said(models, data, tmp_path, capsys, name, content):
+def test_a_vocabulary_of_no_characters_is_said(
+    models, data, tmp_path, monkeypatch, capsys, name
+):
+    sound = tf.saved_model.load(str(models / "chargen" / "1"))
     copy = shutil.copytree(models / "chargen" / "1", tmp_path / "copy")
-    replaced(VOCABULARY, content)(copy)
     app, line = COMMANDS[name]
     arguments = line.format(model=copy, data=data, out=tmp_path).split()
-    assert run(app, *arguments) == 2
-    err = capsys.readouterr().err
-    assert err.count("\n") == 1
-    assert "vocabulary" in err
+    (copy / "assets.extra" / "SHA256SUMS").unlink()
+    for content in (b"-1\n", b"1114112\tx\n", b"9" * 30, b"x\n", b"9" * 5000, b"\n"):
+        (copy / VOCABULARY).write_bytes(content)
+        assert run(app, *arguments) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1
+        assert "vocabulary" in err
+        # Only once from the damaged files: it takes long, and the graph is the same.
+        monkeypatch.setattr(tf.saved_model, "load", lambda _: sound)
 
 
 def test_what_is_no_model_is_said(command, tmp_path, capsys):
@@ -298,25 +291,24 @@ def test_damage_is_one_line_without_checksums_too(models, tmp_path, user_environ
     assert "the model is damaged" in done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a terminal")
-def test_answers_go_into_a_file_while_a_terminal_shows_how_far_it_is(models, tmp_path):
+def test_answers_go_into_a_file_while_a_terminal_shows_how_far_it_is(
+    models, tmp_path, monkeypatch, capsys
+):
     (tmp_path / "reviews.txt").write_text("good\nbad\n" * 5)
     master, terminal = os.openpty()
-    command = [sys.executable, "-m", "apps.sentiment", "predict", "--model"]
-    command += [models / "sentiment", "--file", tmp_path / "reviews.txt"]
-    environment = {**os.environ, "TERM": "xterm", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=terminal, check=False, env=environment
-    )
-    os.close(terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    arguments = ["--model", models / "sentiment", "--file", tmp_path / "reviews.txt"]
+    with monkeypatch.context() as patch, open(terminal, "w") as stderr:
+        patch.setattr(sys, "stderr", stderr)
+        assert run("sentiment", "predict", *arguments) == 0
     shown = b""
     with contextlib.suppress(OSError):  # the end of a terminal
         while block := os.read(master, 4096):
             shown += block
     os.close(master)
-    assert done.returncode == 0
-    assert [line.split(b"\t")[2] for line in done.stdout.splitlines()] == [b"good", b"bad"] * 5
+    answers = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[2] for line in answers] == ["good", "bad"] * 5
     assert b"reading reviews" in shown
     assert b"positive" not in shown
     assert b"negative" not in shown

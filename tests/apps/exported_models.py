@@ -1,0 +1,24 @@
+"""Small exported models of both apps, which have learned nothing."""
+
+from pathlib import Path
+
+import numpy as np
+
+import kerasrnn
+from tests.seeds import set_seed
+
+
+def export_small_models(folder: Path, text: str) -> None:
+    """Exports a model of each app; that of chargen knows the characters of a text."""
+    set_seed(0)
+    classifier = kerasrnn.TextClassifier(
+        ["[PAD]", "[UNK]", "good", "bad"], max_length=8, embedding_dim=4, units=3
+    )
+    classifier(np.array([[2, 0]]))
+    kerasrnn.export(classifier, folder / "sentiment")
+    vocabulary = kerasrnn.CharacterVocabulary.from_text(text)
+    language_model = kerasrnn.CharLanguageModel(vocabulary, units=4)
+    language_model(np.array([[1, 2]]))
+    options = {"cell": "vanilla", "units": 4, "num_layers": 1, "embedding_dim": None}
+    options |= {"residual": True, "tie_weights": False}
+    kerasrnn.export(language_model, folder / "chargen", config=options)
