@@ -27,9 +27,7 @@ LONGEST_MESSAGE = 1000  # characters
 COUNT = 2**31 - 1
 """The most of what is counted without being kept: the largest int32, as TensorFlow counts."""
 FLOATS = 1e-37, 1e38
-"""The rates that float32 holds, with room for a factor of two."""
-NORMS = 1e-37, 1e37
-"""The norms that float32 holds together with their reciprocals, which clipping takes."""
+"""The rates and norms that float32 holds, with room for a factor of two."""
 
 
 def check_option(options: Any, name: str, holds: bool, rule: str) -> None:

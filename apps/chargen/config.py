@@ -8,7 +8,6 @@ from apps import conversion
 from apps.cli import (
     COUNT,
     FLOATS,
-    NORMS,
     UserError,
     check_numbers,
     check_option,
@@ -111,7 +110,7 @@ class Train:
         check_numbers(self, "patience warmup_steps", 0, COUNT)
         check_numbers(self, "max_characters", 2, LONGEST_TEXT)
         check_numbers(self, "learning_rate", *FLOATS)
-        check_numbers(self, "global_clipnorm", *NORMS)
+        check_numbers(self, "global_clipnorm", *FLOATS)
         check_truncation(self)
         self._check_steps_fed()
         check_option(self, "seed", 0 <= self.seed < 2**31, "must lie in [0, 2**31)")

@@ -10,7 +10,6 @@ from apps import conversion
 from apps.cli import (
     COUNT,
     FLOATS,
-    NORMS,
     UserError,
     check_numbers,
     check_option,
@@ -90,7 +89,7 @@ class Train:
         check_numbers(self, "patience", 0, COUNT)
         check_numbers(self, "max_examples", 20, COUNT)
         check_numbers(self, "learning_rate", *FLOATS)
-        check_numbers(self, "global_clipnorm", *NORMS)
+        check_numbers(self, "global_clipnorm", *FLOATS)
         check_truncation(self)
         check_option(self, "seed", 0 <= self.seed < 2**32, "must lie in [0, 2**32)")
         check_option(self, "dropout", 0 <= self.dropout < 1, "must lie in [0, 1)")

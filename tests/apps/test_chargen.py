@@ -348,13 +348,13 @@ ALMOST_ONE = 1 - 2**-53
     [
         (
             {
-                "global_clipnorm": cli.NORMS[0],
+                "global_clipnorm": cli.FLOATS[0],
                 "dropout": ALMOST_ONE,
                 "recurrent_dropout": ALMOST_ONE,
             },
             False,
         ),
-        ({"global_clipnorm": cli.NORMS[1], "warmup_steps": cli.COUNT}, True),
+        ({"global_clipnorm": cli.FLOATS[1], "warmup_steps": cli.COUNT}, True),
     ],
 )
 def test_what_is_allowed_at_most_trains(extremes, learns):

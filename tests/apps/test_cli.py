@@ -78,7 +78,7 @@ def test_a_preset_sets_defaults_that_flags_override():
         (["--dropout", "1.5"], "--dropout must lie in [0, 1), got 1.5"),
         (
             ["--global-clipnorm", "nan"],
-            "--global-clipnorm must be from 1e-37 to 1e+37, got nan",
+            "--global-clipnorm must be from 1e-37 to 1e+38, got nan",
         ),
         (["--max-examples", "3"], "--max-examples must be from 20 to 2,147,483,647, got 3"),
         (["evaluate", "--max-examples", "0"], "--max-examples must be from 1 to"),
