@@ -1,5 +1,7 @@
 """Loss functions of every kind and shape, beside Keras and beside NumPy."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -56,21 +58,19 @@ BY_BATCH = {
 }
 
 
-@pytest.fixture
-def data(rng):
-    def make(num_outputs):
-        x = rng.normal(size=(BATCH, TIME, FEATURES)).astype("float32")
-        return x, rng.normal(size=(BATCH, TIME, num_outputs)).astype("float32")
-
-    return make
+def data(num_outputs):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(BATCH, TIME, FEATURES)).astype("float32")
+    return x, rng.normal(size=(BATCH, TIME, num_outputs)).astype("float32")
 
 
 def make(num_outputs, loss, mask=False, **options):
+    """A compiled model with the same weights each time; of a few steps, without a graph."""
     set_seed(2)
     layers = [keras.layers.Masking()] if mask else []
     layers += [kerasrnn.VanillaRNN(4, return_sequences=True), keras.layers.Dense(num_outputs)]
     model = kerasrnn.SequenceModel(layers)
-    model.compile(keras.optimizers.SGD(0.1), loss, **options)
+    model.compile(keras.optimizers.SGD(0.1), loss, **{"run_eagerly": True, **options})
     return model
 
 
@@ -93,7 +93,7 @@ def datasets(x, y, window):
 
 @pytest.mark.parametrize("num_outputs", [1, 3])
 @pytest.mark.parametrize("kind", BY_STEP)
-def test_each_loss_is_that_of_keras(data, kind, num_outputs):
+def test_each_loss_is_that_of_keras(kind, num_outputs):
     x, y = data(num_outputs)
     model = make(num_outputs, BY_STEP[kind])
     found = model.evaluate(x, y, verbose=0)
@@ -101,19 +101,23 @@ def test_each_loss_is_that_of_keras(data, kind, num_outputs):
     theirs = keras.Sequential(layers)
     theirs.build(x.shape)
     theirs.set_weights(model.get_weights())
-    theirs.compile("sgd", BY_STEP[kind])
+    theirs.compile("sgd", BY_STEP[kind], run_eagerly=True)
     np.testing.assert_allclose(found, theirs.evaluate(x, y, verbose=0), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("window", "time_reduction", "factor"),
+    ("kind", "window", "time_reduction", "factor"),
     # The loss of an epoch under "sum" is the mean of those of its windows.
-    [(None, "mean", 1), (4, "mean", 1), (8, "sum", TIME / 2), (12, "sum", TIME)],
+    [
+        *((kind, None, "mean", 1) for kind in BY_STEP),
+        ("function", 4, "mean", 1),
+        ("function of steps", 8, "sum", TIME / 2),
+        ("subclass", 12, "sum", TIME),
+        ("keras object", 8, "sum", TIME / 2),
+        ("keras name", 4, "mean", 1),
+    ],
 )
-@pytest.mark.parametrize("kind", BY_STEP)
-def test_every_step_has_the_mean_over_what_follows_it(
-    data, kind, window, time_reduction, factor
-):
+def test_every_step_has_the_mean_over_what_follows_it(kind, window, time_reduction, factor):
     x, y = data(3)
     weights = np.random.default_rng(1).uniform(0.5, 2, size=(BATCH, TIME)).astype("float32")
     model = make(3, BY_STEP[kind], window=window, time_reduction=time_reduction)
@@ -125,7 +129,7 @@ def test_every_step_has_the_mean_over_what_follows_it(
 
 
 @pytest.mark.parametrize("kind", BY_STEP)
-def test_masked_steps_have_no_loss(data, kind):
+def test_masked_steps_have_no_loss(kind):
     x, y = data(3)
     lengths = np.arange(BATCH) + 3
     present = np.arange(TIME) < lengths[:, None]
@@ -139,17 +143,16 @@ def test_masked_steps_have_no_loss(data, kind):
     "options",
     [
         {},
-        {"window": 4},
-        pytest.param({"window": 8}, marks=pytest.mark.slow),
-        pytest.param({"window": 12, "recompute": True}, marks=pytest.mark.slow),
+        {"window": 8, "run_eagerly": False},
+        {"window": 12, "recompute": True},
         {"window": 8, "stride": 4},
         {"window": 4, "parallel_parts": 4},
-        pytest.param({"parallel_parts": 2}, marks=pytest.mark.slow),
+        {"parallel_parts": 2},
         {"window": 4, "time_reduction": "sum"},
     ],
     ids=str,
 )
-def test_weights_end_as_with_a_loss_of_steps(data, options):
+def test_weights_end_as_with_a_loss_of_steps(options):
     x, y = data(3)
     source = datasets(x, y, None)
     if "window" in options:
@@ -157,63 +160,76 @@ def test_weights_end_as_with_a_loss_of_steps(data, options):
     results = []
     for loss in (square, "mse"):
         model = make(3, loss, **options)
-        history = kerasrnn.train(model, source, epochs=2, verbose=0).history
+        history = model.fit(source, verbose=0).history
         results.append([history["loss"], *model.get_weights()])
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"window": 4},
-        {"window": 4, "parallel_parts": 2},
-        pytest.param({"time_reduction": "sum", "parallel_parts": 2}, marks=pytest.mark.slow),
-    ],
-    ids=str,
-)
+EACH_STEP_COUNTS = {
+    "whole sequences": {"run_eagerly": False},
+    "windows": {"window": 4},
+    "parts": {"window": 4, "time_reduction": "sum", "parallel_parts": 2},
+}
+
+
+def trained(loss, case):
+    """The losses and the weights at the end of a training in which all steps count alike."""
+    options = EACH_STEP_COUNTS[case]
+    model = make(3, loss, **options)
+    history = model.fit(datasets(*data(3), options.get("window")), verbose=0).history
+    return [history["loss"], *model.get_weights()]
+
+
+@functools.cache
+def trained_with_mse(case):
+    return trained("mse", case)
+
+
+@pytest.mark.parametrize("case", EACH_STEP_COUNTS)
 @pytest.mark.parametrize("kind", BY_BATCH)
-def test_a_mean_over_steps_is_fine_where_all_count_alike(data, options, kind):
-    x, y = data(3)
-    batches = datasets(x, y, options.get("window"))
-    results = []
-    for loss in (BY_BATCH[kind], "mse"):
-        model = make(3, loss, **options)
-        history = model.fit(batches, epochs=2, verbose=0).history
-        results.append([history["loss"], *model.get_weights()])
+def test_a_mean_over_steps_is_fine_where_all_count_alike(case, kind):
+    results = trained(BY_BATCH[kind], case), trained_with_mse(case)
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
+REFUSED = r"returned shape .*Return one loss per step, \(batch, time\)"
+
+
 @pytest.mark.parametrize("kind", BY_BATCH)
-def test_a_mean_over_steps_is_refused_where_they_count_differently(data, kind):
+def test_a_mean_over_steps_is_refused_where_they_count_differently(kind):
     x, y = data(3)
-    message = r"returned shape .*Return one loss per step, \(batch, time\)"
-    stream = kerasrnn.Stream(list(x), list(y), batch_size=BATCH)
-    weights = np.ones((BATCH, TIME), "float32")
     loss = BY_BATCH[kind]
     name = getattr(loss, "name", None) or loss.__name__
-    with pytest.raises(ValueError, match=f"The loss {name} {message}"):
-        make(3, loss, window=4).fit(stream, verbose=0)
-    with pytest.raises(ValueError, match=message):
-        kerasrnn.train(make(3, loss, window=8), stream, verbose=0)
-    with pytest.raises(ValueError, match=message):
-        make(3, loss, window=4).evaluate(x, y, verbose=0)
-    with pytest.raises(ValueError, match=message):
-        make(3, loss, mask=True).fit(x, y, verbose=0)
-    with pytest.raises(ValueError, match=message):
-        make(3, loss).evaluate(x, y, sample_weight=weights, verbose=0)
+    with pytest.raises(ValueError, match=f"The loss {name} {REFUSED}"):
+        make(3, loss, mask=True).evaluate(x, y, verbose=0)
+
+
+def test_steps_count_differently_in_streams_and_with_a_mask_or_weights():
+    x, y = data(3)
+    stream = kerasrnn.Stream(list(x), list(y), batch_size=BATCH)
+    weights = np.ones((BATCH, TIME), "float32")
+    refused = [
+        lambda: make(3, whole, window=4).fit(stream, verbose=0),
+        lambda: kerasrnn.train(make(3, whole, window=8), stream, verbose=0),
+        lambda: make(3, whole, window=4).evaluate(x, y, verbose=0),
+        lambda: make(3, whole, mask=True).fit(x, y, verbose=0),
+        lambda: make(3, whole).evaluate(x, y, sample_weight=weights, verbose=0),
+    ]
+    for call in refused:
+        with pytest.raises(ValueError, match=REFUSED):
+            call()
 
 
 @pytest.mark.parametrize(
     "loss", [square, Square(), "mse", whole], ids=["function", "Loss", "name", "whole"]
 )
-def test_one_output_a_sequence(data, loss):
+def test_one_output_a_sequence(loss):
     x, y = data(3)
     y = y[:, 0]
     model = kerasrnn.SequenceModel([kerasrnn.VanillaRNN(4), keras.layers.Dense(3)])
-    model.compile("sgd", loss)
+    model.compile("sgd", loss, run_eagerly=True)
     found = model.evaluate(x, y, batch_size=BATCH, verbose=0)
     losses = squares(model, x, y)
     np.testing.assert_allclose(found, losses.mean(), rtol=1e-5)
@@ -226,7 +242,7 @@ def test_one_output_a_sequence(data, loss):
     np.testing.assert_allclose(found, (weights * losses).mean(), rtol=1e-5)
 
 
-def test_steps_that_are_gone_are_noticed_where_shapes_are_known_only_at_run_time(data):
+def test_steps_that_are_gone_are_noticed_where_shapes_are_known_only_at_run_time():
     x, y = data(1)
     batches = tf.data.Dataset.from_generator(
         lambda: iter([(x, y)]),
@@ -235,16 +251,16 @@ def test_steps_that_are_gone_are_noticed_where_shapes_are_known_only_at_run_time
             tf.TensorSpec([None, None, 1]),
         ),
     ).apply(tf.data.experimental.assert_cardinality(1))
-    np.testing.assert_allclose(
-        make(1, square).evaluate(batches, verbose=0), squares(make(1, square), x, y).mean()
-    )
+    model = make(1, square, run_eagerly=False)
+    found = model.evaluate(batches, verbose=0)
+    np.testing.assert_allclose(found, squares(model, x, y).mean())
     message = r"shape \(8, 1\) .* outputs of shape \(8, 12\). Return one loss per step"
     for name in ("fit", "evaluate"):
         with pytest.raises(ValueError, match=message):
-            getattr(make(1, over_time), name)(batches, verbose=0)
+            getattr(make(1, over_time, run_eagerly=False), name)(batches, verbose=0)
 
 
-def test_targets_may_differ_by_an_axis_of_size_one(data):
+def test_targets_may_differ_by_an_axis_of_size_one():
     x, y = data(1)
     whole_targets = make(1, square).evaluate(x, y, verbose=0)
     for targets in (y[..., 0], y.astype("float64")):
@@ -252,8 +268,8 @@ def test_targets_may_differ_by_an_axis_of_size_one(data):
         np.testing.assert_allclose(found, whole_targets, rtol=1e-6)
 
 
-@pytest.mark.parametrize("loss", [square, Square(), "mse"], ids=["function", "Loss", "name"])
-def test_exposure_bias_has_a_loss_for_each_horizon(data, loss):
+@pytest.mark.parametrize("loss", [square, "mse"], ids=["function", "name"])
+def test_exposure_bias_has_a_loss_for_each_horizon(loss):
     x, _ = data(1)
     y = np.roll(x, -1, axis=1)
     model = make(FEATURES, loss)
@@ -261,7 +277,7 @@ def test_exposure_bias_has_a_loss_for_each_horizon(data, loss):
     np.testing.assert_allclose(found, squares(model, x, y).mean(0), rtol=1e-4)
 
 
-def test_exposure_bias_refuses_a_loss_of_all_horizons(data):
+def test_exposure_bias_refuses_a_loss_of_all_horizons():
     x, _ = data(1)
     with pytest.raises(ValueError, match="The loss whole returned"):
         kerasrnn.exposure_bias(make(FEATURES, whole), x, x)
@@ -275,13 +291,10 @@ class Gap(keras.losses.Loss):
 
 
 @pytest.mark.parametrize("window", [None, 4])
-def test_a_loss_of_ones_own_gets_targets_of_its_type(data, window):
+def test_a_loss_of_ones_own_gets_targets_of_its_type(window):
     x, _ = data(1)
     y = np.arange(BATCH * TIME).reshape(BATCH, TIME, 1) % 3
-    set_seed(0)
-    layers = [kerasrnn.VanillaRNN(4, return_sequences=True), keras.layers.Dense(1)]
-    model = kerasrnn.SequenceModel(layers)
-    model.compile("sgd", Gap(), window=window)
+    model = make(1, Gap(), window=window)
     expected = np.mean(np.square(model(x).numpy() - y))
     assert model.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-5)
 
@@ -294,24 +307,23 @@ def test_a_loss_that_leaves_a_class_out_is_refused():
 
 
 @pytest.mark.parametrize("window", [None, TIME])
-def test_weights_may_have_an_axis_of_size_one(data, window):
+def test_weights_may_have_an_axis_of_size_one(window):
     x, y = data(1)
     weights = np.linspace(0.5, 2, BATCH * TIME).reshape(BATCH, TIME).astype("float32")
-    layers = [kerasrnn.VanillaRNN(4, return_sequences=True), keras.layers.Dense(1)]
-    model = kerasrnn.SequenceModel(layers)
-    model.compile("sgd", "mse", window=window)
+    model = make(1, "mse", window=window)
     batches = tf.data.Dataset.from_tensors((x, y, weights[..., None]))
     expected = np.mean(weights * np.square(model(x).numpy() - y)[..., 0])
     assert model.evaluate(batches, verbose=0) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("features", [1, 3])
-@pytest.mark.parametrize("via", ["fit", "train", "evaluate"])
+@pytest.mark.parametrize(
+    ("via", "features"), [("fit", 1), ("train", 1), ("evaluate", 1), ("evaluate", 3)]
+)
 def test_targets_for_every_step_need_an_output_for_every_step(rng, via, features):
     x = rng.normal(size=(8, 5, 2)).astype("float32")
     y = rng.normal(size=(8, 5, features)).astype("float32")
     model = kerasrnn.SequenceModel([kerasrnn.VanillaRNN(4), keras.layers.Dense(features)])
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", run_eagerly=True)
     dataset = tf.data.Dataset.from_tensors((x, y))
     run = {
         "fit": lambda: model.fit(x, y, verbose=0),
