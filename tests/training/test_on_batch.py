@@ -19,10 +19,15 @@ def make(cell="vanilla", optimizer="adam", metrics=(), **options):
     return model
 
 
-@pytest.fixture
-def data(rng):
+def make_data():
+    rng = np.random.default_rng(0)
     x = rng.normal(size=(BATCH, TIME, FEATURES)).astype("float32")
     return x, rng.normal(size=(BATCH, TIME, 1)).astype("float32")
+
+
+@pytest.fixture
+def data():
+    return make_data()
 
 
 def stream_of(data):
@@ -53,37 +58,57 @@ def loss_of(model, *batch):
     return model.train_on_batch(*batch, return_dict=True)["loss"]
 
 
+@pytest.fixture(scope="module")
+def fitted_by_windows():
+    """What `fit` ends with where nothing but the window is set."""
+    return fitted(make_data(), window=4)
+
+
+def loop_over_windows(data, *arguments, **options):
+    model, losses = make(*arguments, window=4, **options), []
+    for start in range(0, TIME, 4):
+        losses.append(loss_of(model, *(a[:, start : start + 4] for a in data)))
+    return model.get_weights(), losses
+
+
 def assert_same(found, expected):
     for a, b in zip(found[0], expected[0], strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(found[1], expected[1])
 
 
+def test_a_loop_over_windows_ends_with_the_weights_of_fit(data, fitted_by_windows):
+    assert_same(loop_over_windows(data), fitted_by_windows)
+
+
 @pytest.mark.parametrize(
-    "options",
+    ("cell", "options"),
     [
-        {},
-        {"carry_state": False},
-        {"global_clipnorm": 0.1, "parallel_parts": 2},
-        {"recompute": True},
-        {"run_eagerly": True},
+        ("vanilla", {"run_eagerly": True, "recompute": True}),
+        ("vanilla", {"run_eagerly": True, "global_clipnorm": 0.1, "parallel_parts": 2}),
+        ("lstm", {"run_eagerly": True}),
+        ("lstm", {"run_eagerly": True, "carry_state": False}),
+        pytest.param(
+            "lstm", {"global_clipnorm": 0.1, "parallel_parts": 2}, marks=pytest.mark.slow
+        ),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("cell", ["vanilla", "lstm"])
-def test_a_loop_over_windows_ends_with_the_weights_of_fit(data, cell, options):
-    model, losses = make(cell, window=4, **options), []
-    for start in range(0, TIME, 4):
-        losses.append(loss_of(model, *(a[:, start : start + 4] for a in data)))
-    assert_same((model.get_weights(), losses), fitted(data, cell, window=4, **options))
+def test_so_it_does_with_other_options(data, cell, options):
+    expected = fitted(data, cell, window=4, **options)
+    assert_same(loop_over_windows(data, cell, **options), expected)
 
 
 @pytest.mark.parametrize(
     "options",
     [
         {"window": 5},
-        {"window": 4, "stride": 2},
-        {"window": kerasrnn.RandomWindow(5, 1.0, min_length=2), "optimizer": "sgd"},
+        {"window": 4, "stride": 2, "run_eagerly": True},
+        {
+            "window": kerasrnn.RandomWindow(5, 1.0, min_length=2),
+            "optimizer": "sgd",
+            "run_eagerly": True,
+        },
     ],
     ids=str,
 )
@@ -101,7 +126,7 @@ def test_sequences_of_several_lengths_begin_where_reset_says(rng):
     lengths = [7, 4, 9, 2, 5]
     x = [rng.normal(size=(n, FEATURES)).astype("float32") for n in lengths]
     stream = kerasrnn.Stream(x, [s[:, :1] for s in x], batch_size=2)
-    whole, model = make(window=3), make(window=3)
+    whole, model = (make(window=3, run_eagerly=True) for _ in range(2))
     whole.fit(stream, verbose=0)
     for batch in stream.windows(3):
         model.train_on_batch(*batch)
@@ -110,21 +135,21 @@ def test_sequences_of_several_lengths_begin_where_reset_says(rng):
 
 
 @pytest.mark.parametrize("compiled", [True, False])
-def test_a_loop_of_ones_own_around_train_step_carries_too(data, compiled):
+def test_a_loop_of_ones_own_around_train_step_carries_too(data, fitted_by_windows, compiled):
     model, losses = make(window=4), []
     step = tf.function(model.train_step, autograph=False) if compiled else model.train_step
     for start in range(0, TIME, 4):
         model.reset_metrics()
         batch = tuple(tf.constant(a[:, start : start + 4]) for a in data)
         losses.append(float(step(batch)["loss"]))
-    expected = fitted(data, window=4)
-    for a, b in zip([*model.get_weights(), losses], [*expected[0], expected[1]], strict=True):
+    weights, expected = fitted_by_windows
+    for a, b in zip([*model.get_weights(), losses], [*weights, expected], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("cell", ["vanilla", "lstm"])
-def test_scores_of_windows_are_those_of_evaluate(data, cell):
-    model = make(cell, window=4, metrics=["mae"])
+@pytest.mark.parametrize(("cell", "run_eagerly"), [("vanilla", False), ("lstm", True)])
+def test_scores_of_windows_are_those_of_evaluate(data, cell, run_eagerly):
+    model = make(cell, window=4, metrics=["mae"], run_eagerly=run_eagerly)
     for _ in range(2):
         scores = [
             model.test_on_batch(*(a[:, s : s + 4] for a in data), return_dict=True)
@@ -136,14 +161,19 @@ def test_scores_of_windows_are_those_of_evaluate(data, cell):
             np.testing.assert_allclose(np.mean([s[name] for s in scores]), value, rtol=1e-5)
 
 
+def frozen():
+    """A model whose weights stay as they are: a loss depends on the states alone."""
+    return make(window=4, optimizer=keras.optimizers.SGD(0.0), run_eagerly=True)
+
+
 def test_states_begin_afresh_after_fit_train_and_reset_states(data):
     first = [a[:, :4] for a in data]
 
     def loss_of_first(model):
         return loss_of(model, *first)
 
-    afresh = loss_of_first(make(window=4, optimizer=keras.optimizers.SGD(0.0)))
-    model = make(window=4, optimizer=keras.optimizers.SGD(0.0))
+    afresh = loss_of_first(frozen())
+    model = frozen()
     assert loss_of_first(model) == afresh
     assert loss_of_first(model) != afresh  # it went on
     model.evaluate(*data, verbose=0)
@@ -163,21 +193,16 @@ def test_states_begin_afresh_after_fit_train_and_reset_states(data):
 
 def test_states_begin_afresh_after_a_run_with_checkpoints(data, tmp_path):
     first = [a[:, :4] for a in data]
-    sgd = keras.optimizers.SGD(0.0)
-    afresh = loss_of(make(window=4, optimizer=sgd), *first)
-    for run in ("fit", "train"):
-        for _ in range(2):  # the second time it is done already
-            model = make(window=4, optimizer=keras.optimizers.SGD(0.0))
-            options = {"verbose": 0, "run_dir": tmp_path / run}
-            if run == "fit":
-                model.fit(stream_of(data), **options)
-            else:
-                kerasrnn.train(model, stream_of(data), **options)
-            assert loss_of(model, *first) == afresh
+    afresh = loss_of(frozen(), *first)
+    model, again = frozen(), frozen()
+    model.fit(stream_of(data), verbose=0, run_dir=tmp_path)
+    assert loss_of(model, *first) == afresh
+    kerasrnn.train(again, stream_of(data), verbose=0, run_dir=tmp_path)  # it is done already
+    assert loss_of(again, *first) == afresh
 
 
 def test_whole_sequences_on_a_fresh_model(data):
-    model, other = make(metrics=["mae"]), make(metrics=["mae"])
+    model, other = make(metrics=["mae"]), make(metrics=["mae"], run_eagerly=True)
     expected = other.fit(*data, batch_size=BATCH, verbose=0).history
     found = model.train_on_batch(*data, return_dict=True)
     for name, value in found.items():
@@ -220,6 +245,6 @@ def test_predict_on_batch_says_that_it_carries_nothing(data):
         ValueError, match=r"Use predict for whole sequences, or outputs, states"
     ):
         make(window=4).predict_on_batch(x)
-    for model in (make(), make(window=4, carry_state=False)):
+    for model in (make(run_eagerly=True), make(window=4, carry_state=False)):
         np.testing.assert_allclose(model.predict_on_batch(x), model(x), rtol=1e-5, atol=1e-6)
     kerasrnn.SequenceModel([keras.layers.Dense(1)]).predict_on_batch(x)
