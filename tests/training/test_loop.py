@@ -59,7 +59,7 @@ def by_hand(ids, window, stride, carry_state=True, global_clipnorm=None, cell="v
     [
         {"window": 8, "global_clipnorm": 0.3, "run_eagerly": False},
         {"window": 6, "stride": 2},
-        {"window": 4, "stride": 1},
+        pytest.param({"window": 4, "stride": 1}, marks=pytest.mark.slow),
         {"window": 7, "carry_state": False},
         {"window": 2 * TIME},
         {"window": 6, "stride": 2, "cell": "lstm"},
@@ -81,9 +81,12 @@ def test_windows_and_strides_equal_a_loop_by_hand(ids, options):
 @pytest.mark.parametrize(
     "options",
     [
-        {"cell": "gru", "window": 6, "stride": 3, "time_reduction": "sum"},
         {"window": kerasrnn.RandomWindow(7, 2.0), "teacher_forcing": 0.6},
         {"use_ema": True},
+        pytest.param(
+            {"cell": "gru", "window": 6, "stride": 3, "time_reduction": "sum"},
+            marks=pytest.mark.slow,
+        ),
         pytest.param({"window": 9, "recompute": True}, marks=pytest.mark.slow),
     ],
     ids=str,
@@ -175,7 +178,7 @@ def test_masked_steps_and_steps_of_weight_zero_do_not_count(rng, time_reduction)
 
 def test_optimizers_can_accumulate_over_batches_too(stream):
     adam = keras.optimizers.Adam(gradient_accumulation_steps=2)
-    model = make_model(window=6, optimizer=adam)
+    model = make_model(window=13, optimizer=adam, run_eagerly=True)
     losses = model.fit(stream, epochs=4, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
 

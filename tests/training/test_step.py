@@ -46,7 +46,7 @@ def assert_same(a, b, same=True):
     [
         ("itself", "train"),
         ("inside", "eager fit"),
-        ("both ways", "eager fit"),
+        pytest.param("both ways", "eager fit", marks=pytest.mark.slow),
     ],
 )
 def test_a_policy_of_compile_is_that_of_every_layer(data, place, via):
@@ -129,7 +129,7 @@ def test_a_classifier_reads_whole_texts(options):
 
 
 def test_a_classifier_answers_texts(texts):
-    model = classifier()
+    model = classifier(run_eagerly=True)
     said = ["good film", "Bad, bad plot!", ""]
     ids = np.array([[2, 4, 0], [3, 3, 5], [0, 0, 0]], "int32")
     expected = model.predict(ids, verbose=0)

@@ -101,8 +101,8 @@ def test_a_model_survives_saving_with_its_training(tmp_path, stream, ids):
     ("way", "policy"),
     [
         ("train", "mixed_float16"),
-        ("fit", "mixed_bfloat16"),
         ("fit", "float64"),
+        pytest.param("fit", "mixed_bfloat16", marks=pytest.mark.slow),
     ],
 )
 def test_every_precision_learns(way, policy):
@@ -150,7 +150,7 @@ def test_an_overflow_of_scaled_gradients_lowers_the_scale(stream):
     assert logs["loss"][-1] < logs["loss"][0]
 
 
-@pytest.mark.parametrize("way", ["fit", "train"])
+@pytest.mark.parametrize("way", [pytest.param("fit", marks=pytest.mark.slow), "train"])
 def test_the_scale_of_losses_is_kept_from_training_to_training(stream, way):
     scaler = keras.optimizers.LossScaleOptimizer(
         keras.optimizers.SGD(0.01), initial_scale=2.0, dynamic_growth_steps=1
@@ -217,6 +217,7 @@ def test_ids_of_a_language_model_are_whole_numbers_of_any_type(window):
             refuse(lambda stream=stream: model.fit(stream, verbose=0), "whole numbers")
 
 
+@pytest.mark.slow
 def test_validation_data_may_be_a_list_as_in_keras():
     for window in (4, None):
         given = ([X, Y], (X, Y))
