@@ -93,7 +93,16 @@ def test_states_do_not_pass_in_and_out_of_such_layers(kind, data):
         kerasrnn.exposure_bias(model, *data)
 
 
-@pytest.mark.parametrize("kind", HOLDING)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("sequential", "functional", "subclass", "both ways"),
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in ("deeper", "model", "both ways inside")
+        ),
+    ],
+)
 def test_such_layers_train_on_whole_sequences_and_serve_them(kind, data):
     model = make(HOLDING[kind](), recurrent())
     losses = model.fit(*data, epochs=3, verbose=0).history["loss"]

@@ -58,7 +58,7 @@ def by_hand(ids, window, stride, carry_state=True, global_clipnorm=None, cell="v
     "options",
     [
         {"window": 8, "global_clipnorm": 0.3, "run_eagerly": False},
-        {"window": 6, "stride": 2},
+        pytest.param({"window": 6, "stride": 2}, marks=pytest.mark.slow),
         pytest.param({"window": 4, "stride": 1}, marks=pytest.mark.slow),
         {"window": 7, "carry_state": False},
         {"window": 2 * TIME},
@@ -140,7 +140,9 @@ def test_a_whole_batch_equals_keras_own_training_step(ids):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("time_reduction", ["mean", "sum"])
+@pytest.mark.parametrize(
+    "time_reduction", ["mean", pytest.param("sum", marks=pytest.mark.slow)]
+)
 def test_masked_steps_and_steps_of_weight_zero_do_not_count(rng, time_reduction):
     lengths = [26, 3, 11, 1]
     inputs, targets = rng.integers(1, VOCABULARY, size=(2, BATCH, TIME))

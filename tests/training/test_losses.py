@@ -168,7 +168,7 @@ def test_weights_end_as_with_a_loss_of_steps(options):
 
 EACH_STEP_COUNTS = {
     "whole sequences": {},
-    "windows": {"window": 4, "run_eagerly": False},
+    "windows": {"window": 4},
     "parts": {"window": 4, "time_reduction": "sum", "parallel_parts": 2},
 }
 

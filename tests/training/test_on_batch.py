@@ -103,8 +103,8 @@ def test_so_it_does_with_other_options(data, cell, options):
 @pytest.mark.parametrize(
     "options",
     [
-        {"window": 4, "stride": 2, "run_eagerly": True},
         pytest.param({"window": 5}, marks=pytest.mark.slow),
+        pytest.param({"window": 4, "stride": 2, "run_eagerly": True}, marks=pytest.mark.slow),
         {
             "window": kerasrnn.RandomWindow(5, 1.0, min_length=2),
             "optimizer": "sgd",
@@ -148,7 +148,10 @@ def test_a_loop_of_ones_own_around_train_step_carries_too(data, fitted_by_window
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("cell", "run_eagerly"), [("vanilla", False), ("lstm", True)])
+@pytest.mark.parametrize(
+    ("cell", "run_eagerly"),
+    [("vanilla", False), pytest.param("lstm", True, marks=pytest.mark.slow)],
+)
 def test_scores_of_windows_are_those_of_evaluate(data, cell, run_eagerly):
     model = make(cell, window=4, metrics=["mae"], run_eagerly=run_eagerly)
     for _ in range(2):

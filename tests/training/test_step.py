@@ -58,6 +58,7 @@ def test_a_policy_of_compile_is_that_of_every_layer(data, place, via):
     assert inner.truncation == kerasrnn.FullBPTT()  # the layer is as it was
 
 
+@pytest.mark.slow
 def test_compiled_again_each_layer_has_its_own_policy(data):
     own, _ = trained(data, own=CUT, via="fit")
     model, inner = trained(data, own=CUT, via="fit", truncation="full")

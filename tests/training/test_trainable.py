@@ -12,7 +12,13 @@ from tests.seeds import set_seed
 from tests.training.models import BATCH, make_model, train_by
 
 
-@pytest.mark.parametrize("options", [{"window": 5}, {"window": kerasrnn.RandomWindow(6)}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"window": 5},
+        pytest.param({"window": kerasrnn.RandomWindow(6)}, marks=pytest.mark.slow),
+    ],
+)
 def test_evaluation_forgets_nothing_at_boundaries(ids, stream, options):
     options = {"run_eagerly": True, **options}
     whole = make_model(run_eagerly=True).evaluate(ids[:, :-1], ids[:, 1:], verbose=0)
@@ -101,7 +107,7 @@ def test_a_model_survives_saving_with_its_training(tmp_path, stream, ids):
     ("way", "policy"),
     [
         ("train", "mixed_float16"),
-        ("fit", "float64"),
+        pytest.param("fit", "float64", marks=pytest.mark.slow),
         pytest.param("fit", "mixed_bfloat16", marks=pytest.mark.slow),
     ],
 )
@@ -124,6 +130,7 @@ def test_every_precision_learns(way, policy):
     assert all(w.dtype == dtype for w in model.trainable_variables)
 
 
+@pytest.mark.slow
 def test_loss_scaling_changes_no_update(stream):
     options = {"window": 6, "global_clipnorm": 0.3, "run_eagerly": True}
     plain = make_model(optimizer=keras.optimizers.Adam(), **options)
@@ -184,7 +191,7 @@ def refuse(call, message):
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("window", [4, None])
+@pytest.mark.parametrize("window", [4, pytest.param(None, marks=pytest.mark.slow)])
 def test_predict_takes_whole_sequences_of_one_length(window):
     model = value_model(window)
     expected = keras.Sequential(layers()).predict(X, verbose=0)
