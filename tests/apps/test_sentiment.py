@@ -237,7 +237,7 @@ def test_a_training_that_diverges_says_so_in_one_line_and_publishes_nothing(
 
 
 def test_a_norm_that_no_gradient_has_clips_nothing():
-    """The reciprocal of the largest is 0 for the processor; so was the clipped gradient once."""
+    """The reciprocal of the largest is 0; so was the clipped gradient once."""
     clip = tf.function(clipping.clip_by_global_norm)
     gradient = np.float32([0.6, -0.8])
     least, most = cli.FLOATS
