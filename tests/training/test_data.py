@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
-from kerasrnn.training.data import as_stream, check_given
+from kerasrnn.training.data import as_batches_or_stream, check_given
 from tests.seeds import set_seed
 from tests.small_models import WORDS
 
@@ -144,7 +144,7 @@ def test_sequences_of_any_lengths_and_kinds_are_those_of_a_stream(data, kind):
     x, y = ([a[:n] for a, n in zip(arrays, lengths, strict=True)] for arrays in data)
     given = KINDS[kind](x), KINDS[kind](y)
     check_given(*given, None)
-    stream = as_stream(*given, None, None)
+    stream = as_batches_or_stream(*given, None, None)
     assert stream.batch_size == SEQUENCES
     assert_same_windows(stream, kerasrnn.Stream(x, y, batch_size=SEQUENCES))
 

@@ -45,7 +45,7 @@ def test_what_cannot_be_resumed_is_named(tmp_path, way):
         train(unknown, run_dir=tmp_path)
     if way == "fit":
         ids = np.zeros((4, 8), "int32")
-        with pytest.raises(ValueError, match=r"needs a tf\.data\.Dataset, got ndarray"):
+        with pytest.raises(ValueError, match=r"or a keras.utils.PyDataset, got ndarray"):
             resumed_run.classifier().fit(ids, ids[:, 0], run_dir=tmp_path)
     with pytest.raises(ValueError, match="checkpoint_every must be a positive integer"):
         train(unknown, run_dir=tmp_path, checkpoint_every=0)
