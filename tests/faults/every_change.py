@@ -1,6 +1,6 @@
 """Fails or kills a training at every change that it makes on the disk, and does it again.
 
-    LD_PRELOAD=.../failing_disk.so python -m tests.faults.every_change APP [STEP [MODE]]
+    LD_PRELOAD=.../failing_disk.so python -m tests.faults.every_change [STEP [APP [MODE]]]
 
 As SQLite is tested: the k-th write, truncate, fsync, rename, mkdir, unlink or opening of a
 file for writing fails with an error (MODE `fail`), or is the last thing that the process
@@ -8,16 +8,13 @@ does (MODE `die`), for every k, or every STEP-th. After each, only whole files m
 then the same command is given again, and its end must be that of a training which was never
 disturbed: the same files, the same weights bit for bit, exactly one new version, no litter.
 
-A whole tiny training takes tenths of a second, since all of them have one model, whose
-variables get their first values back: its graphs are traced once.
+All trainings of an APP have one model, which begins anew in each.
 """
 
 import contextlib
 import csv
 import ctypes
 import errno
-import functools
-import importlib
 import io
 import json
 import os
@@ -27,13 +24,13 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from apps import cli
 from apps.chargen.__main__ import COMMANDS as CHARGEN
 from apps.sentiment.__main__ import COMMANDS as SENTIMENT
-from kerasrnn.serving import saved_model, signatures
+from tests import quick_graphs  # noqa: F401
+from tests.quick_trainings import quick_trainings
 
 MODES = {"fail": 1, "die": 2}
 WORDS = "good fine lovely bad awful boring film plot actor".split()
@@ -63,13 +60,14 @@ class Disk:
         return self._library.failed_operation().decode()
 
 
-def main(app: str, step: str = "1", *modes: str) -> int:
-    with tempfile.TemporaryDirectory() as temporary:
-        sweep = Sweep(app, Path(temporary).resolve())
-        for mode in modes or MODES:
-            first = 1 + int(step) // 2 if mode == "fail" else 1  # other moments for each
-            checked = sweep.run(MODES[mode], first, int(step))
-            print(f"{app}, {mode}: {checked} moments, every one well ended", flush=True)
+def main(step: str = "1", app: str | None = None, mode: str | None = None) -> int:
+    for place, one in enumerate([app] if app else SMALL):
+        with tempfile.TemporaryDirectory() as temporary, quick_trainings(one):
+            sweep = Sweep(one, Path(temporary).resolve())
+            for number, how in enumerate([mode] if mode else MODES):
+                first = 1 + (2 * number + place) * int(step) // 4  # other moments for each
+                checked = sweep.run(MODES[how], first, int(step))
+                print(f"{one}, {how}: {checked} moments, every one well ended", flush=True)
     return 0
 
 
@@ -87,7 +85,6 @@ class Sweep:
         places = f"--data {self.data / source} --run-dir {self.work / 'run'} "
         places += f"--output {self.work / 'models'}"
         self.arguments = [*places.split(), *SMALL[app].split()]
-        share_one_model(app)
         if app == "chargen":  # over a finished run of other options, beside its model
             self.begin()
             assert self.train("--seed", "9")[0] == 0
@@ -179,35 +176,6 @@ def write_data(folder: Path) -> None:
             rows.writerow([" ".join(words) + f" {number}", number % 2])
     text = "".join(rng.choice(list("to be or"), 640))
     (folder / "text.txt").write_text(text)
-
-
-def share_one_model(app: str) -> None:
-    """One model for all trainings, which begins anew in each; signatures traced once."""
-    train = importlib.import_module(f"apps.{app}.train")
-    make, known = train.make_model, {}
-
-    def make_model(vocabulary, options, num_steps):
-        keras.utils.set_random_seed(0)
-        if vocabulary_of(vocabulary) not in known:
-            model = make(vocabulary, options, num_steps)
-            model(np.zeros([1, 1], "int32"))
-            model.optimizer.build(model.trainable_variables)
-            first_values = {id(v): v.numpy() for v in variables(model)}
-            known[vocabulary_of(vocabulary)] = model, first_values
-        model, first_values = known[vocabulary_of(vocabulary)]
-        for variable in variables(model):  # metrics are made later, of zeros
-            variable.assign(first_values.get(id(variable), np.zeros_like(variable)))
-        return model
-
-    def vocabulary_of(vocabulary):
-        return tuple(getattr(vocabulary, "words", None) or vocabulary.characters)
-
-    def variables(model):
-        extra = model.training_step.variables
-        return [*model.variables, *model.optimizer.variables, *model.metrics_variables, *extra]
-
-    train.make_model = make_model
-    saved_model.make_signatures = functools.cache(signatures.make_signatures)
 
 
 def contents(folder: Path) -> dict[str, object]:
