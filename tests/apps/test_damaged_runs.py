@@ -1,16 +1,16 @@
-"""Folders of runs that two processes want, or in which files are damaged."""
+"""Folders of runs that two trainings want, or in which files are damaged."""
 
+import contextlib
+import functools
 import json
 import shutil
-import subprocess
-import sys
-import time
 
 import pytest
 
-from apps import cli
+from apps import cli, run_dir
 from apps.chargen.__main__ import COMMANDS as CHARGEN
 from apps.sentiment.__main__ import COMMANDS as SENTIMENT
+from tests.quick_trainings import quick_trainings
 
 pytestmark = pytest.mark.slow
 
@@ -41,43 +41,51 @@ def command(app, data, folder, epochs=2):
     return ["train", *map(str, places), *SMALL[app].split(), "--epochs", str(epochs)]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("app", ["sentiment"])
-def test_one_process_trains_in_a_folder_and_a_killed_one_leaves_no_lock(
-    data, tmp_path, capsys, app
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """Gives the folder of a training of an app that has come to its end.
+
+    All trainings have one model, which begins anew in each.
+    """
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def finish(app):
+            stack.enter_context(quick_trainings(app))
+            folder = tmp_path_factory.mktemp(app)
+            assert run(app, command(app, data, folder)) == 0
+            return folder
+
+        yield finish
+
+
+each_app = pytest.mark.parametrize("app", APPS)
+
+
+@each_app
+def test_a_training_goes_on_where_another_is_refused(
+    finished, data, tmp_path, capsys, monkeypatch, app
 ):
-    arguments = command(app, data, tmp_path, epochs=50_000)
-    first = subprocess.Popen(
-        [sys.executable, "-m", f"apps.{app}", *arguments], stdout=subprocess.DEVNULL
-    )
-    try:
-        checkpoints = tmp_path / "run" / "checkpoints"
-        while first.poll() is None and not list(checkpoints.glob("step-*")):
-            time.sleep(0.05)
-        for more in ([], ["--no-resume"]):
-            assert run(app, [*arguments, *more]) == 2
-            err = capsys.readouterr().err
-            assert err == (
-                f"error: {tmp_path / 'run'}: another process is training in this folder. "
-                "Wait for its end, or use another --run-dir.\n"
-            )
-        seen = max(path.name for path in checkpoints.glob("step-*"))
-        while first.poll() is None and max(p.name for p in checkpoints.glob("step-*")) == seen:
-            time.sleep(0.05)
-        assert first.poll() is None  # it has gone on
-    finally:
-        first.kill()
-        first.wait()
-    assert run(app, [*command(app, data, tmp_path, epochs=1), "--no-resume"]) == 0
+    whole = finished(app)
+    arguments = command(app, data, tmp_path)
+    write_history, statuses = run_dir.write_history, []
+
+    def write_and_train_again(path, rows):
+        write_history(path, rows)
+        if not statuses:  # after the first epoch
+            capsys.readouterr()
+            for more in ([], ["--no-resume"]):
+                statuses.append(run(app, [*arguments, *more]))
+                assert capsys.readouterr().err == (
+                    f"error: {tmp_path / 'run'}: another process is training in this folder. "
+                    "Wait for its end, or use another --run-dir.\n"
+                )
+
+    monkeypatch.setattr(run_dir, "write_history", write_and_train_again)
+    assert run(app, arguments) == 0
+    assert statuses == [2, 2]
+    assert without_checksums(figures(tmp_path)) == without_checksums(figures(whole))
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["1"]
-
-
-@pytest.fixture(scope="module", params=list(APPS))
-def finished(request, data, tmp_path_factory):
-    """An app, and the folder of a training of it that has come to its end."""
-    folder = tmp_path_factory.mktemp(request.param)
-    assert run(request.param, command(request.param, data, folder)) == 0
-    return request.param, folder
 
 
 DAMAGES = {
@@ -106,10 +114,24 @@ def figures(folder):
     return found
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("damage", ["empty", "truncated", "list", "deep"])
-def test_the_same_command_makes_damaged_files_whole(finished, data, tmp_path, damage):
-    app, whole = finished
+def without_checksums(found):
+    """Those of two versions of the same model differ."""
+    exported = json.loads(found["exported.json"])
+    assert set(exported) == {"weights", "checksums"}
+    return {**found, "exported.json": exported["weights"]}
+
+
+@pytest.mark.parametrize(
+    ("app", "damage"),
+    [
+        ("sentiment", "empty"),
+        ("sentiment", "list"),
+        ("chargen", "truncated"),
+        ("chargen", "deep"),
+    ],
+)
+def test_the_same_command_makes_damaged_files_whole(finished, data, tmp_path, app, damage):
+    whole = finished(app)
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     damaged = [n for n in figures(whole) if n != "config.json"]
     assert len(damaged) == (4 if app == "chargen" else 3)
@@ -117,18 +139,17 @@ def test_the_same_command_makes_damaged_files_whole(finished, data, tmp_path, da
         path = tmp_path / "run" / name
         path.write_bytes(DAMAGES[damage](path.read_bytes()))
     assert run(app, command(app, data, tmp_path)) == 0
-    again, before = figures(tmp_path), figures(whole)
-    for found in (again, before):  # of another version, which is exported anew
-        assert set(json.loads(found.pop("exported.json"))) == {"weights", "checksums"}
-    assert again == before
+    assert without_checksums(figures(tmp_path)) == without_checksums(figures(whole))
     assert not list(tmp_path.rglob(".writing-*"))
     versions = {path.name for path in (tmp_path / "models").iterdir()}
     assert versions == {"1", "2"}  # that the first is of this run stood in the receipt only
 
 
-@pytest.mark.slow
-def test_a_damaged_config_is_said_and_no_resume_begins_anew(finished, data, tmp_path, capsys):
-    app, whole = finished
+@each_app
+def test_a_damaged_config_is_said_and_no_resume_begins_anew(
+    finished, data, tmp_path, capsys, app
+):
+    whole = finished(app)
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     path = tmp_path / "run" / "config.json"
     content = path.read_bytes()
@@ -143,16 +164,18 @@ def test_a_damaged_config_is_said_and_no_resume_begins_anew(finished, data, tmp_
         assert err.count("\n") == 1
         assert path.read_bytes() == damage(content)
     assert run(app, [*command(app, data, tmp_path), "--no-resume"]) == 0
-    again, before = figures(tmp_path), figures(whole)
+    again, before = (without_checksums(figures(folder)) for folder in (tmp_path, whole))
     for found in (again, before):
-        del found["exported.json"], found["config.json"]
+        del found["config.json"]
     assert again == before
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["history.csv", "exported.json"])
-def test_a_folder_in_place_of_a_file_is_named(finished, data, tmp_path, capsys, name):
-    app, whole = finished
+@pytest.mark.parametrize(
+    ("app", "name"),
+    [("sentiment", "history.csv"), ("chargen", "exported.json")],
+)
+def test_a_folder_in_place_of_a_file_is_named(finished, data, tmp_path, capsys, app, name):
+    whole = finished(app)
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     (tmp_path / "run" / name).unlink()
     (tmp_path / "run" / name).mkdir()
