@@ -1,5 +1,6 @@
 """Small exported models, and programs that ask them without importing this package."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 import kerasrnn
 
-collect_ignore_glob = ["serve_*.py"]  # programs, not tests
+collect_ignore_glob = ["serve_*.py", "ask_*.py"]  # programs, not tests
 
 CLIENTS = Path(__file__).parent
 WORDS = "good bad film story été 素晴らしい it's naïve 2 of the a".split()
@@ -27,6 +28,10 @@ KINDS = {
 LONG = "the good film, of a bad story é " * 5000
 BATCHES = {1: [" ".join(KINDS.values())], 100: [*KINDS.values(), LONG, *KINDS.values()] * 9}
 BATCHES[100].append("a")
+
+
+def shortened(texts):
+    return [text[:500] for text in texts]
 
 
 @pytest.fixture(scope="session")
@@ -94,9 +99,33 @@ def ask(tmp_path_factory):
     return run
 
 
+@pytest.fixture(scope="session")
+def ask_several(ask):
+    """Runs a client written in Python for several questions, in one process.
+
+    Takes for each question a key and the arguments and lines; gives what is printed, by key.
+    """
+
+    def run(client, questions, **environment):
+        asked = [
+            [[str(a) for a in arguments], lines] for arguments, lines in questions.values()
+        ]
+        lines = [json.dumps(asked)]
+        printed = ask("ask_several.py", CLIENTS / client, lines=lines, **environment)
+        return dict(zip(questions, json.loads(printed), strict=True))
+
+    return run
+
+
 @pytest.fixture(scope="session", params=BATCHES, ids=lambda size: f"batch{size}")
-def texts(request):
-    return BATCHES[request.param]
+def size(request):
+    """Of a batch."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def texts(size):
+    return BATCHES[size]
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +138,7 @@ def probabilities(classifier, texts):
 @pytest.fixture(scope="session")
 def prompts(texts):
     """The same, the long one shorter: it is read character by character."""
-    return [text[:500] for text in texts]
+    return shortened(texts)
 
 
 @pytest.fixture(scope="session")
