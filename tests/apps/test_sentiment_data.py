@@ -233,6 +233,7 @@ def test_a_test_split_that_was_trained_on_is_noticed(tmp_path, trained_on, sourc
     assert data.was_trained_on(tmp_path, source) is seen
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_prepared_tfds_data_is_the_official_split():
     if sources.find_prepared(data.TFDS_NAME, None) is None:

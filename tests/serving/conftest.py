@@ -1,5 +1,6 @@
 """Models, and what they were exported to, that the tests of this folder share."""
 
+import keras
 import pytest
 import tensorflow as tf
 
@@ -21,6 +22,12 @@ def exported_classifier(classifier, tmp_path_factory):
 @pytest.fixture(scope="session")
 def loaded_classifier(exported_classifier):
     return tf.saved_model.load(str(exported_classifier))
+
+
+@pytest.fixture(scope="session")
+def small_model():
+    """A model that is exported in no time."""
+    return keras.Sequential([keras.Input([2]), keras.layers.Dense(1)])
 
 
 @pytest.fixture(scope="session")

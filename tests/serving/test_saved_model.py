@@ -44,7 +44,9 @@ def test_a_stateful_model_is_refused(tmp_path):
 
 
 def test_nothing_but_the_weights_of_the_model_is_saved(tmp_path):
-    trained = kerasrnn.TextClassifier(WORDS, max_length=8, embedding_dim=4, units=3)
+    trained = kerasrnn.TextClassifier(
+        WORDS, max_length=8, embedding_dim=4, units=3, bidirectional=False, pooling="last"
+    )
     trained.compile("adam", "binary_crossentropy")
     trained.fit(np.array([[2, 4], [3, 0]]), np.array([1, 0]), verbose=0)
     folder = kerasrnn.export(trained, tmp_path)
@@ -55,24 +57,24 @@ def test_nothing_but_the_weights_of_the_model_is_saved(tmp_path):
 
 
 @pytest.mark.parametrize("error", [OSError("no space left"), KeyboardInterrupt()])
-def test_nothing_is_left_of_an_export_that_failed(classifier, tmp_path, monkeypatch, error):
+def test_nothing_is_left_of_an_export_that_failed(small_model, tmp_path, monkeypatch, error):
     def fail(module, path, signatures):
         (tmp_path / "probe").touch()
         raise error
 
     monkeypatch.setattr(tf.saved_model, "save", fail)
     with pytest.raises(type(error)):
-        kerasrnn.export(classifier, tmp_path)
+        kerasrnn.export(small_model, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["probe"]
 
 
-def test_what_a_killed_export_left_is_removed(classifier, tmp_path):
+def test_what_a_killed_export_left_is_removed(small_model, tmp_path):
     (tmp_path / ".writing-abc" / "model").mkdir(parents=True)
-    kerasrnn.export(classifier, tmp_path)
+    kerasrnn.export(small_model, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
 
-def test_an_error_of_tensorflows_file_system_is_an_os_error(classifier, tmp_path, monkeypatch):
+def test_an_error_of_tensorflows_file_system_is_an_os_error(small_model, tmp_path, monkeypatch):
     def fail(*_):
         raise tf.errors.ResourceExhaustedError(
             None, None, "{{function_node SaveV2}} a.data; No space left on device [Op:SaveV2]"
@@ -80,7 +82,7 @@ def test_an_error_of_tensorflows_file_system_is_an_os_error(classifier, tmp_path
 
     monkeypatch.setattr(tf.saved_model, "save", fail)
     with pytest.raises(OSError, match=r": a.data; No space left on device$"):
-        kerasrnn.export(classifier, tmp_path)
+        kerasrnn.export(small_model, tmp_path)
     assert not any(tmp_path.iterdir())
 
 
