@@ -247,6 +247,7 @@ def test_an_empty_batch_has_an_empty_answer(tmp_path, cell, pooling):
     }
 
 
+@pytest.mark.slow
 def test_an_exported_write_refuses_nonsense(language_model, tmp_path):
     exported = kerasrnn.export(language_model, tmp_path)
     assert_plain(exported)

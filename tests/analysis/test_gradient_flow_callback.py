@@ -54,6 +54,7 @@ def test_measurements_come_every_few_steps_and_reach_the_history(data, monkeypat
     assert history["rnn/spectral_radius"][0] != history["rnn/spectral_radius"][1]
 
 
+@pytest.mark.slow
 def test_training_is_the_same_with_and_without_and_goes_on_after_a_stop(data, tmp_path):
     x, y = data
     batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
@@ -108,6 +109,7 @@ def test_a_stream_is_measured_over_the_window_of_the_model(data):
         make_model().fit(x, y, verbose=0, callbacks=[kerasrnn.GradientFlow(stream)])
 
 
+@pytest.mark.slow
 def test_tensorboard_receives_scalars_and_the_curves(data, tmp_path):
     pytest.importorskip("matplotlib")
     pytest.importorskip("tensorboard")

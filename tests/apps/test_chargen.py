@@ -18,7 +18,6 @@ from apps.chargen import config, train
 from apps.chargen.__main__ import COMMANDS
 from apps.chargen.layers import read_layers
 from apps.chargen.sizes import count_weights
-from tests.apps.killed_training import train_and_kill
 
 # ruff: noqa: RUF001 (Greek letters that look like Latin ones)
 TEXT = "μῆνιν ἄειδε θεὰ Πηληϊάδεω Ἀχιλῆος\nοὐλομένην, ἣ μυρί᾽ Ἀχαιοῖς ἄλγε᾽ ἔθηκε\n" * 60
@@ -147,39 +146,15 @@ def test_evaluate_counts_what_the_model_has_never_seen(trained, tmp_path, capsys
     assert json.loads(capsys.readouterr().out)["num_unknown"] == 2  # the first is not scored
 
 
-@pytest.mark.slow
-def test_a_killed_training_goes_on_with_the_same_command(
-    trained, tmp_path, capsys, without_export
-):
-    data, run_dir = tmp_path / "t.txt", tmp_path / "run"
-    data.write_text(TEXT, encoding="utf-8")
-    command = [
-        "train",
-        "--data",
-        data,
-        "--run-dir",
-        run_dir,
-        "--output",
-        tmp_path / "m",
-        *SMALL,
-    ]
-    train_and_kill("chargen", command, run_dir)
-    assert run(*command, "--units", 9) == 2
-    assert "differs in --units" in capsys.readouterr().err
+def test_a_run_goes_on_with_its_own_text_and_options_only(trained, tmp_path, capsys):
+    shutil.copytree(trained / "run", tmp_path / "run")
+    data = tmp_path / "t.txt"
     data.write_text(TEXT[::-1], encoding="utf-8")
-    assert run(*command) == 2
+    places = ["--data", data, "--run-dir", tmp_path / "run", "--output", tmp_path / "m"]
+    assert run("train", *places, *SMALL, "--units", 9) == 2
+    assert "differs in --units" in capsys.readouterr().err
+    assert run("train", *places, *SMALL) == 2
     assert "differs in the data themselves" in capsys.readouterr().err.splitlines()[-1]
-    data.write_text(TEXT, encoding="utf-8")
-    assert run(*command) == 0
-    assert f"going on with the run in {run_dir}: " in capsys.readouterr().out
-    weights = [
-        keras.saving.load_model(folder / "checkpoints" / "best.keras").get_weights()
-        for folder in (trained / "run", run_dir)
-    ]
-    for a, b in zip(*weights, strict=True):
-        assert (a == b).all()
-    histories = [folder / "history.csv" for folder in (trained / "run", run_dir)]
-    assert histories[0].read_text() == histories[1].read_text()
 
 
 @pytest.mark.slow

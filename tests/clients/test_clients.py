@@ -71,24 +71,6 @@ def test_tensorflow_writes(in_tensorflow, size, prompts, continuations):
     assert in_tensorflow["chargen", size] == joined(prompts, continuations)
 
 
-@pytest.mark.parametrize("size", [100], indirect=True)
-def test_saved_model_cli_writes(ask, chargen, prompts, continuations, tmp_path):
-    inputs = {
-        "text": np.array([text.encode() for text in prompts]),
-        "length": np.int32(LENGTH),
-        "temperature": np.float32(TEMPERATURE),
-        "seed": np.int32(SEED),
-    }
-    for name, values in inputs.items():
-        np.save(tmp_path / f"{name}.npy", values)
-    given = ";".join(f"{name}={tmp_path / name}.npy" for name in inputs)
-    command = ["saved_model_cli", "run", "--dir", chargen, "--tag_set", "serve"]
-    command += ["--signature_def", "serving_default", "--inputs", given]
-    ask(*command, "--outdir", tmp_path, "--overwrite")
-    written = np.load(tmp_path / "text.npy", allow_pickle=True)
-    assert [text.decode() for text in written] == continuations
-
-
 @pytest.fixture(scope="module")
 def serve_in_c(ask, tmp_path_factory):
     if shutil.which("gcc") is None:

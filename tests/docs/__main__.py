@@ -1,11 +1,12 @@
-"""Runs the shell commands that the pages show, and compares what they print.
+"""Runs the Python and the shell commands that the pages show, and compares what they print.
 
     python -m tests.docs              all pages
     python -m tests.docs README.md    these pages
     python -m tests.docs --list       the blocks that are not run, and why
 
-Each page has a folder and a shell of its own, with the trained models and the clients in
-it. Needs gcc and all extras; a page takes a minute or two, most of it to start TensorFlow.
+Each page has a folder, an interpreter and a shell of its own, with the trained models and the
+clients in the folder. Two pages run side by side. Needs gcc and all extras; a page takes up
+to two minutes, most of it to start TensorFlow.
 """
 
 import os
@@ -13,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.docs.pages import (
@@ -25,7 +28,10 @@ from tests.docs.pages import (
     make_working_folder,
     prints_as_expected,
 )
+from tests.docs.python import run_python
 
+NUM_SIDE_BY_SIDE = 2
+"""Pages that are run at a time."""
 END = "\x1e"
 """Written between the outputs of two commands, before the status of the first."""
 
@@ -43,39 +49,51 @@ def main(arguments: list[str]) -> int:
     if unknown:
         print(f"no such pages: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 1
-    wrong = 0
-    for page in pages:
-        if not arguments or page.name in arguments:
-            wrong += check(page)
-    print(f"{wrong} commands are wrong" if wrong else "all commands do what the pages say")
+    pages = [page for page in pages if not arguments or page.name in arguments]
+    with ThreadPoolExecutor(NUM_SIDE_BY_SIDE) as pool:
+        wrong = sum(pool.map(check, pages))
+    print(f"{wrong} blocks are wrong" if wrong else "everything does what the pages say")
     return min(wrong, 1)
 
 
 def check(page: Page) -> int:
-    """Runs the commands of a page; returns how many of them are wrong."""
+    """Runs what a page shows; returns how many blocks and commands are wrong."""
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        make_working_folder(Path(folder))
+        mistakes = [*mistakes_in_python(page, folder), *mistakes_in_commands(page, folder)]
+    for mistake in mistakes:
+        print(f"WRONG {mistake}", flush=True)
+    print(f"{page.name}: {time.perf_counter() - start:.0f} s", flush=True)
+    return len(mistakes)
+
+
+def mistakes_in_python(page: Page, folder: str) -> Iterator[str]:
+    """What the Python of a page does not do as it is shown."""
+    try:
+        for block, printed in run_python(page, folder):
+            if block.output is not None and not prints_as_expected(block.output, printed):
+                yield f"{block.place}\nexpected:\n{block.output}\nfound:\n{printed}"
+    except RuntimeError as error:
+        yield f"{page.name}: {error}"
+
+
+def mistakes_in_commands(page: Page, folder: str) -> Iterator[str]:
+    """What the commands of a page do not do as it is shown."""
     commands = [
         command
         for block in page.blocks_to_run("shell", "console")
         for command in commands_of(block)
         if not command.line.startswith(RUN_BY_CI_ITSELF)
     ]
-    if not commands:
-        return 0
-    start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        make_working_folder(Path(folder))
-        results = run(commands, folder)
-    wrong = 0
+    results = run(commands, folder) if commands else []
     for command, (status, printed, errors) in zip(commands, results, strict=True):
         as_shown = command.output is None or prints_as_expected(command.output, printed)
-        right = status == 0 and as_shown
-        wrong += not right
-        print(f"{'ok   ' if right else 'WRONG'} {page.name}: {command.line}", flush=True)
-        if not right:
-            print(f"expected:\n{command.output}\nfound, with status {status}:\n{printed}")
-            print(errors[-2000:])
-    print(f"{page.name}: {time.perf_counter() - start:.0f} s", flush=True)
-    return wrong
+        if status or not as_shown:
+            yield (
+                f"{page.name}: {command.line}\nexpected:\n{command.output}\n"
+                f"found, with status {status}:\n{printed}\n{errors[-2000:]}"
+            )
 
 
 def run(commands: list[Command], folder: str) -> list[tuple[int, str, str]]:

@@ -9,22 +9,14 @@ import kerasrnn
 from tests.conformance import RecurrentLayerTests, around
 
 LSTM = functools.partial(keras.layers.LSTM, use_cudnn=False)
-GRU = functools.partial(keras.layers.GRU, use_cudnn=False)
 LAYERS = {
     "VanillaRNN": (kerasrnn.VanillaRNN, keras.layers.SimpleRNN),
     "RNN(VanillaRNNCell)": (around(kerasrnn.VanillaRNNCell), keras.layers.SimpleRNN),
     "RNN(LSTMCell)": (around(keras.layers.LSTMCell), LSTM),
-    "RNN(GRUCell)": (around(keras.layers.GRUCell), GRU),
 }
-# Layers for slow tests alone: they run through the same code as another one.
-SLOW = {"RNN(GRUCell)"}
 
 
-def param(name):
-    return pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
-
-
-@pytest.fixture(scope="class", params=map(param, LAYERS))
+@pytest.fixture(scope="class", params=LAYERS)
 def factories(request):
     """A layer's class and that of its reference."""
     return LAYERS[request.param]

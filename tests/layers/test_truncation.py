@@ -306,6 +306,7 @@ def test_none_and_full_mean_full_bptt(value):
     assert kerasrnn.VanillaRNN(2, truncation=value).truncation == kerasrnn.FullBPTT()
 
 
+@pytest.mark.slow
 def test_fit_trains_through_a_truncation(rng):
     x = rng.normal(size=(32, 12, 3)).astype("float32")
     y = x.sum(2).cumsum(1)[..., None]

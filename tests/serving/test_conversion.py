@@ -57,6 +57,7 @@ def exported(tmp_path_factory):
     return {**folders, "make_of_two_names": folder / "own"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "signature", "inputs", "outputs"),
     [

@@ -10,6 +10,7 @@ from kerasrnn.training.callback_state import decode, encode_attributes, without
 from tests.training.runs import compiled, fit
 
 
+@pytest.mark.slow
 def test_arguments_of_callbacks_are_those_given_now(tmp_path):
     def checkpoint(name):
         return keras.callbacks.ModelCheckpoint(tmp_path / f"{name}.keras", monitor="loss")

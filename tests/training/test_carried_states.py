@@ -29,6 +29,7 @@ def test_sequences_of_a_stream_do_not_see_each_other(rng):
     np.testing.assert_allclose(together["loss"], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_batch_size_that_changes_while_states_are_carried_is_an_error(ids):
     x = tf.constant(ids[:, :5])
     sizes = [x, x[:3]]

@@ -79,6 +79,7 @@ def dataset(batches):
     ).apply(tf.data.experimental.assert_cardinality(3))
 
 
+@pytest.mark.slow
 def test_a_py_dataset_is_read_as_a_dataset_of_the_same_windows(batches, dataset):
     found, expected = make(), make()
     options = {"epochs": 2, "verbose": 0}

@@ -60,7 +60,7 @@ def numbers_of_keras(policy):
     ("policy", "options"),
     [
         ("float32", {}),
-        ("mixed_float16", {"run_eagerly": True}),
+        pytest.param("mixed_float16", {"run_eagerly": True}, marks=pytest.mark.slow),
         pytest.param("float32", {"run_eagerly": True}, marks=pytest.mark.slow),
         pytest.param("mixed_float16", {"steps_per_execution": 2}, marks=pytest.mark.slow),
     ],
@@ -98,6 +98,7 @@ def test_a_classifier_stops_before_an_update_that_is_not_finite(eager):
         assert int(model.optimizer.iterations) == done
 
 
+@pytest.mark.slow
 def test_so_does_train_on_batch():
     model = classifier("adam")
     model.train_on_batch(IDS, LABELS, sample_weight=np.ones(32, "float32"))
@@ -113,6 +114,7 @@ def test_checks_cannot_be_left_to_xla():
         classifier("adam", jit_compile=True)
 
 
+@pytest.mark.slow
 def test_an_overflow_of_scaled_gradients_is_no_mishap():
     keras.config.set_dtype_policy("mixed_float16")
     try:

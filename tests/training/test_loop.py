@@ -82,7 +82,7 @@ def test_windows_and_strides_equal_a_loop_by_hand(ids, options):
     "options",
     [
         {"window": kerasrnn.RandomWindow(7, 2.0), "teacher_forcing": 0.6},
-        {"use_ema": True},
+        pytest.param({"use_ema": True}, marks=pytest.mark.slow),
         pytest.param(
             {"cell": "gru", "window": 6, "stride": 3, "time_reduction": "sum"},
             marks=pytest.mark.slow,

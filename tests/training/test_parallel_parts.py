@@ -8,6 +8,7 @@ import tensorflow as tf
 from tests.training.models import make_model
 
 
+@pytest.mark.slow
 def test_gradients_in_parts_are_those_of_the_whole_batch(stream):
     whole, *others = (
         make_model(window=6, global_clipnorm=0.2, optimizer=keras.optimizers.Adam(), **parts)

@@ -52,6 +52,7 @@ def test_what_cannot_be_resumed_is_named(tmp_path, way):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_fit_with_checkpoints_validates_on_arrays(tmp_path):
     ids = np.arange(30).reshape(6, 5) % 8 + 1
     arrays = [ids, np.arange(6) % 2, np.arange(6.0)]

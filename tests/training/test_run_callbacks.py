@@ -42,6 +42,7 @@ def train(run_dir, *callbacks):
     return model.get_weights(), history
 
 
+@pytest.mark.slow
 def test_a_run_that_stops_at_awkward_moments_loses_nothing(tmp_path):
     for moment in ("on_test_begin", "on_train_end"):  # each goes on from the one before
         with pytest.raises(RuntimeError, match="stopped here"):

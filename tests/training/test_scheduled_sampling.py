@@ -42,11 +42,13 @@ def test_fit_follows_a_schedule(rng):
             [kerasrnn.VanillaRNN(4, return_sequences=True), keras.layers.Dense(2)]
         )
         model.compile(keras.optimizers.SGD(1e-6), "mse", teacher_forcing=forcing)
-        losses[name] = model.fit(x, x, batch_size=2, epochs=3, verbose=0).history["loss"]
+        losses[name] = model.fit(x, x, batch_size=16, epochs=9, verbose=0).history["loss"]
     # All but untrained, the model meets at first the loss of the one, at last of the other.
+    np.testing.assert_allclose(losses["schedule"][0], losses["truth"][0], rtol=1e-4)
+    np.testing.assert_allclose(losses["schedule"][8], losses["free"][8], rtol=1e-4)
     apart = abs(losses["free"][0] - losses["truth"][0])
-    assert abs(losses["schedule"][0] - losses["truth"][0]) < 0.7 * apart
-    assert abs(losses["schedule"][2] - losses["free"][2]) < 1e-4 * apart + 1e-4
+    for name in ("truth", "free"):
+        assert abs(losses["schedule"][4] - losses[name][4]) > 0.01 * apart
 
 
 @pytest.mark.parametrize(

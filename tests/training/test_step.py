@@ -45,7 +45,7 @@ def assert_same(a, b, same=True):
     ("place", "via"),
     [
         ("itself", "train"),
-        ("inside", "eager fit"),
+        pytest.param("inside", "eager fit", marks=pytest.mark.slow),
         pytest.param("both ways", "eager fit", marks=pytest.mark.slow),
     ],
 )
@@ -87,6 +87,7 @@ def classifier(**options):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
