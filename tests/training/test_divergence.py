@@ -61,7 +61,6 @@ def numbers_of_keras(policy):
     [
         ("float32", {}),
         pytest.param("mixed_float16", {"run_eagerly": True}, marks=pytest.mark.slow),
-        pytest.param("float32", {"run_eagerly": True}, marks=pytest.mark.slow),
         pytest.param("mixed_float16", {"steps_per_execution": 2}, marks=pytest.mark.slow),
     ],
     ids=str,

@@ -108,7 +108,6 @@ def test_a_model_survives_saving_with_its_training(tmp_path, stream, ids):
     [
         ("train", "mixed_float16"),
         pytest.param("fit", "float64", marks=pytest.mark.slow),
-        pytest.param("fit", "mixed_bfloat16", marks=pytest.mark.slow),
     ],
 )
 def test_every_precision_learns(way, policy):
