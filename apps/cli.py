@@ -104,8 +104,8 @@ def main(
             return _fail(
                 f"{where}{error.strerror or error}. Check the path, the rights and the disk."
             )
-        except KeyboardInterrupt:
-            print("\ninterrupted", file=sys.stderr)
+        except KeyboardInterrupt as interrupt:
+            print("\ninterrupted", *interrupt.args, sep=". ", file=sys.stderr)
             return INTERRUPTED
     return 0
 

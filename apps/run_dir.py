@@ -50,6 +50,7 @@ def prepared(run_dir: Path | None, app: str, options: Any, data: str) -> Iterato
     Raises:
         UserError: if the folder holds something else, an unfinished run of
             other options or data while `options.resume`, or another process trains there.
+        KeyboardInterrupt: that says how to go on, if Ctrl-C came after a checkpoint.
     """
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = Path(run_dir).expanduser() if run_dir else Path("runs", app, now)
@@ -65,7 +66,15 @@ def prepared(run_dir: Path | None, app: str, options: Any, data: str) -> Iterato
         _make_ready(folder, app, options, {**as_config(options), _DATA: data})
         if alone:
             files.remove_unfinished(folder)
-        yield folder
+        try:
+            yield folder
+        except KeyboardInterrupt:
+            if is_unfinished(folder):
+                how = (
+                    f"To go on, run the same command with --run-dir {shlex.quote(str(folder))}"
+                )
+                raise KeyboardInterrupt(how) from None
+            raise
 
 
 def _make_ready(folder: Path, app: str, options: Any, config: dict) -> None:

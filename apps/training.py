@@ -106,6 +106,12 @@ def fit(
         reason = str(error).replace("resume=False", "--no-resume")
         raise UserError(reason.replace("another run_dir", "another --run-dir")) from error
     _check_useful(history, chosen_by, mode)
+    if best.stopped_epoch:
+        print(
+            f"stopped early: patience is {patience}, and {chosen_by} was best in epoch "
+            f"{best.best_epoch + 1}. The model is the one of that epoch.",
+            flush=True,
+        )
     run_dir.write_history(history_file.path, history_file.rows)  # it may have been damaged
     with files.writing(folder / "checkpoints" / "best.keras") as hidden:
         model.save(hidden)

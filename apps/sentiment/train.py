@@ -156,14 +156,30 @@ def make_model(
     return model
 
 
+OF_IMDB = (
+    "Sentiment of movie reviews",
+    "English movie reviews",
+    "Trained on English reviews from one site. Expect less on other kinds of text; it does\n"
+    "not work in other languages.",
+)
+OF_OTHER_TEXTS = (
+    "Sentiment of texts",
+    "texts",
+    "Expect less on texts of another kind or language than those it was trained on.",
+)
+"""Title, texts and limits in a model card."""
+
+
 def write_model_card(options: Train, metrics: dict) -> str:
     """What the model is, what it was trained on and how well it does, in Markdown."""
     sizes, versions = metrics["split_sizes"], metrics["versions"]
     kind = metrics["data_source"].split()[0]  # what `auto` came to
     pinned = dataclasses.replace(options, data=kind) if options.data == "auto" else options
-    return f"""# Sentiment of movie reviews
+    of_imdb = options.data in ("auto", "tfds", "packaged")
+    title, texts, limits = OF_IMDB if of_imdb else OF_OTHER_TEXTS
+    return f"""# {title}
 
-Tells positive English movie reviews from negative ones.
+Tells positive {texts} from negative ones.
 Raw text goes in; the last {options.max_length} words of a review are read.
 
 | | |
@@ -181,6 +197,5 @@ Raw text goes in; the last {options.max_length} words of a review are read.
 Reproduce it: `{run_dir.command_line("sentiment", pinned, PRESETS[options.preset])}`,
 with all options in `config.json`.
 
-Trained on English reviews from one site. Expect less on other kinds of text; it does
-not work in other languages.
+{limits}
 """

@@ -121,6 +121,7 @@ def test_a_mistake_is_one_line_on_standard_error(capsys, arguments, expected):
             "error: /full: No space left on dev",
         ),
         (KeyboardInterrupt(), 130, "\ninterrupted\n"),
+        (KeyboardInterrupt("To go on"), 130, "\ninterrupted. To go on\n"),
     ],
 )
 def test_errors_while_running_become_an_exit_status(capsys, error, status, message):

@@ -73,6 +73,16 @@ def test_what_a_killed_process_left_is_taken_away(unfinished):
     assert {p.name for p in unfinished.iterdir()} == {"config.json", "checkpoints"}
 
 
+def test_an_interrupted_run_says_how_to_go_on(unfinished, tmp_path_factory):
+    options, new = Train(seed=9), tmp_path_factory.mktemp("new")
+    for folder, said in ((unfinished, (f"with --run-dir {unfinished}",)), (new, ())):
+        prepared = run_dir_module.prepared(folder, "sentiment", options, "the data")
+        with pytest.raises(KeyboardInterrupt) as raised, prepared:
+            raise KeyboardInterrupt
+        assert len(raised.value.args) == len(said)
+        assert all(text in raised.value.args[0] for text in said)
+
+
 def test_a_second_process_is_refused(unfinished):
     with run_dir_module.prepared(unfinished, "sentiment", Train(seed=9), "the data"):
         with pytest.raises(UserError, match="another process is training in this folder"):

@@ -105,6 +105,7 @@ def test_training_exports_a_version_with_its_card(trained):
     assert options["max_length"] == 24
     card = (version / "assets.extra" / "model_card.md").read_text()
     assert "python -m apps.sentiment train" in card
+    assert card.startswith("# Sentiment of texts")  # of a file of one's own, not of movies
     assert "--units 8" in card
 
 

@@ -1,7 +1,8 @@
-"""Why a training of an app ends with an error."""
+"""Why a training of an app ends: with an error, or early."""
 
 import types
 
+import keras
 import pytest
 
 from apps import training
@@ -54,4 +55,29 @@ def test_a_training_that_diverges_is_told_with_the_options_of_the_app(
     assert str(caught.value) == (
         f"the training has diverged: {reason} Use a smaller --learning-rate or "
         "--global-clipnorm."
+    )
+
+
+class StoppedModel(Model):
+    """A model whose validation loss is best in epoch 2 of 3."""
+
+    def fit(self, *data, callbacks, **options):
+        for callback in callbacks:
+            if isinstance(callback, keras.callbacks.EarlyStopping):
+                callback.stopped_epoch, callback.best_epoch = 2, 1
+            if isinstance(callback, training.HistoryFile):
+                callback.rows = [{"val_loss": loss} for loss in self.outcome["val_loss"]]
+        return super().fit(*data)
+
+    def save(self, path):
+        path.touch()
+
+
+def test_a_training_that_stops_early_says_which_model_is_kept(tmp_path, capsys):
+    model = StoppedModel({"val_loss": [3.0, 1.0, 2.0]})
+    options = {"epochs": 9, "patience": 2, "chosen_by": "val_loss", "mode": "min"}
+    training.fit(model, None, None, folder=tmp_path, **options)
+    assert capsys.readouterr().out == (
+        "stopped early: patience is 2, and val_loss was best in epoch 2. "
+        "The model is the one of that epoch.\n"
     )
