@@ -74,6 +74,7 @@ class StoppedModel(Model):
 
 
 def test_a_training_that_stops_early_says_which_model_is_kept(tmp_path, capsys):
+    (tmp_path / "checkpoints").mkdir()
     model = StoppedModel({"val_loss": [3.0, 1.0, 2.0]})
     options = {"epochs": 9, "patience": 2, "chosen_by": "val_loss", "mode": "min"}
     training.fit(model, None, None, folder=tmp_path, **options)
