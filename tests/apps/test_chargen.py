@@ -50,6 +50,7 @@ def trained(text, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_training_learns_and_leaves_its_figures(trained):
     metrics = json.loads((trained / "run" / "metrics.json").read_text())
     assert metrics["validation_loss"] < 1.0
@@ -67,6 +68,7 @@ def test_training_learns_and_leaves_its_figures(trained):
     assert not (trained / "run" / "ids.npy").exists()
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_the_best_weights(trained):
     model = keras.saving.load_model(trained / "run" / "checkpoints" / "best.keras")
     metrics = json.loads((trained / "run" / "metrics.json").read_text())
@@ -75,6 +77,7 @@ def test_the_figures_are_those_of_the_best_weights(trained):
     assert score.nats_per_character == pytest.approx(metrics["nanogpt_split_loss"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_training_exports_a_version_with_its_card(trained):
     (version,) = (trained / "models").iterdir()
     assert version.name == "1"
@@ -87,6 +90,7 @@ def test_training_exports_a_version_with_its_card(trained):
     assert "ἄ" in vocabulary.characters
 
 
+@pytest.mark.slow
 def test_a_sample_is_what_the_model_generates(trained, capsys):
     arguments = ["--prompt", "θεὰ", "--length", 50, "--temperature", 0.5, "--seed", 3]
     assert run("sample", "--model", trained / "models", *arguments, "--top-k", 4) == 0
@@ -103,6 +107,7 @@ def test_a_sample_is_what_the_model_generates(trained, capsys):
     assert served.numpy()[0].decode("utf-8") == model.generate("θεὰ", 50, 0.5, seed=3)
 
 
+@pytest.mark.slow
 def test_several_samples_go_into_a_file(trained, tmp_path, capsys):
     output = tmp_path / "samples.txt"
     options = ["--num", 3, "--length", 20, "--temperature", 2, "--seed", 0]
@@ -116,6 +121,7 @@ def test_several_samples_go_into_a_file(trained, tmp_path, capsys):
     assert capsys.readouterr().out == "\n" + "-" * 15 + "\n\n"
 
 
+@pytest.mark.slow
 def test_an_interactive_session_goes_on_from_each_line(trained, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("θεὰ\nq\n\nmore\n"))
     arguments = ["--interactive", "--length", 10, "--seed", 1]
@@ -126,6 +132,7 @@ def test_an_interactive_session_goes_on_from_each_line(trained, capsys, monkeypa
     assert "has never seen 'q'" in captured.err
 
 
+@pytest.mark.slow
 def test_evaluate_scores_a_text(trained, text, capsys):
     assert run("evaluate", "--model", trained / "models", "--data", text) == 0
     assert "nats/character" in capsys.readouterr().out
@@ -139,6 +146,7 @@ def test_evaluate_scores_a_text(trained, text, capsys):
     assert scores["num_unknown"] == 0
 
 
+@pytest.mark.slow
 def test_evaluate_counts_what_the_model_has_never_seen(trained, tmp_path, capsys):
     (tmp_path / "t.txt").write_text("xθεὰzz")
     arguments = ["--data", tmp_path / "t.txt", "--json"]
@@ -146,6 +154,7 @@ def test_evaluate_counts_what_the_model_has_never_seen(trained, tmp_path, capsys
     assert json.loads(capsys.readouterr().out)["num_unknown"] == 2  # the first is not scored
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_its_own_text_and_options_only(trained, tmp_path, capsys):
     shutil.copytree(trained / "run", tmp_path / "run")
     (tmp_path / "run" / "metrics.json").unlink()  # it has not come to its end
@@ -173,6 +182,7 @@ def test_fine_tuning_begins_with_the_model(trained, tmp_path, capsys, without_ex
     assert (tuned["units"], tuned["num_layers"]) == (24, 1)  # of the model, not the defaults
 
 
+@pytest.mark.slow
 def test_fine_tuning_refuses_another_vocabulary(trained, tmp_path, capsys):
     (tmp_path / "latin.txt").write_text("arma virumque cano " * 200)
     places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
@@ -184,6 +194,7 @@ def test_fine_tuning_refuses_another_vocabulary(trained, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_fine_tuning_refuses_other_layers(trained, text, tmp_path, capsys):
     places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
     init = ["--init-from", trained / "models", "--window", 32, "--units", 25]
@@ -219,6 +230,7 @@ def test_a_text_that_cannot_be_learned_is_refused(tmp_path, capsys, content, mes
     assert [path.name for path in tmp_path.iterdir()] == ["t.txt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -244,6 +256,7 @@ def test_a_sample_that_cannot_be_written_is_refused(trained, capsys, arguments, 
     assert captured.out == ""
 
 
+@pytest.mark.slow
 def test_prompts_may_be_empty_or_unknown(trained, capsys):
     assert run("sample", "--model", trained / "models", "--length", 12, "--seed", 0) == 0
     assert len(capsys.readouterr().out) == 13
@@ -282,6 +295,7 @@ def test_options_that_tell_of_other_layers_are_refused(tmp_path, change, reason)
         read_layers(tmp_path, 40, count_weights(options, 40))
 
 
+@pytest.mark.slow
 def test_a_model_of_other_layers_is_not_begun_with(trained, text, tmp_path, capsys):
     shutil.copytree(trained / "models" / "1", tmp_path / "1")
     (tmp_path / "1" / "assets.extra" / "SHA256SUMS").unlink()
@@ -348,6 +362,7 @@ def refuse(constant):
     raise AssertionError(constant)
 
 
+@pytest.mark.slow
 def test_figures_that_are_no_numbers_are_json_all_the_same(trained, text, capsys, monkeypatch):
     monkeypatch.setattr("apps.chargen.evaluate.perplexity", lambda _: math.inf)
     arguments = ["--model", trained / "models", "--data", text, "--json"]
@@ -356,6 +371,7 @@ def test_figures_that_are_no_numbers_are_json_all_the_same(trained, text, capsys
     assert found["perplexity"] is None
 
 
+@pytest.mark.slow
 def test_an_interactive_line_that_is_not_utf8_is_said(trained, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ab\xff\n"), "utf-8"))
     assert run("sample", "--model", trained / "models", "--interactive") == 2

@@ -165,6 +165,7 @@ def test_regularizers_and_constraints_have_their_effect():
     assert isinstance(layer.weights[1].constraint, keras.constraints.MaxNorm)
 
 
+@pytest.mark.slow
 def test_fit_reaches_the_loss_of_simple_rnn(rng):
     x = rng.normal(size=(60, TIME, FEATURES)).astype("float32")
     y = (x[:, :, 0].sum(1) > 0).astype("float32")

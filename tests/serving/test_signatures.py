@@ -56,7 +56,8 @@ def test_an_answer_does_not_depend_on_the_rest_of_the_batch(loaded_classifier):
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
-@pytest.mark.parametrize("many", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("many", [False, True])
 def test_an_exported_language_model_writes_the_same_text(
     language_model, loaded_language_model, many
 ):

@@ -133,6 +133,7 @@ def test_a_recurrent_layer_listed_twice_is_named():
         kerasrnn.SequenceModel([layer, keras.layers.Dense(FEATURES), layer])
 
 
+@pytest.mark.slow
 def test_a_recurrent_layer_over_another_axis_has_nothing_to_carry(rng):
     x = rng.normal(size=(4, 6, 3, 2)).astype("float32")
     y = rng.normal(size=(4, 6, 1)).astype("float32")

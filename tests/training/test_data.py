@@ -150,6 +150,7 @@ def test_sequences_of_any_lengths_and_kinds_are_those_of_a_stream(data, kind):
     assert_same_windows(stream, kerasrnn.Stream(x, y, batch_size=SEQUENCES))
 
 
+@pytest.mark.slow
 def test_fit_reads_such_sequences_as_a_stream(data):
     lengths = range(5, 5 + SEQUENCES)
     x, y = ([a[:n] for a, n in zip(arrays, lengths, strict=True)] for arrays in data)

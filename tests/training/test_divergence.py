@@ -56,6 +56,7 @@ def numbers_of_keras(policy):
     return numbers(KerasStep, policy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "options"),
     [
@@ -194,6 +195,7 @@ def test_a_validation_loss_that_is_not_finite_stops_the_run(way, kept, values, t
     assert recorder.epochs == []  # no callback has kept this epoch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["fit", "train"])
 def test_steps_that_may_be_skipped_do_not_stop_for_a_validation_loss(way, values):
     model = sequence_model(non_finite="skip")

@@ -158,6 +158,7 @@ def test_dropout_and_truncation_act_on_the_step_by_step_path(rng):
     assert not np.allclose(outputs, model(inputs, feedback=truth, training=True))
 
 
+@pytest.mark.slow
 def test_pure_teacher_forcing_takes_the_fast_scan(rng, monkeypatch):
     calls = []
     scan = recurrence.scan_forward

@@ -11,9 +11,8 @@ from tests.seeds import set_seed
 from tests.training.models import BATCH, UNITS, VOCABULARY, make_model
 
 
-@pytest.mark.parametrize(
-    ("cell", "time"), [("vanilla", 26), pytest.param("lstm", 1, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("cell", "time"), [("vanilla", 26), ("lstm", 1)])
 def test_recomputing_gives_the_gradient_of_one_tape(rng, cell, time):
     ids = rng.integers(1, VOCABULARY, size=(BATCH, time + 1))
     stream = kerasrnn.Stream(list(ids), batch_size=BATCH)
