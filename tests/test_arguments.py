@@ -112,6 +112,7 @@ def made_of(integer, real):
 NUMPY = [(np.int64, np.float32), (np.int32, np.float64), (np.uint8, np.float32)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("integer", "real"), NUMPY)
 def test_numbers_of_numpy_are_numbers(integer, real):
     for (model, data), (plain, _) in zip(

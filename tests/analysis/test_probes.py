@@ -128,6 +128,7 @@ def test_eager_and_traced_measurements_agree(batch, kind, masked):
                 np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OWN_CELLS)
 def test_measurements_are_those_of_autodiff_step_by_step(batch, kind):
     x, y = batch

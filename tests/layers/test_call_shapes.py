@@ -150,6 +150,7 @@ def test_what_keras_accepts_gives_the_same_numbers(pair, arguments):
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mask", "state"),
     [

@@ -157,6 +157,7 @@ def test_only_the_last_state_gives_the_gradient_of_the_last_state(arrays, rng):
         np.testing.assert_allclose(gradients[name], expected[name], rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "execution", "graph"),
     [

@@ -36,6 +36,7 @@ def test_texts_side_by_side_are_scored_each_for_itself(model):
     assert unknown.numpy().tolist() == [0, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["deep", "lstm", "gru"])
 def test_graphs_of_every_cell_hold_plain_ops_only(language_models, name):
     model = language_models[name]

@@ -60,6 +60,7 @@ def assert_answers_alike(model, folder, x):
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LAYERS)
 def test_exported_preprocessing_answers_as_the_model(tmp_path, kind):
     make, x = LAYERS[kind]

@@ -30,6 +30,7 @@ def test_vocabulary_config_and_model_card_travel_along(exported_classifier):
     assert (extra / "model_card.md").read_text() == "# Card\n"
 
 
+@pytest.mark.slow
 def test_the_vocabulary_of_characters_can_be_loaded(language_model, exported_language_model):
     file = exported_language_model / "assets" / "vocabulary.txt"
     assert kerasrnn.CharacterVocabulary.load(file) == language_model.vocabulary

@@ -47,6 +47,7 @@ def test_a_batch_size_that_changes_while_states_are_carried_is_an_error(ids):
     model.fit(batches.skip(1), verbose=0)  # another stream begins: any size will do
 
 
+@pytest.mark.slow
 def test_states_are_carried_by_train_on_batch_too(ids):
     whole, pieces = make_model(), make_model(window=13)
     for model in (whole, pieces):

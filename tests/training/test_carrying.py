@@ -93,6 +93,7 @@ def test_states_do_not_pass_in_and_out_of_such_layers(kind, data):
         kerasrnn.exposure_bias(model, *data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [

@@ -170,6 +170,7 @@ def test_one_weight_a_sequence_is_the_weight_of_all_its_steps(data, rng, window)
     assert model.evaluate(x, y, sample_weight=weights, verbose=0) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [WINDOW, None])
 def test_training_takes_one_weight_a_sequence(data, rng, window):
     x, y = data

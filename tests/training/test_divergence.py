@@ -168,6 +168,7 @@ def overflowing(data):
     return data.map(lambda x, y: (x * np.float32("1e30"), y))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("way", "kept"), [("fit", False), ("train", True), ("classifier", False)]
 )

@@ -139,6 +139,7 @@ def test_masked_steps_have_no_loss(kind):
     np.testing.assert_allclose(found, squares(model, x, y)[present].mean(), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -186,6 +187,7 @@ def trained_with_mse(case):
     return trained("mse", case)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "case"),
     [

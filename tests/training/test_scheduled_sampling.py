@@ -29,6 +29,7 @@ def test_the_schedule_follows_the_training_step():
     assert probabilities == [0, 0.25, 0.5, 0.75, 1, 1]
 
 
+@pytest.mark.slow
 def test_fit_follows_a_schedule(rng):
     x = rng.normal(size=(16, 12, 2)).astype("float32")
     losses = {}
