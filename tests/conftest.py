@@ -10,7 +10,7 @@ with quiet_tensorflow():
     import pytest
 
     from kerasrnn.layers import recurrence
-    from tests import quick_graphs  # noqa: F401 (first: it sets how graphs are compiled)
+    from tests import quick_graphs  # noqa: F401 (sets how graphs are compiled)
     from tests.seeds import set_seed
 
 pytest.register_assert_rewrite("tests.conformance", "tests.paired_layers")

@@ -15,6 +15,15 @@ LANGUAGE_MODELS = {
     "lstm": {"cell": "lstm", "num_layers": 2, "embedding_dim": 3, "recurrent_dropout": 0.1},
     "gru": {"cell": "gru", "tie_weights": True, "recurrent_dropout": 0.1},
 }
+CLASSIFIERS = [
+    ("vanilla", True, "mean_max"),
+    ("vanilla", False, "last"),
+    ("lstm", True, "last"),
+    ("lstm", False, "mean_max"),
+    ("gru", True, "last"),
+    ("gru", False, "mean_max"),
+]
+"""Cell, `bidirectional` and pooling of a `TextClassifier`: each pair of two of them."""
 
 
 def make_language_model(**options):

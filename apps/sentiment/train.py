@@ -5,7 +5,7 @@ import hashlib
 
 import rich
 
-from apps import run_dir
+from apps import run_dir, sources
 from apps.cli import UserError
 from apps.quiet import quiet_tensorflow
 from apps.sentiment import data as reviews
@@ -175,7 +175,7 @@ def write_model_card(options: Train, metrics: dict) -> str:
     sizes, versions = metrics["split_sizes"], metrics["versions"]
     kind = metrics["data_source"].split()[0]  # what `auto` came to
     pinned = dataclasses.replace(options, data=kind) if options.data == "auto" else options
-    of_imdb = options.data in ("auto", "tfds", "packaged")
+    of_imdb = options.data in sources.NAMES
     title, texts, limits = OF_IMDB if of_imdb else OF_OTHER_TEXTS
     return f"""# {title}
 

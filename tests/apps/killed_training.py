@@ -16,7 +16,7 @@ from apps import cli
 from apps.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
-    from tests import quick_graphs  # noqa: F401 (first: it sets how graphs are compiled)
+    from tests import quick_graphs  # noqa: F401 (sets how graphs are compiled)
 
 
 def train_and_kill(app: str, arguments: Sequence, run_dir: Path, **environment: str) -> None:

@@ -11,6 +11,7 @@ from apps.cli import UserError
 from apps.sentiment import config as sentiment
 from apps.sentiment import sizes as sentiment_sizes
 from apps.sentiment.data import Reviews
+from tests.small_models import CLASSIFIERS
 
 GIB = 2**30
 
@@ -38,17 +39,7 @@ def test_the_weights_of_a_language_model_are_counted_as_keras_does(options):
     assert counted == model.count_params()
 
 
-@pytest.mark.parametrize(
-    ("cell", "bidirectional", "pooling"),
-    [
-        ("vanilla", True, "mean_max"),
-        ("vanilla", False, "last"),
-        ("lstm", True, "last"),
-        ("lstm", False, "mean_max"),
-        ("gru", True, "last"),
-        ("gru", False, "mean_max"),
-    ],
-)
+@pytest.mark.parametrize(("cell", "bidirectional", "pooling"), CLASSIFIERS)
 def test_the_weights_of_a_classifier_are_counted_as_keras_does(cell, bidirectional, pooling):
     layers = {"cell": cell, "bidirectional": bidirectional, "pooling": pooling}
     layers |= {"units": 3, "embedding_dim": 5}

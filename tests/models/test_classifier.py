@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import kerasrnn
+from tests.small_models import CLASSIFIERS
 
 WORDS = ["[PAD]", "[UNK]", "good", "bad", "film", "the"]
 
@@ -13,17 +14,7 @@ def make_model(**options):
     return kerasrnn.TextClassifier(WORDS, max_length=8, embedding_dim=4, units=3, **options)
 
 
-@pytest.mark.parametrize(
-    ("cell", "bidirectional", "pooling"),
-    [
-        ("vanilla", True, "mean_max"),
-        ("vanilla", False, "last"),
-        ("lstm", True, "last"),
-        ("lstm", False, "mean_max"),
-        ("gru", True, "last"),
-        ("gru", False, "mean_max"),
-    ],
-)
+@pytest.mark.parametrize(("cell", "bidirectional", "pooling"), CLASSIFIERS)
 def test_padding_does_not_change_the_answer(cell, bidirectional, pooling):
     model = make_model(cell=cell, bidirectional=bidirectional, pooling=pooling)
     short = model(np.array([[2, 4], [3, 0]]))
