@@ -6,8 +6,14 @@ from kerasrnn.analysis.gradient_flow_callback import GradientFlow
 from kerasrnn.analysis.report import GradientFlowReport
 from kerasrnn.analysis.state_jacobian import StateJacobian, state_jacobian
 from kerasrnn.layers.cells import VanillaRNNCell
+from kerasrnn.layers.equations import Equations
+from kerasrnn.layers.gru import GRU
+from kerasrnn.layers.gru_cell import GRUCell
 from kerasrnn.layers.initializers import SpectralRadius
+from kerasrnn.layers.lstm import LSTM
+from kerasrnn.layers.lstm_cell import LSTMCell
 from kerasrnn.layers.pooling import GlobalMeanMaxPooling1D
+from kerasrnn.layers.recurrent_cell import RecurrentCell
 from kerasrnn.layers.rnn import RNN
 from kerasrnn.layers.truncation import FullBPTT, RandomizedTruncation, TruncatedBPTT
 from kerasrnn.layers.vanilla_rnn import VanillaRNN
@@ -30,21 +36,27 @@ from kerasrnn.training.schedules import (
 from kerasrnn.training.streams import Stream
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "RNN",
     "BitsPerCharacter",
     "CharLanguageModel",
     "CharacterVocabulary",
+    "Equations",
     "ExponentialSchedule",
     "ExposureBias",
     "FullBPTT",
+    "GRUCell",
     "GlobalMeanMaxPooling1D",
     "GradientFlow",
     "GradientFlowReport",
     "InverseSigmoidSchedule",
+    "LSTMCell",
     "LinearSchedule",
     "Perplexity",
     "RandomWindow",
     "RandomizedTruncation",
+    "RecurrentCell",
     "ScheduledSampling",
     "SequenceModel",
     "SpectralRadius",

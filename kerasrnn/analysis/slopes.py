@@ -55,15 +55,18 @@ def growth_of(
     `None` for cells with gates and cells of a user's own.
     """
     plain = (keras.layers.SimpleRNNCell.call, VanillaRNNCell.call)
-    if type(cell).call not in plain or gamma is None:
+    is_plain = isinstance(cell, keras.layers.SimpleRNNCell) and type(cell).call in plain
+    if not is_plain or gamma is None:
         return None
     through_kernel = np.float64(gamma) * spectrum[0].largest_singular_value
     if training:
         through_kernel /= 1 - cell.recurrent_dropout
-    update = cell.draw_update([cell.units], False) if isinstance(cell, VanillaRNNCell) else None
-    if update is None:
+    updates = None
+    if isinstance(cell, VanillaRNNCell):
+        updates = cell.draw_updates([cell.units], False)
+    if updates is None:
         return through_kernel
-    update = np.asarray(update, "float64")
+    update = np.asarray(updates[0], "float64")
     if training and cell.zoneout:  # units that keep their state, and units that do not
         return 1 + update.max() / (1 - cell.zoneout) * through_kernel
     return (1 - update).max() + update.max() * through_kernel

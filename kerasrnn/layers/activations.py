@@ -12,8 +12,8 @@ class Activation(NamedTuple):
 
     function: Callable[[tf.Tensor], tf.Tensor]
     """phi(a)."""
-    derivative: Callable[[tf.Tensor], tf.Tensor]
-    """phi'(a), written in terms of h = phi(a)."""
+    derivative: Callable[[tf.Tensor], tf.Tensor] | None
+    """phi'(a), written in terms of h = phi(a); `None`: not known."""
 
 
 _CLOSED_DERIVATIVES = {

@@ -6,21 +6,19 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasrnn.checks import (
-    check_flags,
-    check_positive_integer,
-    check_rate,
-    check_seed,
-    is_number,
-    plain,
-    shown,
-)
-from kerasrnn.layers import initializers, recurrence
-from kerasrnn.layers.dropout import DropoutMasks
+from kerasrnn.checks import is_number, plain, shown
+from kerasrnn.layers.cell_arguments import check_cell
+from kerasrnn.layers.equations import Equations
+from kerasrnn.layers.recurrent_cell import RecurrentCell, make_equations
+from kerasrnn.layers.vanilla_equations import vanilla_equations
+
+# The arguments that `keras.layers.SimpleRNNCell` does not have.
+_OWN = ("use_kernel", "zoneout", "leak_rate", "learn_leak_rate", "residual")
+_FLAGS = ("use_bias", "use_kernel", "learn_leak_rate", "residual")
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class VanillaRNNCell(keras.layers.SimpleRNNCell):
+class VanillaRNNCell(RecurrentCell, keras.layers.SimpleRNNCell):
     """One step of a plain (Elman) RNN: h_t = phi(x_t W_x + h_{t-1} W_h + b).
 
     Use it in `keras.layers.RNN`, `keras.layers.StackedRNNCells`,
@@ -115,47 +113,19 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
         residual: bool = False,
         **kwargs: Any,
     ):
-        check_positive_integer("units", units)
-        check_rate("dropout", dropout)
-        check_rate("recurrent_dropout", recurrent_dropout)
-        check_rate("zoneout", zoneout)
+        given = check_cell(locals(), _FLAGS)
         if not is_number(leak_rate) or not 0 < leak_rate <= 1:
             raise ValueError(f"leak_rate must lie in (0, 1], got leak_rate={shown(leak_rate)}.")
-        check_seed(seed)
-        check_flags(
-            use_bias=use_bias,
-            use_kernel=use_kernel,
-            learn_leak_rate=learn_leak_rate,
-            residual=residual,
-        )
         if learn_leak_rate and leak_rate == 1:
             raise ValueError(
                 "learn_leak_rate=True needs a leak_rate below 1, which gradients can change, "
                 "got leak_rate=1. Use leak_rate=0.5, for example."
             )
-        super().__init__(
-            plain(units),
-            activation=activation,
-            use_bias=bool(use_bias),
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=initializers.named(recurrent_initializer),
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=plain(dropout),
-            recurrent_dropout=plain(recurrent_dropout),
-            seed=plain(seed),
-            **kwargs,
-        )
-        self.use_kernel = bool(use_kernel)
-        self.zoneout = plain(zoneout)
-        self.leak_rate = plain(leak_rate)
-        self.learn_leak_rate = bool(learn_leak_rate)
-        self.residual = bool(residual)
+        given["leak_rate"] = plain(leak_rate)
+        own = {name: given.pop(name) for name in _OWN}
+        super().__init__(**given, **kwargs)
+        for name, value in own.items():
+            setattr(self, name, value)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         for name, needed in (
@@ -198,77 +168,19 @@ class VanillaRNNCell(keras.layers.SimpleRNNCell):
                 constraint=self.bias_constraint,
             )
 
-    def draw_update(self, shape: Any, training: bool) -> tf.Tensor | None:
-        """The update u of leaky integration and zoneout; see `kerasrnn.layers.recurrence`.
+    def equations(self) -> Equations:
+        return make_equations(vanilla_equations, [self.activation])
 
-        Args:
-            shape: the shape of u if zoneout draws it, `(..., units)`.
-            training: whether zoneout draws. Otherwise u is its expected value.
+    @property
+    def num_gates(self) -> int:
+        return 1
 
-        Returns:
-            u, `(units,)`, or of the given shape in training with zoneout; `None` if u
-            is 1 everywhere.
-        """
-        if self.leak_rate == 1 and not self.zoneout:
+    def leak(self) -> tf.Tensor | None:
+        if self.leak_rate == 1:
             return None
-        dtype = self.compute_dtype
-        update = tf.fill([self.units], tf.constant(self.leak_rate, dtype))
         if self.learn_leak_rate:
-            update = tf.sigmoid(tf.cast(self.leak_rate_logit, dtype))
-        if not self.zoneout:
-            return update
-        if not training:
-            return update * (1 - self.zoneout)
-        kept = keras.random.uniform(shape, seed=self.seed_generator) < self.zoneout
-        return tf.where(kept, tf.zeros([], dtype), update)
-
-    def draw_dropout_masks(self, batch_size: int | tf.Tensor) -> DropoutMasks:
-        """Draws the dropout masks of one batch of sequences. The cell does not keep them.
-
-        Args:
-            batch_size: number of sequences.
-
-        Returns:
-            The masks to pass to every `call` of this batch.
-        """
-
-        def draw(rate, size):
-            ones = tf.ones([batch_size, size], self.compute_dtype)
-            return keras.random.dropout(ones, rate, seed=self.seed_generator) if rate else None
-
-        num_features = self.units if self.kernel is None else self.kernel.shape[0]
-        return DropoutMasks(
-            draw(self.dropout, num_features), draw(self.recurrent_dropout, self.units)
-        )
-
-    def call(
-        self,
-        inputs: tf.Tensor,
-        states: tf.Tensor | list[tf.Tensor],
-        training: bool = False,
-        dropout_mask: tf.Tensor | None = None,
-        recurrent_dropout_mask: tf.Tensor | None = None,
-    ):
-        h = states[0] if isinstance(states, (list, tuple)) else states
-        if training and dropout_mask is None:  # Keras has the cell keep the masks
-            dropout_mask = self.get_dropout_mask(inputs)
-        if training and recurrent_dropout_mask is None:
-            recurrent_dropout_mask = self.get_recurrent_dropout_mask(h)
-        x_t = inputs if dropout_mask is None else inputs * dropout_mask
-        p_t = x_t if self.kernel is None else keras.ops.matmul(x_t, self.kernel)
-        if self.bias is not None:
-            p_t = keras.ops.add(p_t, self.bias)
-        h_t = recurrence.step(
-            p_t,
-            h,
-            keras.ops.cast(self.recurrent_kernel, p_t.dtype),
-            self.activation,
-            recurrent_dropout_mask,
-            self.draw_update(tf.shape(h), training),
-        )
-        output = keras.ops.add(inputs, h_t) if self.residual else h_t
-        return output, [h_t] if isinstance(states, (list, tuple)) else h_t
+            return tf.sigmoid(tf.cast(self.leak_rate_logit, self.compute_dtype))
+        return tf.fill([self.units], tf.constant(self.leak_rate, self.compute_dtype))
 
     def get_config(self) -> dict:
-        arguments = ("use_kernel", "zoneout", "leak_rate", "learn_leak_rate", "residual")
-        return {**super().get_config(), **{name: getattr(self, name) for name in arguments}}
+        return {**super().get_config(), **{name: getattr(self, name) for name in _OWN}}

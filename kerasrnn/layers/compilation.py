@@ -11,11 +11,12 @@ import contextvars
 import enum
 import functools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
 from kerasrnn.checks import check_one_of
-from kerasrnn.layers.activations import Activation
+from kerasrnn.layers.equations import Equations
 
 MODES = ("auto", "compiled", "portable")
 
@@ -70,28 +71,56 @@ def choose_execution(training: bool) -> Execution:
     return Execution.TRACED if tf.executing_eagerly() else Execution.IN_PLACE
 
 
-def run(scan: Callable, phi: Activation, execution: Execution, *tensors: tf.Tensor | None):
-    """Calls `scan(*tensors, phi=phi)` as `execution` says."""
+def run(scan: Callable, equations: Equations, execution: Execution, *arguments: Any) -> Any:
+    """Calls `scan(*arguments, equations)` as `execution` says.
+
+    Args:
+        scan: a function of nests of tensors, in which an entry may be `None`.
+        equations: those of the cell.
+        execution: how it runs.
+        *arguments: the nests.
+
+    Returns:
+        What `scan` returns: any nest of tensors and other objects.
+    """
     if not execution.is_opaque:
-        return scan(*tensors, phi=phi)
-    tensors = tuple(None if x is None else tf.stop_gradient(x) for x in tensors)
-    kinds = tuple(None if x is None else (x.dtype, len(x.shape)) for x in tensors)
-    compiled = execution is Execution.COMPILED
-    return _trace(scan, phi, kinds, compiled)(*(x for x in tensors if x is not None))
+        return scan(*arguments, equations)
+    flat = [None if x is None else tf.stop_gradient(x) for x in tf.nest.flatten(arguments)]
+    kinds = tuple(None if x is None else (x.dtype, len(x.shape)) for x in flat)
+    empty = tf.nest.map_structure(lambda _: None, arguments)
+    trace = _trace(scan, equations, empty, kinds, execution is Execution.COMPILED)
+    return trace(*(x for x in flat if x is not None))
 
 
 @functools.cache
-def _trace(scan: Callable, phi: Activation, kinds: tuple, compiled: bool) -> Callable:
+def _trace(
+    scan: Callable, equations: Equations, structure: tuple, kinds: tuple, compiled: bool
+) -> Callable:
     """`scan` for tensors of these (dtype, rank): traced once, for all shapes."""
+    found: list = []
 
     def run_present(*present):
         remaining = iter(present)
-        return scan(*(None if kind is None else next(remaining) for kind in kinds), phi=phi)
+        flat = [None if kind is None else next(remaining) for kind in kinds]
+        found.append(scan(*tf.nest.pack_sequence_as(structure, flat), equations))
+        return _distinct_tensors(found[-1])
 
     signature = [tf.TensorSpec([None] * kind[1], kind[0]) for kind in kinds if kind]
     with tf.init_scope():  # not a part of whatever graph is being traced
         function = tf.function(run_present, signature, autograph=False, jit_compile=compiled)
-        return function.get_concrete_function()
+        concrete = function.get_concrete_function()
+    traced = _distinct_tensors(found[-1])
+
+    def call(*present):
+        results = dict(zip(map(id, traced), concrete(*present), strict=True))
+        return tf.nest.map_structure(lambda x: results.get(id(x), x), found[-1])
+
+    return call
+
+
+def _distinct_tensors(nest: Any) -> list[tf.Tensor]:
+    """The tensors of a nest that may hold other objects, each once."""
+    return list({id(x): x for x in tf.nest.flatten(nest) if tf.is_tensor(x)}.values())
 
 
 # XLA compiles once for every shape. Where the length is not fixed, buffers are

@@ -1,53 +1,30 @@
-"""The recurrence of a plain RNN, as two hand-written passes over time.
+"""The recurrence of any cell over time, with a gradient written by hand.
 
-With inputs x_t, weights W_x, W_h, b and activation phi,
+With inputs that are projected for all steps at once, p^k = x W_x^k + b^k, the states
 
-    a_t = x_t W_x + h_{t-1} W_h + b        h_t = phi(a_t)
+    s_t = step(p_t, s_{t-1})
 
-Forward, x_t W_x + b is one matrix product over all time steps, and only
-phi(p_t + h_{t-1} W_h), with p_t = x_t W_x + b, is a scan. Backward, with g_t
-the gradient that reaches h_t from above, only
+are a scan, and so are the gradients dp_t and ds_{t-1} of its adjoint
+(`kerasrnn.layers.equations`, `kerasrnn.layers.scans`). Every weight gradient is then one
+matrix product over all time steps:
 
-    delta_h_t = g_t + xi_{t+1} * (delta_a_{t+1} W_h^T)
-    delta_a_t = delta_h_t * phi'(a_t)
+    dW_k = sum_t (m_k * u_t)^T delta_t
 
-is a scan, where the gates xi say how far gradients flow back in time
-(`kerasrnn.layers.truncation`; 1 for full backpropagation through time). Every weight
-gradient is one matrix product over all time steps:
-
-    dW_h = sum_t h_{t-1}^T delta_a_t       dp_t = delta_a_t
-
-(dW_x, db and dx_t follow from dp_t by ordinary differentiation of
-p_t = x_t W_x + b). Everything here is time-major: the first axis is time.
-
-A step may renew only a share u_t of the state: in leaky integration u_t is the leak
-rate, and in zoneout u_t is 0 where a unit keeps its state:
-
-    n_t = phi(a_t)                         h_t = (1 - u_t) h_{t-1} + u_t n_t
-
-Backward, a second path then leads past the activation and W_h:
-
-    delta_a_t = u_t * delta_h_t * phi'(a_t)
-    delta_h_t = g_t + xi_{t+1} * (delta_a_{t+1} W_h^T + (1 - u_{t+1}) * delta_h_{t+1})
-    delta_u_t = delta_h_t * (n_t - h_{t-1})
-
-References: P. Werbos, "Backpropagation through time: what it does and how to do
-it", Proceedings of the IEEE 78(10), 1990, doi:10.1109/5.58337. D. Krueger et
-al., "Zoneout", 2016, arXiv:1606.01305. H. Jaeger et al., "Optimization and
-applications of echo state networks with leaky-integrator neurons", Neural
-Networks 20(3), 2007, doi:10.1016/j.neunet.2007.04.016.
+where u_t is what the product with W_k reads, and delta_t the gradient of the product. (dW_x,
+db and dx_t follow from dp_t by ordinary differentiation of p.) Everything here is time-major:
+the first axis is time.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
-from kerasrnn.layers import compilation
-from kerasrnn.layers.activations import Activation
+from kerasrnn.layers import compilation, scans
 from kerasrnn.layers.compilation import Execution
+from kerasrnn.layers.equations import Equations, masked
 from kerasrnn.layers.second_order import twice_differentiable
 
 if keras.backend.backend() != "tensorflow":
@@ -58,326 +35,237 @@ if keras.backend.backend() != "tensorflow":
     )
 
 
-def step(
-    p_t: tf.Tensor,
-    h: tf.Tensor,
-    W_h: tf.Tensor,
-    phi: Callable,
-    dropout_mask: tf.Tensor | None = None,
-    update: tf.Tensor | None = None,
-) -> tf.Tensor:
-    """One time step: h_t = (1 - u_t) h_{t-1} + u_t phi(p_t + h_{t-1} W_h).
-
-    Args:
-        p_t: the projected input x_t W_x + b, `(batch, units)`.
-        h: the previous state h_{t-1}, `(batch, units)`.
-        W_h: the recurrent kernel, `(units, units)`.
-        phi: the activation function.
-        dropout_mask: optional mask on h_{t-1}, `(batch, units)`, the same at
-            every step of a sequence (Gal & Ghahramani 2016, arXiv:1512.05287).
-        update: u_t, `(units,)` or `(batch, units)`. Default: 1.
-
-    Returns:
-        h_t, `(batch, units)`.
-    """
-    read = h if dropout_mask is None else h * dropout_mask
-    n_t = phi(p_t + tf.matmul(read, W_h))
-    return n_t if update is None else (1 - update) * h + update * n_t
-
-
-def _at(t: tf.Tensor, update: tf.Tensor | None) -> tf.Tensor | None:
-    """u_t, where u is the same at all steps, `(units,)`, or has one entry a step."""
-    return update if update is None or len(update.shape) == 1 else update[t]
-
-
-def scan_forward(
-    projected: tf.Tensor,
-    W_h: tf.Tensor,
-    h_0: tf.Tensor,
-    mask: tf.Tensor | None,
-    dropout_mask: tf.Tensor | None,
-    update: tf.Tensor | None,
-    length: tf.Tensor,
-    phi: Activation,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The states h_1 to h_T.
-
-    Args:
-        projected: p, `(time, batch, units)`.
-        W_h: `(units, units)`.
-        h_0: the initial state, `(batch, units)`.
-        mask: `None`, or booleans `(time, batch, 1)`. A masked (`False`) step
-            carries the state through unchanged.
-        dropout_mask: `None` or `(batch, units)`.
-        update: `None`, or u, `(units,)` or `(time, batch, units)`.
-        length: int32 scalar, how many leading steps of `projected` count.
-        phi: an `Activation`.
-
-    Returns:
-        h_1 to h_T, `(time, batch, units)`, and h_T, `(batch, units)`.
-    """
-    # A tf.TensorArray notes the element's shape as a constant, in which the batch is left
-    # open; converters of exported graphs need to know where it comes from.
-    element_shape, element_dtype = tf.shape(h_0), h_0.dtype
-
-    def body(t, h, states):
-        h_t = step(projected[t], h, W_h, phi.function, dropout_mask, _at(t, update))
-        if mask is not None:
-            h_t = tf.where(mask[t], h_t, h)
-        states = tf.raw_ops.TensorListSetItem(input_handle=states, index=t, item=h_t)
-        return t + 1, h_t, states
-
-    states = tf.raw_ops.TensorListReserve(
-        element_shape=element_shape,
-        num_elements=tf.shape(projected)[0],
-        element_dtype=element_dtype,
-    )
-    first = (tf.constant(0), h_0, states)
-    _, h_T, states = tf.while_loop(lambda t, *_: t < length, body, first)
-    states = tf.raw_ops.TensorListStack(
-        input_handle=states, element_shape=element_shape, element_dtype=element_dtype
-    )
-    return tf.ensure_shape(states, [None, *h_0.shape]), h_T
-
-
-def scan_backward(
-    state_gradients: tf.Tensor,
-    activations: tf.Tensor,
-    W_h_transposed: tf.Tensor,
-    gates: tf.Tensor | None,
-    mask: tf.Tensor | None,
-    dropout_mask: tf.Tensor | None,
-    update: tf.Tensor | None,
-    length: tf.Tensor,
-    phi: Activation,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
-    """The gradients delta_a_1 to delta_a_T, and that of the initial state.
-
-    Args:
-        state_gradients: g, the gradients that reach the states from above,
-            `(time, batch, units)`; or only g_T, `(batch, units)`, when
-            nothing but the last state was used.
-        activations: phi(a_1) to phi(a_T), `(time, batch, units)`; without
-            `update` they are the states h_1 to h_T.
-        gates: `None`, or xi, `(time, batch, 1)` or `(time, 1, 1)`, which
-            multiplies what each step hands back to the state before it.
-        W_h_transposed: W_h^T, which the loop reads in the order it lies in
-            memory: up to twice as fast as W_h.
-        mask, dropout_mask, update, length, phi: as given to `scan_forward`.
-
-    Returns:
-        delta_a, `(time, batch, units)`; dL/dh_0, `(batch, units)`; with
-        `update` also delta_h, `(time, batch, units)`, 0 at masked steps.
-    """
-    every_step = len(state_gradients.shape) == 3
-
-    def body(t, delta_h, deltas, state_deltas):
-        if every_step:
-            delta_h = delta_h + state_gradients[t]
-        u_t = _at(t, update)
-        delta_n = delta_h if u_t is None else u_t * delta_h
-        delta_a = delta_n * phi.derivative(activations[t])
-        if mask is not None:
-            delta_a = tf.where(mask[t], delta_a, tf.zeros_like(delta_a))
-        through_step = tf.matmul(delta_a, W_h_transposed)
-        if dropout_mask is not None:
-            through_step = through_step * dropout_mask
-        if u_t is not None:
-            through_step = through_step + (1 - u_t) * delta_h
-            used = delta_h if mask is None else tf.where(mask[t], delta_h, 0)
-            state_deltas = (state_deltas[0].write(t, used),)
-        if mask is not None:
-            through_step = tf.where(mask[t], through_step, delta_h)
-        if gates is not None:  # a gate of 0 stops infinite gradients, too
-            through_step = tf.math.multiply_no_nan(through_step, gates[t])
-        return t - 1, through_step, deltas.write(t, delta_a), state_deltas
-
-    shape = tf.shape(activations)
-
-    def array():
-        return tf.TensorArray(activations.dtype, shape[0], element_shape=activations.shape[1:])
-
-    delta_h = tf.zeros(shape[1:], activations.dtype) if every_step else state_gradients
-    delta_h = tf.ensure_shape(delta_h, activations.shape[1:])
-    last = (length - 1, delta_h, array(), () if update is None else (array(),))
-    _, delta_h_0, deltas, state_deltas = tf.while_loop(lambda t, *_: t >= 0, body, last)
-    return deltas.stack(), delta_h_0, state_deltas[0].stack() if state_deltas else None
-
-
 def recur(
-    projected: tf.Tensor,
-    W_h: tf.Tensor,
-    h_0: tf.Tensor,
-    phi: Activation,
+    equations: Equations,
+    inputs: Sequence[tf.Tensor],
+    weights: Sequence[tf.Tensor],
+    states: Sequence[tf.Tensor],
     *,
     gates: tf.Tensor | None = None,
     mask: tf.Tensor | None = None,
-    dropout_mask: tf.Tensor | None = None,
-    update: tf.Tensor | None = None,
-    every_state: bool = True,
+    dropout_masks: Sequence[tf.Tensor | None] | None = None,
+    updates: Sequence[tf.Tensor | None] | None = None,
+    every_output: bool = True,
     execution: Execution = Execution.COMPILED,
-) -> tf.Tensor:
-    """Runs h_t = phi(p_t + h_{t-1} W_h) over time; exact gradients, by hand.
+) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+    """Runs a cell over time; exact gradients, by hand.
 
-    The gradient with respect to `projected`, `W_h`, `h_0` and `update` is that of
-    backpropagation through time, full unless there are `gates`. Gradients of
-    gradients are right too, but are computed step by step.
+    The gradients of inputs, weights, states and updates are those of backpropagation through
+    time, full unless there are `gates`. Gradients of gradients are right too, but are computed
+    step by step.
 
     Args:
-        projected: p_t = x_t W_x + b, `(time, batch, units)`. Batch and time
-            may be unknown while a graph is traced.
-        W_h: the recurrent kernel, `(units, units)`.
-        h_0: the initial state, `(batch, units)`.
-        phi: an `Activation`.
+        equations: those of the cell.
+        inputs: p of each gate, `(time, batch, units)`. Batch and time may be unknown while a
+            graph is traced.
+        weights: the recurrent weights, as `equations` number them.
+        states: the initial states, each `(batch, units)`.
         gates: optional gates xi on the gradients, `(time, batch, 1)` or
             `(time, 1, 1)`; see `kerasrnn.layers.truncation`.
         mask: optional booleans, `(time, batch, 1)`; a `False` step carries
-            the state through unchanged.
-        dropout_mask: optional mask on every h_{t-1}, `(batch, units)`. No
-            gradient flows to it.
-        update: optional shares u of the state that steps renew, `(units,)` or
+            the states through unchanged.
+        dropout_masks: for each weight an optional mask on what its products read,
+            `(batch, units)`. No gradient flows to them.
+        updates: for each state the optional share u that steps renew, `(units,)` or
             `(time, batch, units)`. Default: 1.
-        every_state: whether to return all states or only the last. The
-            backward pass of the latter is cheaper.
+        every_output: whether to return all outputs or only the last. The backward pass of the
+            latter is cheaper.
         execution: how the scans run; `kerasrnn.layers.compilation.choose_execution`
             gives the one that fits. `PORTABLE` takes no `gates` into account. Default:
             `Execution.COMPILED`, where buffers of unknown length are padded to a few
             lengths.
 
     Returns:
-        The states h_1 to h_T, `(time, batch, units)`, or h_T, `(batch, units)`.
+        The outputs, which are the first state after each step, `(time, batch, units)`, or the
+        last of them, `(batch, units)`; and the last states, each `(batch, units)`.
     """
-    unknown_length = tf.executing_eagerly() or projected.shape[0] is None
+    inputs, weights, states = tuple(inputs), tuple(weights), tuple(states)
+    shape, length = inputs[0].shape, tf.shape(inputs[0])[0]
+    unknown_length = tf.executing_eagerly() or shape[0] is None
     pads = execution is Execution.COMPILED and unknown_length
-    length = tf.shape(projected)[0]
-    given = _Given(phi, projected.shape, length, every_state, execution, pads)
+    dtype = inputs[0].dtype
+    given = _Given(equations, shape, length, every_output, execution, pads)
     given = given._replace(
-        gates=given.pad(None if gates is None else tf.cast(gates, projected.dtype)),
+        gates=given.pad(None if gates is None else tf.cast(gates, dtype)),
         mask=given.pad(mask),
-        dropout_mask=None if dropout_mask is None else tf.stop_gradient(dropout_mask),
+        dropout_masks=_without_gradient(dropout_masks),
     )
-    sources = [projected, W_h, h_0, *([] if update is None else [update])]
+    updates = None if updates is None or all(u is None for u in updates) else tuple(updates)
     if execution is Execution.PORTABLE:
-        others = given.mask, given.dropout_mask, update, given.length
-        states, last_state = scan_forward(projected, W_h, h_0, *others, phi)
-        return tf.ensure_shape(states, projected.shape) if every_state else last_state
-    return _differentiable(given, *sources)
+        around = given.around(updates)
+        outputs, last = scans.scan_forward(inputs, weights, states, around, equations)
+        outputs = tf.ensure_shape(outputs, shape)
+    else:
+        found = _differentiable(given, inputs, weights, states, updates)
+        outputs, last = found[0], tuple(found[1:])
+    return (outputs if every_output else last[0]), last
+
+
+def _without_gradient(masks):
+    if masks is None or all(mask is None for mask in masks):
+        return None
+    return tuple(None if mask is None else tf.stop_gradient(mask) for mask in masks)
 
 
 class _Given(NamedTuple):
     """What one run of the recurrence is given and no gradient flows to; see `recur`."""
 
-    phi: Activation
+    equations: Equations
     shape: tf.TensorShape
     """That of p, as far as it is known."""
     length: tf.Tensor
     """How many leading steps count."""
-    every_state: bool
+    every_output: bool
     execution: Execution
     pads: bool
     """Whether buffers over time are padded to a few lengths."""
     gates: tf.Tensor | None = None
     mask: tf.Tensor | None = None
-    dropout_mask: tf.Tensor | None = None
+    dropout_masks: tuple[tf.Tensor | None, ...] | None = None
 
     def pad(self, tensor: tf.Tensor | None) -> tf.Tensor | None:
         """A tensor `(time, ...)`, padded where buffers are; others stay as they are."""
         over_time = self.pads and tensor is not None and len(tensor.shape) == 3
         return compilation.pad_time(tensor, self.length) if over_time else tensor
 
+    def around(self, updates: tuple | None, gates: bool = False) -> scans.Surroundings:
+        """What stands around the steps of a scan."""
+        return scans.Surroundings(
+            self.length,
+            self.mask,
+            self.gates if gates else None,
+            self.dropout_masks,
+            None if updates is None else tuple(self.pad(u) for u in updates),
+        )
 
-def _differentiable(given: _Given, *sources: tf.Tensor) -> tf.Tensor:
-    """The states, with a gradient written by hand for p, W_h, h_0 and, if given, u."""
-    return tf.custom_gradient(lambda *sources: _run_forward(given, *sources))(*sources)
+    def run(self, scan: Callable, *arguments):
+        """Runs a scan as `execution` says."""
+        return compilation.run(scan, self.equations, self.execution, *arguments)
 
 
-def _run_forward(
-    given: _Given, projected: tf.Tensor, W_h: tf.Tensor, h_0: tf.Tensor, *update: tf.Tensor
-) -> tuple[tf.Tensor, Callable]:
-    """h_t = (1 - u_t) h_{t-1} + u_t phi(p_t + h_{t-1} W_h), and the gradient's function."""
-    p, u = given.pad(projected), given.pad(update[0]) if update else None
-    states, last_state = compilation.run(
-        scan_forward,
-        given.phi,
-        given.execution,
-        *(p, W_h, h_0, given.mask, given.dropout_mask, u, given.length),
-    )
-    states.set_shape([None, *given.shape[1:]])
-    if given.every_state:
-        outputs = tf.ensure_shape(states[: given.length], given.shape)
-    else:
-        outputs = tf.ensure_shape(last_state, given.shape[1:])
-    gradients = functools.partial(_run_backward, given, p, W_h, h_0, u, states)
+def _differentiable(given: _Given, *sources) -> list[tf.Tensor]:
+    """The outputs and the last states, with a gradient for all sources written by hand."""
+
+    @tf.custom_gradient
+    def run(*flat):
+        return _run_forward(given, sources, flat)
+
+    return run(*_flatten(sources))
+
+
+def _flatten(sources) -> list[tf.Tensor]:
+    """The tensors of a nest, without `None`."""
+    return [x for x in tf.nest.flatten(sources) if x is not None]
+
+
+def _pack(sources, flat):
+    """These tensors in the structure of a nest that may hold `None`."""
+    remaining = iter(flat)
+    return tf.nest.map_structure(lambda x: None if x is None else next(remaining), sources)
+
+
+def _run_forward(given: _Given, sources, flat) -> tuple[list[tf.Tensor], Callable]:
+    """The outputs and the last states, and the function of their gradient."""
+    inputs, weights, states, updates = _pack(sources, flat)
+    padded, around = tuple(given.pad(p) for p in inputs), given.around(updates)
+    if given.execution is Execution.COMPILED:  # for training: everything is kept
+        *kept, last = given.run(scans.scan_forward_and_keep, padded, weights, states, around)
+        outputs = kept[0][0]
+    else:  # for inference: a gradient, if one is asked for, runs the steps again
+        kept = None
+        outputs, last = given.run(scans.scan_forward, padded, weights, states, around)
+    last = [tf.ensure_shape(s, given.shape[1:]) for s in last]
+    outputs = tf.ensure_shape(outputs[: given.length], given.shape)
+    if not given.every_output:
+        outputs = last[0]
+    gradients = functools.partial(_run_backward, given, sources, flat, kept)
     if given.execution.is_opaque:
         plain = given._replace(execution=Execution.IN_PLACE, pads=False)
-        gradients = functools.partial(
-            twice_differentiable,
-            gradients,
-            functools.partial(_differentiable, plain),
-            (projected, W_h, h_0, *update),
-        )
-    return outputs, gradients
+
+        def run_plain(*flat):
+            return _differentiable(plain, *_pack(sources, flat))
+
+        gradients = functools.partial(twice_differentiable, gradients, run_plain, tuple(flat))
+    return [outputs, *last], gradients
 
 
 def _run_backward(
-    given: _Given,
-    p: tf.Tensor,
-    W_h: tf.Tensor,
-    h_0: tf.Tensor,
-    u: tf.Tensor | None,
-    states: tf.Tensor,
-    upstream: tf.Tensor,
+    given: _Given, sources, flat, kept, output_gradient: tf.Tensor, *last_gradients: tf.Tensor
 ) -> list[tf.Tensor]:
-    """The gradients dp, dW_h, dh_0 and, with u, du.
+    """The gradients of all sources.
 
     Args:
-        given: the rest of what the pass forward was given.
-        p, W_h, h_0, u: the sources, padded.
-        states: h_1 to h_T, padded.
-        upstream: g_1 to g_T, or g_T alone.
+        given: what the pass forward was given.
+        sources, flat: the structure of the sources, and its tensors.
+        kept: what `scan_forward_and_keep` kept; `None`: it runs now.
+        output_gradient: that of the outputs, or of the last output.
+        last_gradients: those of the last states.
     """
-    length = given.length
-    h_before = tf.concat([tf.expand_dims(h_0, 0), states], 0)[:-1]
-    read = h_before if given.dropout_mask is None else h_before * given.dropout_mask
-    activations = states
-    if u is not None:  # the states hide them; one product for all steps finds them again
-        activations = given.phi.function(p + _matmul(read, W_h))
-    delta_a, delta_h_0, delta_h = compilation.run(
-        scan_backward,
-        given.phi,
-        given.execution,
-        given.pad(upstream),
-        activations,
-        tf.transpose(W_h),
-        *(given.gates, given.mask, given.dropout_mask, u, length),
+    inputs, weights, states, updates = _pack(sources, flat)
+    around = given.around(updates, gates=True)
+    if kept is None:
+        padded = tuple(given.pad(p) for p in inputs)
+        forward = padded, weights, states, around._replace(gates=None)
+        *kept, _ = given.run(scans.scan_forward_and_keep, *forward)
+    histories, new, kept = kept
+    if not given.every_output:
+        first, *others = last_gradients
+        output_gradient, last_gradients = None, (output_gradient + first, *others)
+    dp, noted, d_states, deltas = given.run(
+        scans.scan_backward,
+        given.pad(output_gradient),
+        tuple(last_gradients),
+        kept,
+        histories,
+        new,
+        states,
+        tuple(w if len(w.shape) == 1 else tf.transpose(w) for w in weights),
+        around,
     )
-    dp = tf.ensure_shape(delta_a[:length], given.shape)
-    dW_h = _kernel_gradient(read[:length], dp)
-    gradients = [dp, dW_h, tf.ensure_shape(delta_h_0, given.shape[1:])]
-    if u is not None:
-        gradients.append(_update_gradient(activations, h_before, delta_h, u, length))
-    return gradients
+    length = given.length
+    d_inputs = [tf.ensure_shape(x[:length], given.shape) for x in dp]
+    d_weights = [
+        _weight_gradient(given, k, weight, noted, histories, states)
+        for k, weight in enumerate(weights)
+    ]
+    d_states = [tf.ensure_shape(x, given.shape[1:]) for x in d_states]
+    d_updates = [
+        _update_gradient(u, new[j], histories[j], states[j], deltas[j], length)
+        for j, u in enumerate(updates or ())
+        if u is not None
+    ]
+    return [*d_inputs, *d_weights, *d_states, *d_updates]
 
 
-def _kernel_gradient(read: tf.Tensor, delta_a: tf.Tensor) -> tf.Tensor:
-    """dW_h = sum_t h_{t-1}^T delta_a_t, as one product of `(time * batch, units)`."""
-    rows = [-1, delta_a.shape[-1]]
-    return tf.matmul(tf.reshape(read, rows), tf.reshape(delta_a, rows), transpose_a=True)
+def _weight_gradient(given, k, weight, noted, histories, states) -> tf.Tensor:
+    """dW_k = sum_t (m_k * u_t)^T delta_t, as one product of `(time * batch, units)`."""
+    length, parts = given.length, []
+    mask = None if given.dropout_masks is None else given.dropout_masks[k]
+    for number, state, read, delta in noted:
+        if number != k:
+            continue
+        if state is None and read is None:  # a bias
+            parts.append(tf.reduce_sum(delta[:length], [0, 1]))
+        elif state is None:
+            parts.append(_product_of_all(masked(read, mask)[:length], delta[:length], weight))
+        else:  # the state before each step: the first one, and those after all but the last
+            rows = masked(histories[state], mask)[: length - 1]
+            parts.append(_product_of_all(rows, delta[1:length], weight))
+            first = masked(states[state], mask)
+            parts.append(tf.matmul(first, delta[0], transpose_a=True))
+    return tf.add_n(parts) if parts else tf.zeros_like(weight)
 
 
-def _update_gradient(
-    activations: tf.Tensor,
-    h_before: tf.Tensor,
-    delta_h: tf.Tensor,
-    u: tf.Tensor,
-    length: tf.Tensor,
-) -> tf.Tensor:
-    """delta_u_t = delta_h_t * (n_t - h_{t-1}); its sum where all steps share one u."""
-    delta_u = tf.math.multiply_no_nan(activations - h_before, delta_h)[:length]
+def _product_of_all(read: tf.Tensor, delta: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+    """sum_t u_t^T delta_t."""
+    read, delta = (
+        tf.reshape(x, [-1, size]) for x, size in zip((read, delta), weight.shape, strict=True)
+    )
+    return tf.matmul(read, delta, transpose_a=True)
+
+
+def _update_gradient(u, new, history, first, delta, length) -> tf.Tensor:
+    """delta_u_t = delta_t * (n_t - s_{t-1}); its sum where all steps share one u."""
+    before = tf.concat([first[None], history], 0)[:-1]
+    delta_u = tf.math.multiply_no_nan(new - before, delta)[:length]
     return tf.reduce_sum(delta_u, [0, 1]) if len(u.shape) == 1 else delta_u
-
-
-def _matmul(sequences: tf.Tensor, W_h: tf.Tensor) -> tf.Tensor:
-    """`(time, batch, units)` times `(units, units)`, as one product."""
-    products = tf.matmul(tf.reshape(sequences, [-1, W_h.shape[0]]), W_h)
-    return tf.reshape(products, tf.shape(sequences))

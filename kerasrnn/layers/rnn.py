@@ -12,6 +12,7 @@ from kerasrnn.layers import truncation as truncations
 from kerasrnn.layers.dropout import draw_masks, keeping_masks, masks_kept_by_keras
 from kerasrnn.layers.steps import call_cell, output_size, take_step
 from kerasrnn.layers.truncation import FullBPTT, Truncation
+from kerasrnn.layers.whole_sequences import by_time, run_whole, runs_whole
 
 FLAGS = {
     "return_sequences",
@@ -189,6 +190,10 @@ class RNN(keras.layers.RNN):
             The last output, all outputs and the last states.
         """
         gates = self.gates(sequences, training)
+        if runs_whole(self):
+            return run_whole(
+                self, sequences, initial_state, mask, gates, training, dropout_masks
+            )
         if gates is not None:
             return self.gated_loop(sequences, initial_state, mask, gates, dropout_masks)
         if dropout_masks is None:
@@ -209,6 +214,14 @@ class RNN(keras.layers.RNN):
         )
         return last_output, outputs, last_states
 
+    def reset_state(self) -> None:
+        """Restores the states that `get_initial_state` gives."""
+        if self.states is not None:
+            states = tf.nest.flatten(list(self.states))
+            initial_state = self.get_initial_state(states[0].shape[0])
+            for state, value in zip(states, tf.nest.flatten(initial_state), strict=True):
+                state.assign(value)
+
     def get_config(self) -> dict:
         full = isinstance(self.truncation, FullBPTT)
         truncation = None if full else keras.saving.serialize_keras_object(self.truncation)
@@ -226,26 +239,6 @@ class _MaskedCell:
         return call_cell(self._cell, x_t, states, True, self._masks)
 
     __call__ = call
-
-
-def by_time(
-    layer: keras.layers.RNN, sequences: tf.Tensor, mask: tf.Tensor | None
-) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """Sequences and mask with time as the first axis, in the order of the steps.
-
-    The mask gets a last axis of 1, unless it has one of `units`.
-    """
-    inputs = tf.transpose(sequences, [1, 0, *range(2, len(sequences.shape))])
-    if mask is not None:
-        mask = tf.cast(mask, tf.bool)
-        if len(mask.shape) == 3:
-            mask = tf.transpose(mask, [1, 0, 2])
-        else:
-            mask = tf.expand_dims(tf.transpose(mask), -1)
-    if layer.go_backwards:
-        inputs = tf.reverse(inputs, [0])
-        mask = None if mask is None else tf.reverse(mask, [0])
-    return inputs, mask
 
 
 def run_step_by_step(

@@ -16,10 +16,10 @@ import tensorflow as tf
 
 
 def twice_differentiable(
-    gradients: Callable[[tf.Tensor], list[tf.Tensor]],
-    plain: Callable[..., tf.Tensor],
+    gradients: Callable[..., list[tf.Tensor]],
+    plain: Callable[..., list[tf.Tensor]],
     sources: tuple[tf.Tensor, ...],
-    upstream: tf.Tensor,
+    *upstream: tf.Tensor,
 ) -> list[tf.Tensor]:
     """The gradients v of the sources, which can be differentiated once more.
 
@@ -27,33 +27,37 @@ def twice_differentiable(
         gradients: the function of u that computes v.
         plain: f as plain ops, a function of the sources.
         sources: s.
-        upstream: u, the gradient that reaches the outputs of f.
+        *upstream: u, the gradients that reach the outputs of f.
 
     Returns:
         One gradient for each source.
     """
-    first_order = functools.partial(_first_order, gradients, plain)
-    return tf.custom_gradient(lambda *tensors: first_order(*tensors))(*sources, upstream)
+    first_order = functools.partial(_first_order, gradients, plain, len(sources))
+    return tf.custom_gradient(lambda *tensors: first_order(*tensors))(*sources, *upstream)
 
 
 def _first_order(
-    gradients: Callable, plain: Callable, *tensors: tf.Tensor
+    gradients: Callable, plain: Callable, num_sources: int, *tensors: tf.Tensor
 ) -> tuple[list[tf.Tensor], Callable]:
     """v = (df/ds)^T u, and the function of its gradient; `tensors` are s and u."""
-    return gradients(tensors[-1]), functools.partial(_second_order, plain, tensors)
+    sources, upstream = tensors[:num_sources], tensors[num_sources:]
+    return gradients(*upstream), functools.partial(_second_order, plain, sources, upstream)
 
 
 def _second_order(
-    plain: Callable, tensors: tuple[tf.Tensor, ...], *upstream_of_gradients: tf.Tensor
+    plain: Callable,
+    sources: tuple[tf.Tensor, ...],
+    upstream: tuple[tf.Tensor, ...],
+    *upstream_of_gradients: tf.Tensor,
 ) -> list[tf.Tensor]:
     """d(w . v) / d(s, u), where w are the `upstream_of_gradients`."""
-    *sources, upstream = tensors
+    tensors = [*sources, *upstream]
     with tf.GradientTape() as outer:
         outer.watch(tensors)
         with tf.GradientTape() as inner:
             inner.watch(sources)
             outputs = plain(*sources)
-        first_order = inner.gradient(outputs, sources, upstream)
+        first_order = inner.gradient(outputs, sources, list(upstream))
     return outer.gradient(
         first_order, tensors, upstream_of_gradients, unconnected_gradients="zero"
     )

@@ -9,8 +9,15 @@ import kerasrnn
 from tests.conformance import RecurrentLayerTests, around
 
 LSTM = functools.partial(keras.layers.LSTM, use_cudnn=False)
+GRU = functools.partial(keras.layers.GRU, use_cudnn=False)
 LAYERS = {
     "VanillaRNN": (kerasrnn.VanillaRNN, keras.layers.SimpleRNN),
+    "LSTM": (kerasrnn.LSTM, LSTM),
+    "GRU": (kerasrnn.GRU, GRU),
+    "GRU, reset before": (
+        functools.partial(kerasrnn.GRU, reset_after=False),
+        functools.partial(GRU, reset_after=False),
+    ),
     "RNN(VanillaRNNCell)": (around(kerasrnn.VanillaRNNCell), keras.layers.SimpleRNN),
     "RNN(LSTMCell)": (around(keras.layers.LSTMCell), LSTM),
 }

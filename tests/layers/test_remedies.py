@@ -130,7 +130,7 @@ def test_the_remedies_run_on_the_hand_written_scans(scan_calls, x):
     with tf.GradientTape() as tape:
         outputs = layer(x, training=True)
     tape.gradient(outputs, layer.trainable_weights[0].value)
-    assert scan_calls == ["scan_forward", "scan_backward"]
+    assert scan_calls == ["scan_forward_and_keep", "scan_backward"]
 
 
 def test_an_irnn_adds_up_what_it_reads(x):

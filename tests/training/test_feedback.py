@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
-from kerasrnn.layers import compilation, recurrence
+from kerasrnn.layers import compilation, scans
 from kerasrnn.models import sequence
 from kerasrnn.training import feedback as feedback_module
 from tests.training.echo_models import EchoCell, id_model, value_model
@@ -161,9 +161,9 @@ def test_dropout_and_truncation_act_on_the_step_by_step_path(rng):
 @pytest.mark.slow
 def test_pure_teacher_forcing_takes_the_fast_scan(rng, monkeypatch):
     calls = []
-    scan = recurrence.scan_forward
+    scan = scans.scan_forward_and_keep
     monkeypatch.setattr(
-        recurrence, "scan_forward", lambda *a, **k: calls.append("scan") or scan(*a, **k)
+        scans, "scan_forward_and_keep", lambda *a, **k: calls.append("scan") or scan(*a, **k)
     )
     loop = feedback_module.run_with_feedback
     monkeypatch.setattr(

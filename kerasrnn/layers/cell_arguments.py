@@ -1,0 +1,79 @@
+"""Checks the arguments of cells."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kerasrnn.checks import (
+    check_flags,
+    check_positive_integer,
+    check_rate,
+    check_seed,
+    plain,
+    shown,
+)
+from kerasrnn.layers import initializers
+
+# What `keras.initializers.get` and its like take: a name, an object, a configuration.
+Identifier = str | dict | Callable | None
+
+
+def check_cell(given: dict[str, Any], flags: Sequence[str]) -> dict[str, Any]:
+    """Checks the arguments of a cell, and gives them as Keras takes them.
+
+    Args:
+        given: the local names of the constructor: `self`, `kwargs` and the arguments.
+        flags: the names of the arguments that are true or false.
+
+    Returns:
+        The arguments alone, with plain Python numbers.
+
+    Raises:
+        ValueError: if one is out of range.
+    """
+    others = ("self", "kwargs", "__class__")
+    given = {name: value for name, value in given.items() if name not in others}
+    check_positive_integer("units", given["units"])
+    check_rate("dropout", given["dropout"])
+    check_rate("recurrent_dropout", given["recurrent_dropout"])
+    given["zoneout"] = _check_zoneout(given["zoneout"], "unit_forget_bias" in flags)
+    check_seed(given["seed"])
+    check_flags(**{name: given[name] for name in flags})
+    for name in ("units", "dropout", "recurrent_dropout", "seed"):
+        given[name] = plain(given[name])
+    for name in flags:
+        given[name] = bool(given[name])
+    given["recurrent_initializer"] = initializers.named(given["recurrent_initializer"])
+    return given
+
+
+def _check_zoneout(zoneout: Any, may_be_two: bool) -> float | list[float]:
+    if not (may_be_two and isinstance(zoneout, (list, tuple))):
+        check_rate("zoneout", zoneout)
+        return plain(zoneout)
+    if len(zoneout) != 2:
+        raise ValueError(
+            f"zoneout must be one rate, or two for h and c, got zoneout={shown(zoneout)}."
+        )
+    for rate in zoneout:
+        check_rate("zoneout", rate)
+    return [plain(rate) for rate in zoneout]
+
+
+def check_input_size(cell: Any, input_shape: tuple[int | None, ...]) -> None:
+    """Checks that a cell with `residual` can add its inputs to its outputs.
+
+    Raises:
+        ValueError: if they have another size.
+    """
+    if cell.residual and input_shape[-1] != cell.units:
+        raise ValueError(
+            f"residual=True takes inputs of units={cell.units} features, got {input_shape[-1]}."
+        )
+
+
+def check_cudnn(use_cudnn: Any) -> None:
+    """Raises a `ValueError` for anything but `"auto"`, `True` and `False`."""
+    if not (isinstance(use_cudnn, bool) or use_cudnn == "auto"):
+        raise ValueError(
+            f'use_cudnn must be "auto", True or False, got use_cudnn={shown(use_cudnn)}.'
+        )

@@ -1,0 +1,228 @@
+"""The base class of cells that run over whole sequences fast."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerasrnn.layers.activations import Activation, closed_derivative
+from kerasrnn.layers.dropout import DropoutMasks
+from kerasrnn.layers.equations import Equations, JoinedProduct, Product, masked
+from kerasrnn.layers.scans import renew
+
+Masks = Sequence[tf.Tensor | None]
+
+
+class RecurrentCell(keras.layers.Layer):
+    """A cell that says what a step is, and what the adjoint of the step.
+
+    A subclass sets, as every Keras cell does, `state_size`; also `units`; and, in `build`,
+    `kernel` `(features, gates * units)`, `recurrent_kernel` `(units, gates * units)` and
+    `bias` `(gates * units,)` or `None`. It has one method, `equations`. All states have
+    `units` features. The base class does the rest: one step under the Keras cell contract
+    (`call`), and what `kerasrnn.RNN` needs to run the steps of a whole sequence as two loops
+    compiled by XLA. If `equations` gives no adjoint, `kerasrnn.RNN` runs `call` step by step,
+    and TensorFlow differentiates it.
+
+    Call arguments:
+        inputs: x_t, `(batch, features)`.
+        states: those before the step, each `(batch, units)`: a list, or the only one.
+        training: whether dropout and zoneout apply. Default: `False`.
+        dropout_mask, recurrent_dropout_mask: the masks that `draw_dropout_masks`
+            returned for this batch. Default: in training, masks that the cell keeps
+            between steps, as `keras.layers.RNN` expects.
+
+    Returns:
+        The first state as the output, `(batch, units)` (plus x_t with `residual`), and the
+        new states, in a list if `states` was a list.
+
+    Example: a cell with one gate, in `docs/cells.md`.
+    """
+
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    zoneout: float | Sequence[float] = 0.0
+    residual: bool = False
+
+    units: int
+    kernel: Any
+    recurrent_kernel: Any
+    bias: Any
+
+    def equations(self) -> Equations:
+        """The step and its adjoint, the same objects at each call."""
+        raise NotImplementedError
+
+    @property
+    def num_gates(self) -> int:
+        """How many products with the state there are."""
+        return self.recurrent_kernel.shape[-1] // self.units
+
+    @property
+    def num_states(self) -> int:
+        """How many states there are."""
+        return 1 if isinstance(self.state_size, int) else len(self.state_size)
+
+    def input_bias(self) -> Any:
+        """What is added to x W_x, `(gates * units,)`, or `None`."""
+        return self.bias
+
+    def recurrent_biases(self) -> Sequence[Any]:
+        """What `equations` count as weights after the matrices, each `(units,)`."""
+        return ()
+
+    def recurrent_weights(self, dtype: Any) -> tuple[tf.Tensor, ...]:
+        """The weights that `equations` number: W_k of each gate, then the biases."""
+        matrices = tf.split(tf.cast(self.recurrent_kernel, dtype), self.num_gates, axis=1)
+        return (*matrices, *(tf.cast(bias, dtype) for bias in self.recurrent_biases()))
+
+    def project(self, inputs: tf.Tensor, masks: Masks | None = None) -> tuple[tf.Tensor, ...]:
+        """p_k = (m_k * x) W_x^k + b^k of each gate.
+
+        Args:
+            inputs: x, `(batch, features)` or `(time, batch, features)`.
+            masks: a dropout mask for each gate, `(batch, features)`. Default: none.
+
+        Returns:
+            One tensor for each gate, with `units` features. For sequences, each comes from a
+            product of its own, so that none has to be copied.
+        """
+        dtype, gates, bias = inputs.dtype, self.num_gates, self.input_bias()
+        masks = masks or [None] * gates
+        bias = None if bias is None else tf.cast(bias, dtype)
+        if self.kernel is None:
+            inputs = masked(inputs, masks[0])
+            return (inputs if bias is None else tf.nn.bias_add(inputs, bias),)
+        kernel, shared = tf.cast(self.kernel, dtype), all(m is masks[0] for m in masks)
+        if shared and len(inputs.shape) == 2:
+            projected = _affine(masked(inputs, masks[0]), kernel, bias)
+            return tuple(tf.split(projected, gates, axis=1))
+        read = [masked(inputs, masks[0])] * gates if shared else [inputs * m for m in masks]
+        kernels = tf.split(kernel, gates, axis=1)
+        biases = [None] * gates if bias is None else tf.split(bias, gates)
+        return tuple(map(_affine, read, kernels, biases))
+
+    def draw_updates(self, shape: Any, training: bool) -> tuple[tf.Tensor | None, ...] | None:
+        """The shares of the states that steps renew; see `kerasrnn.layers.scans`.
+
+        Args:
+            shape: the shape of a share if zoneout draws it, `(..., units)`.
+            training: whether zoneout draws. Otherwise a share is its expected value.
+
+        Returns:
+            For each state u, `(units,)`, or of the given shape in training with zoneout;
+            `None` where u is 1 everywhere, or if all are.
+        """
+        rates = self.zoneout
+        rates = rates if isinstance(rates, Sequence) else [rates] * self.num_states
+        updates = tuple(self._draw_update(rate, shape, training) for rate in rates)
+        return None if all(update is None for update in updates) else updates
+
+    def leak(self) -> tf.Tensor | None:
+        """The share of a state that a step renews without zoneout, `(units,)`; `None`: all."""
+        return None
+
+    def _draw_update(self, rate, shape, training):
+        share, dtype = self.leak(), self.compute_dtype
+        if not rate:
+            return share
+        if share is None:
+            share = tf.ones([self.units], dtype)
+        if not training:
+            return share * (1 - rate)
+        kept = keras.random.uniform(shape, seed=self.seed_generator) < rate
+        return tf.where(kept, tf.zeros([], dtype), share)
+
+    def draw_dropout_masks(self, batch_size: int | tf.Tensor) -> DropoutMasks:
+        """Draws the dropout masks of one batch of sequences. The cell does not keep them.
+
+        Args:
+            batch_size: number of sequences.
+
+        Returns:
+            The masks to pass to every `call` of this batch, one for each gate, as Keras
+            draws them: the gates share one, or, with recurrent dropout, each has its own.
+        """
+        count = getattr(self, "dropout_mask_count", None)
+
+        def draw(rate, size):
+            if not rate:
+                return None
+            ones = tf.ones([batch_size, size], self.compute_dtype)
+            masks = [
+                keras.random.dropout(ones, rate, seed=self.seed_generator)
+                for _ in range(count or 1)
+            ]
+            return tuple(masks if count else masks * self.num_gates)
+
+        num_features = self.units if self.kernel is None else self.kernel.shape[0]
+        return DropoutMasks(
+            draw(self.dropout, num_features), draw(self.recurrent_dropout, self.units)
+        )
+
+    def call(
+        self,
+        inputs: tf.Tensor,
+        states: tf.Tensor | list[tf.Tensor],
+        training: bool = False,
+        dropout_mask: tf.Tensor | Masks | None = None,
+        recurrent_dropout_mask: tf.Tensor | Masks | None = None,
+    ):
+        several = isinstance(states, (list, tuple))
+        before = tuple(states) if several else (states,)
+        if training and dropout_mask is None and self.dropout:  # kept, as Keras wants it
+            dropout_mask = self.get_dropout_mask(inputs)
+        if training and recurrent_dropout_mask is None and self.recurrent_dropout:
+            recurrent_dropout_mask = self.get_recurrent_dropout_mask(before[0])
+        projected = self.project(inputs, self._of_each_gate(dropout_mask))
+        dtype, masks = projected[0].dtype, self._of_each_gate(recurrent_dropout_mask)
+        product: Callable
+        if masks is None:
+            kernel = tf.cast(self.recurrent_kernel, dtype)
+            biases = [tf.cast(bias, dtype) for bias in self.recurrent_biases()]
+            product = JoinedProduct(kernel, self.num_gates, biases)
+        else:
+            product = Product(self.recurrent_weights(dtype), masks)
+        new, _ = self.equations().step(projected, before, product)
+        updates = self.draw_updates(tf.shape(before[0]), training) or [None] * len(new)
+        after = [renew(s, n, u) for s, n, u in zip(before, new, updates, strict=True)]
+        output = keras.ops.add(inputs, after[0]) if self.residual else after[0]
+        return output, after if several else after[0]
+
+    def _of_each_gate(self, mask):
+        """A mask for each gate, from one for all of them, or from a list."""
+        if mask is None or isinstance(mask, (list, tuple)):
+            return mask
+        return [mask] * self.num_gates
+
+
+def _affine(inputs, kernel, bias):
+    """x W + b, as one product for all steps."""
+    rows = tf.matmul(tf.reshape(inputs, [-1, inputs.shape[-1]]), kernel)
+    if bias is not None:
+        rows = tf.nn.bias_add(rows, bias)
+    if len(inputs.shape) == 2:
+        return rows
+    shape = tf.concat([tf.shape(inputs)[:-1], kernel.shape[1:]], 0)
+    return tf.ensure_shape(tf.reshape(rows, shape), [*inputs.shape[:-1], kernel.shape[1]])
+
+
+def make_equations(
+    maker: Callable[..., Equations], functions: Sequence[Callable], *options: Any
+) -> Equations:
+    """The equations for some activation functions of Keras.
+
+    Args:
+        maker: a function of `Activation`s and of the options, with `functools.cache`.
+        functions: what `keras.activations.get` returns.
+        *options: more arguments.
+
+    Returns:
+        Equations with an adjoint if all derivatives are known here, else without one.
+    """
+    closed = [closed_derivative(function) for function in functions]
+    if all(closed):
+        return maker(*closed, *options)
+    unknown = [Activation(function, None) for function in functions]
+    return maker.__wrapped__(*unknown, *options)._replace(adjoint=None)  # type: ignore

@@ -1,0 +1,277 @@
+"""The two loops over time, for the equations of any cell. The first axis is time.
+
+Around a step there may be
+
+    a mask: a step that is not in it carries the states through unchanged;
+    shares u of the states that a step renews: with n_t = step(...),
+
+        s_t = (1 - u_t) s_{t-1} + u_t n_t
+
+        (in leaky integration u is the leak rate, and in zoneout it is 0 where a unit keeps
+        its state).
+
+Backward, with g_t the gradient that reaches s_t from above and a gate xi_t that says how far
+gradients flow back in time (`kerasrnn.layers.truncation`; 1 for full backpropagation through
+time):
+
+    delta_t = g_t + back_{t+1}
+    dp_t, ds_{t-1} = adjoint(..., u_t * delta_t, ...)
+    back_t = xi_t * (ds_{t-1} + (1 - u_t) * delta_t)         du_t = delta_t * (n_t - s_{t-1})
+
+References: P. Werbos, "Backpropagation through time: what it does and how to do it",
+Proceedings of the IEEE 78(10), 1990, doi:10.1109/5.58337. D. Krueger et al., "Zoneout", 2016,
+arXiv:1606.01305. H. Jaeger et al., "Optimization and applications of echo state networks with
+leaky-integrator neurons", Neural Networks 20(3), 2007, doi:10.1016/j.neunet.2007.04.016.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from kerasrnn.layers.equations import BackwardProduct, Equations, Product
+
+Tensors = tuple[tf.Tensor, ...]
+
+
+class Surroundings(NamedTuple):
+    """What stands around the steps; everything but the length may be `None`."""
+
+    length: tf.Tensor
+    """int32 scalar, how many leading steps count."""
+    mask: tf.Tensor | None = None
+    """Booleans, `(time, batch, 1)` or `(time, batch, units)`."""
+    gates: tf.Tensor | None = None
+    """xi, `(time, batch, 1)` or `(time, 1, 1)`; only for gradients."""
+    dropout_masks: tuple[tf.Tensor | None, ...] | None = None
+    """m, `(batch, units)` for each weight."""
+    updates: tuple[tf.Tensor | None, ...] | None = None
+    """u, `(units,)` or `(time, batch, units)` for each state."""
+
+    def updates_at(self, t: tf.Tensor, num_states: int) -> list[tf.Tensor | None]:
+        """u_t of each state."""
+        updates = self.updates or (None,) * num_states
+        return [u[t] if u is not None and len(u.shape) == 3 else u for u in updates]
+
+
+def renew(before: tf.Tensor, new: tf.Tensor, update: tf.Tensor | None) -> tf.Tensor:
+    """(1 - u) s_{t-1} + u n_t."""
+    return new if update is None else (1 - update) * before + update * new
+
+
+def scan_forward(
+    inputs: Tensors,
+    weights: Tensors,
+    states: Tensors,
+    around: Surroundings,
+    equations: Equations,
+) -> tuple[tf.Tensor, Tensors]:
+    """The outputs and the last states, with nothing kept for gradients.
+
+    Args:
+        inputs: p of each gate, `(time, batch, units)`.
+        weights: W of each product.
+        states: those before the first step, each `(batch, units)`.
+        around: the surroundings.
+        equations: those of the cell.
+
+    Returns:
+        The first state after every step, `(time, batch, units)`, and all states after the
+        last, each `(batch, units)`.
+    """
+    product = Product(weights, around.dropout_masks)
+    # A tf.TensorArray notes the element's shape as a constant, in which the batch is left
+    # open; converters of exported graphs need to know where it comes from.
+    shape, dtype = tf.shape(states[0]), states[0].dtype
+
+    def body(t, before, outputs):
+        after, *_ = _step(t, inputs, before, product, around, equations)
+        item = after[0]
+        outputs = tf.raw_ops.TensorListSetItem(input_handle=outputs, index=t, item=item)
+        return t + 1, after, outputs
+
+    outputs = tf.raw_ops.TensorListReserve(
+        element_shape=shape, num_elements=tf.shape(inputs[0])[0], element_dtype=dtype
+    )
+    first = (tf.constant(0), states, outputs)
+    _, last, outputs = tf.while_loop(lambda t, *_: t < around.length, body, first)
+    outputs = tf.raw_ops.TensorListStack(
+        input_handle=outputs, element_shape=shape, element_dtype=dtype
+    )
+    return tf.ensure_shape(outputs, [None, *states[0].shape]), last
+
+
+def scan_forward_and_keep(
+    inputs: Tensors,
+    weights: Tensors,
+    states: Tensors,
+    around: Surroundings,
+    equations: Equations,
+) -> tuple[Tensors, Tensors, Tensors, Tensors]:
+    """The same with all that `scan_backward` needs.
+
+    Returns:
+        Each state after every step; each n of a state with an update; what the steps kept,
+        all `(time, batch, units)`; and the last states, each `(batch, units)`.
+    """
+    product = Product(weights, around.dropout_masks)
+    num_states = len(states)
+    renewed = [j for j, u in enumerate(around.updates or ()) if u is not None]
+
+    def take(t, before):
+        after, new, kept = _step(t, inputs, before, product, around, equations)
+        return after, [*after, *(new[j] for j in renewed), *kept]
+
+    def body(t, before, arrays):
+        after, recorded = take(t, before)
+        arrays = tuple(a.write(t, x) for a, x in zip(arrays, recorded, strict=True))
+        return t + 1, after, arrays
+
+    # One step outside the loop, which is never run, says how many tensors a step records.
+    arrays = tuple(_array(inputs[0], x) for x in take(0, states)[1])
+    first = (tf.constant(0), states, arrays)
+    _, last, arrays = tf.while_loop(lambda t, *_: t < around.length, body, first)
+    recorded = [array.stack() for array in arrays]
+    after_new = num_states + len(renewed)
+    new = dict(zip(renewed, recorded[num_states:after_new], strict=True))
+    return (
+        tuple(recorded[:num_states]),
+        tuple(new.get(j, recorded[j]) for j in range(num_states)),
+        tuple(recorded[after_new:]),
+        last,
+    )
+
+
+def _step(t, inputs, before, product, around, equations):
+    """The states after step t, the n of each, and what the step keeps."""
+    new, kept = equations.step([p[t] for p in inputs], before, product)
+    updates = around.updates_at(t, len(before))
+    after = tuple(renew(s, n, u) for s, n, u in zip(before, new, updates, strict=True))
+    if around.mask is not None:
+        after = tuple(
+            tf.where(around.mask[t], a, s) for a, s in zip(after, before, strict=True)
+        )
+    return after, new, kept
+
+
+class Noted(NamedTuple):
+    """One product of all steps: dW_k = sum_t (m_k * u_t)^T delta_t."""
+
+    k: int
+    """The number of the weight."""
+    state: int | None
+    """The number of the state that the product reads, if that is what it reads."""
+    read: tf.Tensor | None
+    """u, `(time, batch, units)`, if it is anything else; `None` for a bias, too."""
+    delta: tf.Tensor
+    """`(time, batch, units)`."""
+
+
+def scan_backward(
+    output_gradients: tf.Tensor | None,
+    last_gradients: Tensors,
+    kept: Tensors,
+    histories: Tensors,
+    new: Tensors,
+    states: Tensors,
+    transposed: Tensors,
+    around: Surroundings,
+    equations: Equations,
+) -> tuple[Tensors, list[Noted], Tensors, Tensors | None]:
+    """The gradients of inputs and states, and what those of the weights are made of.
+
+    Args:
+        output_gradients: g, the gradients that reach the outputs from above,
+            `(time, batch, units)`; `None`, if nothing but the last states was used.
+        last_gradients: those that reach the last states.
+        kept, histories, new: from `scan_forward_and_keep`.
+        states: those before the first step.
+        transposed: W_k^T of each weight.
+        around, equations: as given to `scan_forward_and_keep`.
+
+    Returns:
+        dp of each gate, `(time, batch, units)`; the products of all steps; the gradients of
+        the first states; with updates, for each state delta, `(time, batch, units)`, 0 at
+        masked steps.
+    """
+
+    def take(t, deltas):
+        if output_gradients is not None:
+            deltas = (deltas[0] + output_gradients[t], *deltas[1:])
+        before = [
+            tf.where(t > 0, history[tf.maximum(t - 1, 0)], first)
+            for history, first in zip(histories, states, strict=True)
+        ]
+        after = [n[t] for n in new]
+        kept_t = [x[t] for x in kept]
+        updates = around.updates_at(t, len(states))
+        used = [d if u is None else u * d for d, u in zip(deltas, updates, strict=True)]
+        product = BackwardProduct(transposed, around.dropout_masks)
+        dp, back = equations.adjoint(kept_t, before, after, used, product)
+        back = [
+            b if u is None else b + (1 - u) * d
+            for b, d, u in zip(back, deltas, updates, strict=True)
+        ]
+        if around.mask is not None:
+            back = [tf.where(around.mask[t], b, d) for b, d in zip(back, deltas, strict=True)]
+        if around.gates is not None:  # a gate of 0 stops infinite gradients, too
+            back = [tf.math.multiply_no_nan(b, around.gates[t]) for b in back]
+        return tuple(back), _Record(dp, product.noted, before, deltas, around, t)
+
+    # One step outside the loop, which is never run, says what a step records.
+    template = take(around.length - 1, last_gradients)[1]
+
+    def body(t, deltas, arrays):
+        deltas, record = take(t, deltas)
+        arrays = tuple(a.write(t, x) for a, x in zip(arrays, record.tensors, strict=True))
+        return t - 1, deltas, arrays
+
+    arrays = tuple(_array(histories[0], x) for x in template.tensors)
+    start = (around.length - 1, last_gradients, arrays)
+    _, first_gradients, arrays = tf.while_loop(lambda t, *_: t >= 0, body, start)
+    dp, noted, deltas = template.unpack([array.stack() for array in arrays])
+    return dp, noted, first_gradients, deltas
+
+
+class _Record:
+    """What the adjoint of one step hands out, each tensor once, and 0 at masked steps."""
+
+    def __init__(self, dp, noted, before, deltas, around, t):
+        self._tensors: list[tf.Tensor] = []
+        self._dp = [self._place(x) for x in dp]
+        self._noted = [
+            (k, *self._find(read, before), self._place(delta)) for k, read, delta in noted
+        ]
+        self._deltas = None if around.updates is None else [self._place(x) for x in deltas]
+        self.tensors = self._tensors
+        if around.mask is not None:
+            self.tensors = [
+                tf.where(around.mask[t], x, tf.zeros_like(x)) for x in self._tensors
+            ]
+
+    def _place(self, tensor):
+        """The place of a tensor in the list."""
+        for place, other in enumerate(self._tensors):
+            if other is tensor:
+                return place
+        self._tensors.append(tensor)
+        return len(self._tensors) - 1
+
+    def _find(self, read, before):
+        """What a product reads: the number of a state, or a place; neither for a bias."""
+        for number, state in enumerate(before):
+            if read is state:
+                return number, None
+        return None, None if read is None else self._place(read)
+
+    def unpack(self, stacked):
+        """The same of all steps, from the stacked tensors."""
+        noted = [
+            Noted(k, state, None if place is None else stacked[place], stacked[delta])
+            for k, state, place, delta in self._noted
+        ]
+        deltas = None if self._deltas is None else tuple(stacked[x] for x in self._deltas)
+        return tuple(stacked[x] for x in self._dp), noted, deltas
+
+
+def _array(over_time: tf.Tensor, element: tf.Tensor) -> tf.TensorArray:
+    return tf.TensorArray(element.dtype, tf.shape(over_time)[0], element_shape=element.shape)
