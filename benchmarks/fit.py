@@ -1,14 +1,11 @@
-"""Seconds an epoch of `model.fit`, with `SimpleRNN` and with `VanillaRNN` in its place.
+"""The time of an epoch of `model.fit`, with layers of Keras and of kerasrnn in their place.
 
-    python -m benchmarks.fit
-
-The textbook sentiment model (10,000 words, 200 tokens, word vectors and RNN of
-128 units) on random reviews of random length, masked. The two models train in
-turn, an epoch each.
+The textbook sentiment model: 10,000 words, 200 tokens, word vectors and a recurrent layer of
+128 units, batches of 32. The reviews are random, as long as real ones, and masked. The models
+train in turn, an epoch each.
 """
 
-import statistics
-import time
+from collections.abc import Iterator
 
 from apps.quiet import quiet_tensorflow
 
@@ -18,42 +15,54 @@ with quiet_tensorflow():
 
     import kerasrnn
 
-NUM_REVIEWS, NUM_WORDS, LENGTH, SIZE, BATCH_SIZE, EPOCHS = 4096, 10_000, 200, 128, 128, 4
+from benchmarks import tables
+from benchmarks.options import Options
+from benchmarks.problems import Problem, Shape
+from benchmarks.tables import Table
+from benchmarks.timing import time_calls
+
+NUM_WORDS, SIZE, BATCH_SIZE = 10_000, 128, 32
+NUM_REVIEWS, LENGTH = 2048, 200
+QUICK_NUM_REVIEWS, QUICK_LENGTH = 64, 10
+PAIRS = {"SimpleRNN": "VanillaRNN", "LSTM": "LSTM", "GRU": "GRU"}
+"""Layers of Keras, and those of kerasrnn in their place."""
 
 
-def make_model(recurrent):
-    model = keras.Sequential(
-        [
-            keras.layers.Embedding(NUM_WORDS, SIZE, mask_zero=True),
-            recurrent,
-            keras.layers.Dense(1, activation="sigmoid"),
-        ]
-    )
+def make_model(recurrent: keras.layers.Layer) -> keras.Model:
+    layers = [
+        keras.layers.Embedding(NUM_WORDS, SIZE, mask_zero=True),
+        recurrent,
+        keras.layers.Dense(1, activation="sigmoid"),
+    ]
+    model = keras.Sequential(layers)
     model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
     return model
 
 
-def main():
+def run(options: Options) -> Iterator[Table]:
+    """Seconds of an epoch, for each pair of layers."""
+    count = QUICK_NUM_REVIEWS if options.quick else NUM_REVIEWS
+    time = QUICK_LENGTH if options.quick else LENGTH
     rng = np.random.default_rng(0)
-    ids = rng.integers(1, NUM_WORDS, size=(NUM_REVIEWS, LENGTH))
-    ids *= np.arange(LENGTH) < rng.integers(20, LENGTH + 1, size=(NUM_REVIEWS, 1))
-    labels = rng.integers(0, 2, size=NUM_REVIEWS)
-    models = {
-        "SimpleRNN": make_model(keras.layers.SimpleRNN(SIZE)),
-        "VanillaRNN": make_model(kerasrnn.VanillaRNN(SIZE)),
-    }
-    seconds = {name: [] for name in models}
-    for epoch in range(EPOCHS + 1):
-        for name, model in models.items():
-            start = time.perf_counter()
-            model.fit(ids, labels, batch_size=BATCH_SIZE, verbose=0)
-            if epoch:  # the first one traces and compiles
-                seconds[name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    for name, median in medians.items():
-        print(f"{name:12}{median:6.2f} s an epoch of {NUM_REVIEWS:,} reviews")
-    print(f"ratio       {medians['SimpleRNN'] / medians['VanillaRNN']:6.2f}")
-
-
-if __name__ == "__main__":
-    main()
+    mask = Problem("vanilla", Shape(count, time, 1, 1), "training", "reviews").mask()
+    ids = rng.integers(1, NUM_WORDS, size=(count, time)) * mask
+    labels = rng.integers(0, 2, size=count)
+    rows: list[tables.Row] = []
+    for theirs, ours in PAIRS.items():
+        if not hasattr(kerasrnn, ours):
+            continue
+        layers = {
+            "kerasrnn": getattr(kerasrnn, ours)(SIZE),
+            "Keras": getattr(keras.layers, theirs)(SIZE),
+        }
+        models = {name: make_model(layer) for name, layer in layers.items()}
+        epochs = {
+            name: lambda model=model: model.fit(ids, labels, BATCH_SIZE, verbose=0)
+            for name, model in models.items()
+        }
+        seconds = time_calls(epochs, options.rounds_of_a_row, options.seconds_of_a_row)
+        rows.append(((theirs, ours), seconds))
+    title = f"model.fit: seconds an epoch of {count:,} reviews, and the ratio to kerasrnn"
+    yield tables.ratio_table(
+        "fit", title, ("layer of Keras", "of kerasrnn"), rows, ("kerasrnn", "Keras")
+    )

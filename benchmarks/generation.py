@@ -1,26 +1,34 @@
 """Characters a second of `generate`, beside loops that call the model once per character.
 
-    python -m benchmarks.generation
-
 One layer of 512 units, random weights, 65 characters. The loops are written as
 tutorials write them: a compiled step from characters to characters, a compiled
 step from ids to ids, and the model itself, called as a function. All take turns
 in one process, with one prompt and with 64.
+
+Beside them stand the matrix products that no way can avoid, alone. For a single prompt, they
+take about as long as it takes to read all weights once.
 """
 
-import statistics
-import time
+import functools
+from collections.abc import Iterator
 
 from apps.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
     import keras
+    import numpy as np
     import tensorflow as tf
 
     import kerasrnn
 
-UNITS, CHARACTERS, LENGTH, ROUNDS = 512, "".join(map(chr, range(32, 97))), 1000, 7
+from benchmarks.options import Options
+from benchmarks.tables import Table
+from benchmarks.timing import time_calls
+
+UNITS, CHARACTERS = 512, "".join(map(chr, range(32, 97)))
+LENGTH, QUICK_LENGTH = 1000, 20
 TEMPERATURE = 0.8
+PRODUCTS = "matrix products alone"
 
 
 def make_model():
@@ -99,32 +107,60 @@ def whole_graph(model):
     )
 
 
-def main():
+def products_alone(model, num_prompts):
+    """Only the matrix products of each character, with NumPy: of the state, of the output.
+
+    For one prompt they read each weight once, from the cache.
+    """
+    rng = np.random.default_rng(0)
+    num_ids = len(model.vocabulary)
+    h = rng.normal(size=(num_prompts, UNITS)).astype("float32")
+    recurrent_kernel = rng.normal(size=(UNITS, UNITS)).astype("float32")
+    output_kernel = rng.normal(size=(UNITS, num_ids)).astype("float32")
+    state = np.empty_like(h)
+    logits = np.empty([num_prompts, num_ids], "float32")
+
+    def write(length):
+        for _ in range(length):
+            np.matmul(h, recurrent_kernel, out=state)
+            np.matmul(state, output_kernel, out=logits)
+
+    return write
+
+
+def run(options: Options) -> Iterator[Table]:
+    """Microseconds of a character, for each way to write."""
     model = make_model()
+    length = QUICK_LENGTH if options.quick else LENGTH
+    # What writes, and how many times fewer characters it writes.
     ways = {
+        "generate": (whole_graph(model), 1),
         "model(ids), once per character": (loop_of_calls(model), 10),
         "compiled step, characters": (loop_over_characters(model), 2),
         "compiled step, ids": (loop_over_ids(model), 2),
-        "generate": (whole_graph(model), 1),
     }
-    print(f"{'prompts':>7}  {'':32}{'us a step':>10}{'characters/s':>15}{'generate is':>14}")
+    table = Table(
+        "generation",
+        f"Generation: {UNITS} units; microseconds a step, and the ratio to generate",
+        {"prompts": "{}", "way": "{}", "us a step": "{:.1f}", "characters/s": "{:,.0f}"}
+        | {"us a step ratio": "{:.2f}x"},
+    )
     for num_prompts in (1, 64):
-        seconds = {name: [] for name in ways}
-        for turn in range(ROUNDS + 1):
-            for name, (write, divisor) in ways.items():
-                start = time.perf_counter()
-                write(num_prompts, LENGTH // divisor)
-                if turn:  # the first one traces
-                    seconds[name].append((time.perf_counter() - start) * divisor / LENGTH)
-        medians = {name: statistics.median(times) for name, times in seconds.items()}
-        for name, median in medians.items():
-            ratio = median / medians["generate"]
-            print(
-                f"{num_prompts:7}  {name:32}{median * 1e6:10.1f}{num_prompts / median:15,.0f}"
-                f"{ratio:13.1f}x",
-                flush=True,
-            )
-
-
-if __name__ == "__main__":
-    main()
+        products = products_alone(model, num_prompts)
+        calls = {
+            **{
+                name: functools.partial(write, num_prompts, length // divisor)
+                for name, (write, divisor) in ways.items()
+            },
+            PRODUCTS: functools.partial(products, length),
+        }
+        rounds, seconds = options.rounds_of_a_row, options.seconds_of_a_row * len(calls)
+        divisors = {name: divisor for name, (_, divisor) in ways.items()}
+        steps = {
+            name: time * divisors.get(name, 1) / length
+            for name, time in time_calls(calls, rounds, seconds).items()
+        }
+        for name, step in steps.items():
+            rate = None if name == PRODUCTS else num_prompts / step
+            table.add(num_prompts, name, step * 1e6, rate, step / steps["generate"])
+    yield table

@@ -1,7 +1,5 @@
 """How much of a gradient must be left for a layer to learn from the step it reaches.
 
-    python -m benchmarks.gradient_share
-
 The task is to recall the first of T + 1 random values, T steps later. Before training
 `gradient_flow` measures the share of the last state's gradient that is left at this lag.
 Then the model is trained: Adam at 0.003, clipped to a norm of 1, 2,000 batches of 32.
@@ -12,6 +10,7 @@ The thresholds of `kerasrnn.analysis.verdict` follow this table. About 20 minute
 """
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -24,11 +23,15 @@ with quiet_tensorflow():
 
     import kerasrnn
 
+from benchmarks.options import Options
+from benchmarks.tables import Table
+
 LAGS = (20, 50, 100)
 SEEDS = (0, 1)
 UNITS, BATCH_SIZE, NUM_VALIDATED = 32, 32, 500
 LEARNING_RATE, CLIPNORM = 0.003, 1.0
 STEPS, STEPS_BETWEEN = 2000, 100
+QUICK_LAGS, QUICK_SEEDS, QUICK_VALUES, QUICK_STEPS = (5,), (0,), 2, 100
 VARIANCE, LEARNED = 1 / 12, 0.1
 """Of the target, uniform in [0, 1]; and the share of it that the error must fall below."""
 BOUNDS = (0.0, 1e-6, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 2.0, 10.0, 100.0, np.inf)
@@ -123,12 +126,14 @@ def compile_training(model: keras.Model, lag: int) -> Callable:
     return train
 
 
-def run_all(kind: Kind, lag: int) -> Iterator[Run]:
+def train_all(kind: Kind, lag: int, quick: bool) -> Iterator[Run]:
     """The trainings of a layer from all its initial weights; they share one graph."""
+    seeds, steps = (QUICK_SEEDS, QUICK_STEPS) if quick else (SEEDS, STEPS)
+    values = kind.values[:QUICK_VALUES] if quick else kind.values
     model = make_model(kind, lag)
     train = compile_training(model, lag)
     optimizer_at_first = [variable.numpy() for variable in model.optimizer.variables]
-    for seed, value in itertools.product(SEEDS, kind.values):
+    for seed, value in itertools.product(seeds, values):
         keras.utils.set_random_seed(seed)
         model.set_weights(make_model(kind, lag).get_weights())
         for variable, first in zip(model.optimizer.variables, optimizer_at_first, strict=True):
@@ -137,7 +142,7 @@ def run_all(kind: Kind, lag: int) -> Iterator[Run]:
         batch = draw(lag, BATCH_SIZE, tf.constant([seed, 0]))
         share = float(kerasrnn.gradient_flow(model, *batch).layers[0].remaining[lag])
         learned_after = None
-        for first in range(0, STEPS, STEPS_BETWEEN):
+        for first in range(0, steps, STEPS_BETWEEN):
             last = first + STEPS_BETWEEN
             error = float(train(*map(tf.constant, (first, last, seed))))
             if error < LEARNED * VARIANCE:
@@ -148,25 +153,35 @@ def run_all(kind: Kind, lag: int) -> Iterator[Run]:
         yield Run(kind.name, lag, value, share, learned_after)
 
 
-def main() -> None:
+def run(options: Options) -> Iterator[Table]:
+    """Each training, and how many have learned for each share."""
+    trainings = Table(
+        "gradient_share_trainings",
+        "Recall: the share of the gradient that is left, and the steps until it was learned",
+        {"layer": "{}", "value": "{}", "lag": "{}", "share": "{:.2g}", "steps": "{:,}"},
+    )
     runs = []
-    for lag, kind in itertools.product(LAGS, KINDS):
-        for run in run_all(kind, lag):
-            runs.append(run)
-            outcome = "not learned" if run.steps is None else f"{run.steps:5,} steps"
-            print(
-                f"{kind.name:24} {run.value:4} lag {lag:4} {run.share:9.2g} {outcome}",
-                flush=True,
-            )
-    print("\nshare left before training   learned   median steps of those")
+    kinds = KINDS[:1] if options.quick else KINDS
+    for lag, kind in itertools.product(QUICK_LAGS if options.quick else LAGS, kinds):
+        for training in train_all(kind, lag, options.quick):
+            runs.append(training)
+            trainings.add(kind.name, training.value, lag, training.share, training.steps)
+            print(f"{len(runs)} trainings", file=sys.stderr, end="\r", flush=True)
+    yield trainings
+    summary = Table(
+        "gradient_share",
+        "Trainings that learned to recall, by the share of the gradient left before",
+        {
+            "from": "{:.2g}",
+            "to": "{:.2g}",
+            "learned": "{}",
+            "of": "{}",
+            "median steps": "{:,.0f}",
+        },
+    )
     for low, high in itertools.pairwise(BOUNDS):
-        chosen = [run for run in runs if low <= run.share < high]
-        steps = [run.steps for run in chosen if run.steps is not None]
-        median = f"{np.median(steps):,.0f}" if steps else ""
-        print(
-            f"{low:9.2g} to {high:9.2g}       {len(steps):3} of {len(chosen):3}   {median:>6}"
-        )
-
-
-if __name__ == "__main__":
-    main()
+        chosen = [training for training in runs if low <= training.share < high]
+        steps = [training.steps for training in chosen if training.steps is not None]
+        median = float(np.median(steps)) if steps else None
+        summary.add(low, high, len(steps), len(chosen), median)
+    yield summary

@@ -1,7 +1,4 @@
-"""From command to answer, and reviews a second, beside what TensorFlow takes to start.
-
-python -m benchmarks.inference
-"""
+"""From command to answer, and reviews a second, beside what TensorFlow takes to start."""
 
 import csv
 import multiprocessing
@@ -10,22 +7,25 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from apps.sentiment import data
+from benchmarks.options import Options
+from benchmarks.tables import Table
 
-NUM_REVIEWS = (1_000, 10_000)
+NUM_REVIEWS, QUICK_NUM_REVIEWS = (1_000, 10_000), (100,)
 NUM_RUNS = 3
 PREDICT = ["-m", "apps.sentiment", "predict"]
 
 
-def measure(*arguments: str) -> tuple[float, float]:
+def measure(num_runs: int, *arguments: str) -> tuple[float, float]:
     """Seconds that Python takes with these arguments, and its peak memory in MiB (on Linux).
 
     Both are the least of a few runs.
     """
     runs = []
-    for _ in range(NUM_RUNS):
+    for _ in range(num_runs):
         start = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -40,7 +40,7 @@ def measure(*arguments: str) -> tuple[float, float]:
 def write_reviews(file: Path, num_reviews: int) -> None:
     """Writes reviews of the test split as CSV, from the first again after the last."""
     loaded = data.load("auto", None)
-    print(f"reviews: {loaded.source}, test split", flush=True)
+    print(f"reviews: {loaded.source}, test split", file=sys.stderr, flush=True)
     texts = loaded.test.texts
     with file.open("w", encoding="utf-8", newline="") as opened:
         writer = csv.writer(opened)
@@ -48,31 +48,38 @@ def write_reviews(file: Path, num_reviews: int) -> None:
         writer.writerows([texts[i % len(texts)]] for i in range(num_reviews))
 
 
-def main() -> None:
-    started, _ = measure("-c", "import tensorflow")
-    print(f"{'import tensorflow':30} {started:6.2f} s")
+def run(options: Options) -> Iterator[Table]:
+    """Seconds of a command, beside those of `import tensorflow`; then of files of reviews."""
+    num_runs = 1 if options.quick else NUM_RUNS
+    started, _ = measure(num_runs, "-c", "import tensorflow")
+    commands = Table(
+        "inference_commands",
+        "From command to answer: seconds, and the ratio to the import of TensorFlow",
+        {"command": "{}", "seconds": "{:.2f}", "seconds ratio": "{:.2f}x"},
+    )
+    commands.add("import tensorflow", started, 1.0)
     for name, arguments in {
         "predict, one review": [*PREDICT, "I loved it."],
         "sample, 100 characters": ["-m", "apps.chargen", "sample", "--length", "100"],
     }.items():
-        seconds, _ = measure(*arguments)
-        print(f"{name:30} {seconds:6.2f} s {seconds / started:6.2f}x", flush=True)
+        seconds, _ = measure(num_runs, *arguments)
+        commands.add(name, seconds, seconds / started)
+    yield commands
+    files = Table(
+        "inference_files",
+        "predict --file, with reviews of the test split",
+        {"reviews": "{:,}", "seconds": "{:.2f}", "a second": "{:,.0f}", "peak MiB": "{:.0f}"},
+    )
     with tempfile.TemporaryDirectory() as folder:
-        for num_reviews in NUM_REVIEWS:
+        for num_reviews in QUICK_NUM_REVIEWS if options.quick else NUM_REVIEWS:
             file = Path(folder) / "reviews.csv"
             # In a process of its own: memory of this one would count as that of its children.
             spawn = multiprocessing.get_context("spawn")
             writing = spawn.Process(target=write_reviews, args=(file, num_reviews))
             writing.start()
             writing.join()
-            seconds, peak = measure(*PREDICT, "--file", os.fspath(file))
-            rate = num_reviews / seconds
-            print(
-                f"{f'predict --file, {num_reviews:,}':30} {seconds:6.2f} s "
-                f"{rate:6.0f} reviews a second, peak memory {peak:.0f} MiB",
-                flush=True,
-            )
-
-
-if __name__ == "__main__":
-    main()
+            if writing.exitcode:
+                raise RuntimeError("no reviews to read")
+            seconds, peak = measure(num_runs, *PREDICT, "--file", os.fspath(file))
+            files.add(num_reviews, seconds, num_reviews / seconds, peak)
+    yield files

@@ -1,10 +1,9 @@
 """A training step of `VanillaRNN` with each remedy, beside its cell in Keras' own loop.
 
-    python -m benchmarks.remedies
-
-All in turn, in one process, for a batch of 32 sequences of 200 steps, 128 features and
-128 units; each figure is a median.
+A batch of 32 sequences of 200 steps, with 128 features and 128 units.
 """
+
+from collections.abc import Iterator
 
 from apps.quiet import quiet_tensorflow
 
@@ -13,9 +12,13 @@ with quiet_tensorflow():
 
     import kerasrnn
 
-from benchmarks.recurrence import make_keras_calls, time_in_turn
+from benchmarks.options import Options
+from benchmarks.peers.keras_layers import prepare_training
+from benchmarks.problems import QUICK_SHAPES, Problem, Shape
+from benchmarks.tables import Table
+from benchmarks.timing import time_calls
 
-BATCH_SIZE, TIME, UNITS = 32, 200, 128
+SHAPE, QUICK_SHAPE = Shape(32, 200, 128, 128), QUICK_SHAPES[0]._replace(features=8)
 REMEDIES = {
     "none": {},
     "leak rate": {"leak_rate": 0.1},
@@ -25,25 +28,34 @@ REMEDIES = {
     "residual": {"residual": True},
     "ReLU, identity": {"activation": "relu", "recurrent_initializer": "identity"},
 }
+OURS, IN_KERAS = "VanillaRNN", "cell in keras.layers.RNN"
+MILLISECONDS = 1000
 
 
-def main():
-    inputs = keras.random.normal([BATCH_SIZE, TIME, UNITS], seed=0)
-    layers = [kerasrnn.VanillaRNN(UNITS, **options) for options in REMEDIES.values()]
-    layers += [
-        keras.layers.RNN(kerasrnn.VanillaRNNCell(UNITS, **options))
-        for options in REMEDIES.values()
-    ]
-    milliseconds = time_in_turn([make_keras_calls(layer, inputs)[0] for layer in layers], 30)
-    print("milliseconds, and how many times as long as VanillaRNN without a remedy")
-    print(f"{'remedy':28}{'VanillaRNN':>16}{'cell in keras.layers.RNN':>28}")
-    for number, name in enumerate(REMEDIES):
-        ours, in_keras = milliseconds[number], milliseconds[number + len(REMEDIES)]
-        print(
-            f"{name:28}{ours:8.1f} {ours / milliseconds[0]:6.2f}x"
-            f"{in_keras:20.1f} {in_keras / milliseconds[0]:6.2f}x"
-        )
-
-
-if __name__ == "__main__":
-    main()
+def run(options: Options) -> Iterator[Table]:
+    """Milliseconds of a step, for each remedy."""
+    shape = QUICK_SHAPE if options.quick else SHAPE
+    problem = Problem("vanilla", shape, "training")
+    remedies = dict(list(REMEDIES.items())[:2]) if options.quick else REMEDIES
+    calls = {}
+    for name, arguments in remedies.items():
+        layer = kerasrnn.VanillaRNN(shape.units, **arguments)
+        cell = kerasrnn.VanillaRNNCell(shape.units, **arguments)
+        calls[name, OURS] = prepare_training(problem, layer).run
+        calls[name, IN_KERAS] = prepare_training(problem, keras.layers.RNN(cell)).run
+    seconds = time_calls(
+        calls, options.rounds_of_a_row, options.seconds_of_a_row * len(remedies)
+    )
+    first = seconds["none", OURS]
+    columns = {"remedy": "{}"}
+    for contender in (OURS, IN_KERAS):
+        columns |= {contender: "{:.1f}", f"{contender} ratio": "{:.2f}x"}
+    title = "Remedies: milliseconds, and the ratio to VanillaRNN without one"
+    table = Table("remedies", title, columns, plotted=(OURS, IN_KERAS))
+    for name in remedies:
+        row = []
+        for contender in (OURS, IN_KERAS):
+            found = seconds[name, contender]
+            row += [MILLISECONDS * found, found / first]
+        table.add(name, *row)
+    yield table

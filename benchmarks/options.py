@@ -1,0 +1,66 @@
+"""The options of `python -m benchmarks`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal, get_args
+
+import tyro
+
+Name = Literal[
+    "layers",
+    "memory",
+    "inference",
+    "fit",
+    "remedies",
+    "gradient_flow",
+    "generation",
+    "gradient_share",
+]
+"""A measurement: a module of this package with a function `run`."""
+NAMES: tuple[Name, ...] = get_args(Name)
+Cell = Literal["vanilla", "lstm", "gru"]
+CELLS: tuple[Cell, ...] = get_args(Cell)
+Call = Literal["forward", "training"]
+CALLS: tuple[Call, ...] = get_args(Call)
+Masks = Literal["none", "reviews"]
+MASKS: tuple[Masks, ...] = get_args(Masks)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Measures speed and memory, side by side with other libraries.
+
+    All measurements together take a few hours.
+    """
+
+    names: tyro.conf.Positional[tuple[Name, ...]] = NAMES
+    """What to measure. Default: everything."""
+    quick: bool = False
+    """Tiny sizes, to see that everything works. The numbers mean nothing."""
+    output: Path | None = None
+    """A folder for the results as JSON and PNG. Created if it is missing."""
+    seconds: float | None = None
+    """How long to time each row of a table. Default: 20, or 0.2 with --quick."""
+    rounds: int | None = None
+    """How many turns each one gets in a row. Default: 7, or 1 with --quick."""
+    cells: tuple[Cell, ...] = CELLS
+    """For layers and memory: the cells."""
+    shapes: tuple[str, ...] = ()
+    """For layers: shapes, as positions in the list (0 is the first) or as
+    batch,time,features,units. Default: the whole list."""
+    calls: tuple[Call, ...] = CALLS
+    """For layers: inference, or a training step."""
+    masks: tuple[Masks, ...] = MASKS
+    """For layers: sequences without masks, or with the lengths of movie reviews."""
+    peers: tuple[str, ...] = ()
+    """For layers and memory: who takes part. Default: everyone."""
+
+    @property
+    def seconds_of_a_row(self) -> float:
+        default = 0.2 if self.quick else 20.0
+        return default if self.seconds is None else self.seconds
+
+    @property
+    def rounds_of_a_row(self) -> int:
+        default = 1 if self.quick else 7
+        return default if self.rounds is None else self.rounds

@@ -1,0 +1,134 @@
+"""kerasrnn's layers, and those of Keras.
+
+For inference a layer is exported, and the SavedModel answers: this is how models are served.
+With XLA the layer is called in a compiled function.
+"""
+
+import tempfile
+from pathlib import Path
+
+from apps.quiet import quiet_tensorflow
+
+with quiet_tensorflow():
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    import kerasrnn
+
+from benchmarks.peers.prepared import Prepared
+from benchmarks.problems import Problem
+
+OF_OURS = {"vanilla": "VanillaRNN", "lstm": "LSTM", "gru": "GRU"}
+OF_KERAS = {**OF_OURS, "vanilla": "SimpleRNN"}
+
+
+def prepare_ours(problem: Problem) -> Prepared:
+    """A layer of kerasrnn."""
+    name = OF_OURS[problem.cell]
+    make_layer = getattr(kerasrnn, name, None)
+    if make_layer is None:
+        raise LookupError(f"kerasrnn has no {name}")
+    layer = make_layer(problem.shape.units, return_sequences=True)
+    if problem.call == "training":
+        return prepare_training(problem, layer)
+    with tempfile.TemporaryDirectory() as folder:
+        return prepare_served(problem, kerasrnn.export(as_model(problem, layer), folder))
+
+
+def prepare_keras(problem: Problem) -> Prepared:
+    """Keras' layer, in a graph."""
+    layer = make_keras_layer(problem)
+    if problem.call == "training":
+        return prepare_training(problem, layer)
+    with tempfile.TemporaryDirectory() as folder:
+        as_model(problem, layer).export(folder, verbose=False)
+        return prepare_served(problem, Path(folder))
+
+
+def prepare_keras_with_xla(problem: Problem) -> Prepared:
+    """Keras' layer, compiled."""
+    layer = make_keras_layer(problem)
+    if problem.call == "training":
+        return prepare_training(problem, layer, jit_compile=True)
+    set_weights(problem, layer)
+    mask = tensor_mask(problem)
+
+    @tf.function(autograph=False, jit_compile=True)
+    def forward(x):
+        return layer(x, mask=mask, training=False)
+
+    x = tf.constant(problem.inputs())
+    return Prepared(lambda: forward(x), lambda y: [without_padding(problem, y.numpy())])
+
+
+def make_keras_layer(problem: Problem) -> keras.layers.Layer:
+    layer = getattr(keras.layers, OF_KERAS[problem.cell])
+    options = {} if problem.cell == "vanilla" else {"use_cudnn": False}
+    return layer(problem.shape.units, return_sequences=True, **options)
+
+
+def as_model(problem: Problem, layer: keras.layers.Layer) -> keras.Model:
+    """A model of one layer, for sequences of any length."""
+    inputs = [keras.Input([None, problem.shape.features], name="x")]
+    if problem.masks == "none":
+        outputs = layer(inputs[0])
+    else:
+        inputs.append(keras.Input([None], dtype="bool", name="mask"))
+        outputs = layer(inputs[0], mask=inputs[1])
+    layer.set_weights(problem.weights())
+    return keras.Model(inputs, outputs)
+
+
+def prepare_served(problem: Problem, path: Path) -> Prepared:
+    """A SavedModel."""
+    served = tf.saved_model.load(str(path))
+    signature = served.signatures["serving_default"]
+    tensors = {"x": tf.constant(problem.inputs())}
+    mask = tensor_mask(problem)
+    if mask is not None:
+        tensors["mask"] = mask
+
+    def run():
+        (outputs,) = signature(**tensors).values()
+        return outputs
+
+    run.served = served  # its weights live as long as it does
+    return Prepared(run, lambda y: [without_padding(problem, y.numpy())])
+
+
+def prepare_training(
+    problem: Problem, layer: keras.layers.Layer, jit_compile: bool = False
+) -> Prepared:
+    """Outputs and gradients, in one graph."""
+    set_weights(problem, layer)
+    mask = tensor_mask(problem)
+
+    @tf.function(autograph=False, jit_compile=jit_compile)
+    def train(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            squares = layer(x, mask=mask, training=True) ** 2
+            if mask is not None:
+                squares *= tf.cast(mask, tf.float32)[..., None]
+            loss = tf.reduce_sum(squares)
+        return tape.gradient(loss, [x, *(v.value for v in layer.trainable_variables)])
+
+    x = tf.constant(problem.inputs())
+    return Prepared(lambda: train(x), lambda found: [tensor.numpy() for tensor in found])
+
+
+def set_weights(problem: Problem, layer: keras.layers.Layer) -> None:
+    layer.build(problem.inputs().shape)
+    layer.set_weights(problem.weights())
+
+
+def tensor_mask(problem: Problem) -> tf.Tensor | None:
+    mask = problem.mask()
+    return None if mask is None else tf.constant(mask)
+
+
+def without_padding(problem: Problem, outputs: np.ndarray) -> np.ndarray:
+    """Outputs with zeros at padding."""
+    mask = problem.mask()
+    return outputs if mask is None else outputs * mask[..., None]
