@@ -21,7 +21,6 @@ def main(options: Options) -> None:
         tables = []
         for table in importlib.import_module(f"benchmarks.{name}").run(options):
             table.print()
-            sys.stdout.flush()
             tables.append(table)
         print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
         if options.output is not None:

@@ -17,7 +17,7 @@ with quiet_tensorflow():
 
 from benchmarks import tables
 from benchmarks.options import Options
-from benchmarks.problems import Problem, Shape
+from benchmarks.problems import draw_lengths
 from benchmarks.tables import Table
 from benchmarks.timing import time_calls
 
@@ -44,8 +44,8 @@ def run(options: Options) -> Iterator[Table]:
     count = QUICK_NUM_REVIEWS if options.quick else NUM_REVIEWS
     time = QUICK_LENGTH if options.quick else LENGTH
     rng = np.random.default_rng(0)
-    mask = Problem("vanilla", Shape(count, time, 1, 1), "training", "reviews").mask()
-    ids = rng.integers(1, NUM_WORDS, size=(count, time)) * mask
+    lengths = draw_lengths(count, time)
+    ids = rng.integers(1, NUM_WORDS, size=(count, time)) * (np.arange(time) < lengths[:, None])
     labels = rng.integers(0, 2, size=count)
     rows: list[tables.Row] = []
     for theirs, ours in PAIRS.items():

@@ -5,7 +5,7 @@ A batch of 64 sequences of 200 steps, 16 features and 128 units. Needs the extra
 
 import functools
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from apps.quiet import quiet_tensorflow
 
@@ -53,7 +53,7 @@ def run(options: Options) -> Iterator[Table]:
         model.compile("adam", "mse")
         measure = Measurement(model, traced=True)
         report = measure(x, y)
-        calls = {
+        calls: dict[str, Callable[[], object]] = {
             "step": functools.partial(model.train_on_batch, x, y),
             "measurement": functools.partial(measure, x, y),
             "image": report.pixels,

@@ -17,6 +17,10 @@ from benchmarks.tables import Table
 NUM_REVIEWS, QUICK_NUM_REVIEWS = (1_000, 10_000), (100,)
 NUM_RUNS = 3
 PREDICT = ["-m", "apps.sentiment", "predict"]
+COMMANDS = {
+    "predict, one review": [*PREDICT, "I loved it."],
+    "sample, 100 characters": ["-m", "apps.chargen", "sample", "--length", "100"],
+}
 
 
 def measure(num_runs: int, *arguments: str) -> tuple[float, float]:
@@ -58,10 +62,7 @@ def run(options: Options) -> Iterator[Table]:
         {"command": "{}", "seconds": "{:.2f}", "seconds ratio": "{:.2f}x"},
     )
     commands.add("import tensorflow", started, 1.0)
-    for name, arguments in {
-        "predict, one review": [*PREDICT, "I loved it."],
-        "sample, 100 characters": ["-m", "apps.chargen", "sample", "--length", "100"],
-    }.items():
+    for name, arguments in COMMANDS.items():
         seconds, _ = measure(num_runs, *arguments)
         commands.add(name, seconds, seconds / started)
     yield commands

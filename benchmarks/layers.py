@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from apps.errors import UserError
 from benchmarks import tables
-from benchmarks.options import CALLS, CELLS, MASKS, Options
+from benchmarks.options import CALLS, CELLS, Options
 from benchmarks.peers import OURS, PARTS, PEERS, PRODUCTS, REFERENCE, Peer
 from benchmarks.problems import Problem, choose_shapes, difference
 from benchmarks.tables import Table
@@ -43,9 +43,8 @@ def run(options: Options) -> Iterator[Table]:
     shapes = choose_shapes(options.shapes, options.quick)
     cells = [cell for cell in CELLS if cell in options.cells]
     with start_workers(peers | products) as workers:
-        for call, masks in itertools.product(CALLS, MASKS):
-            if call not in options.calls or masks not in options.masks:
-                continue
+        calls = [call for call in CALLS if call in options.calls]
+        for call, masks in itertools.product(calls, options.chosen_masks):
             rows: list[tables.Row] = []
             for cell, shape in itertools.product(cells, shapes):
                 milliseconds = measure(Problem(cell, shape, call, masks), workers, options)
@@ -128,13 +127,13 @@ def prepare(problem: Problem, workers: dict[str, Worker]) -> list[str]:
     expected = workers[reference].results("layer") if ready else []
     agreeing = []
     for name in ready:
-        error = difference(workers[name].results("layer"), expected)
-        if error <= TOLERANCE:
+        distance = difference(workers[name].results("layer"), expected)
+        if distance <= TOLERANCE:
             agreeing.append(name)
         else:
             tell(
                 f"{describe(problem)}: left out {name}: its numbers differ from those of "
-                f"{reference} by {error:.1e}"
+                f"{reference} by {distance:.1e}"
             )
     return agreeing
 

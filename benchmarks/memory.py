@@ -1,42 +1,125 @@
-"""Peak memory of training on one long sequence: over windows, and on one tape.
+"""Peak memory of training: of a step of each layer, and on one long sequence.
 
-    python -m benchmarks.memory
+A step is that of `benchmarks.layers`, for a batch of 32 with 128 features and 128 units. Each
+peer has a new process for each row. Its memory is what it holds at most, less what it held
+when its library was imported.
 
-Each row is a process of its own: two passes over one sequence of random ids,
-through an embedding, a `VanillaRNN` of 128 units and a softmax over 64 ids.
-Memory is the peak of the whole process, most of it TensorFlow's own (the first
-row trains on ten steps); time is that of the second pass. On one tape (full
-BPTT), `recompute=True` keeps about sqrt(T) states, and the gradient is compared
-with that without.
+On one long sequence, `train` runs twice over random ids, through an embedding, a `VanillaRNN`
+of 128 units and a softmax over 64 ids: over windows, and on one tape (full BPTT), where
+`recompute=True` keeps about sqrt(T) states. Memory is the peak of the whole process, most of
+it TensorFlow's own (the first row trains on ten steps); time is that of the second pass. The
+gradient with `recompute=True` is compared with that without.
 """
 
-import argparse
-import json
-import os
-import resource
-import subprocess
-import sys
+import itertools
+import multiprocessing
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks import tables
+from benchmarks.layers import choose_peers, describe, tell
+from benchmarks.options import CELLS, Options
+from benchmarks.peers import OURS, Peer
+from benchmarks.problems import QUICK_SHAPES, Problem, Shape
+from benchmarks.tables import Table
+from benchmarks.workers import PeerError, read_memory, start_workers
+
+SHAPES = tuple(Shape(32, steps, 128, 128) for steps in (200, 1000, 5000))
 UNITS, NUM_IDS, WINDOW = 128, 64, 100
-# (steps, window, recompute)
-STREAMS = [(steps, min(steps, WINDOW), False) for steps in (10, 10**4, 10**5, 10**6)]
+
+
+class Case(NamedTuple):
+    """A training on one long sequence."""
+
+    steps: int
+    window: int
+    recompute: bool
+
+
+STREAMS = [Case(steps, min(steps, WINDOW), False) for steps in (10, 10**4, 10**5, 10**6)]
 TAPES = [
-    (steps, steps, recompute) for steps in (10**4, 10**5, 10**6) for recompute in (False, True)
+    Case(steps, steps, recompute)
+    for steps in (10**4, 10**5, 10**6)
+    for recompute in (False, True)
 ]
+QUICK_CASES = [Case(1000, 1000, False), Case(1000, 1000, True)]
 
 
-def peak_mib() -> float:
-    """The most memory that this process has held, in MiB (on Linux)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def run(options: Options) -> Iterator[Table]:
+    """A table of the steps, and one of the long sequences."""
+    peers = choose_peers(options)
+    contenders = [OURS, *(name for name in peers if name != OURS)]
+    cells = [cell for cell in CELLS if cell in options.cells][: 1 if options.quick else None]
+    rows: list[tables.Row] = []
+    for cell, shape in itertools.product(cells, QUICK_SHAPES if options.quick else SHAPES):
+        problem = Problem(cell, shape, "training")
+        found = {}
+        for name, peer in peers.items():
+            if cell in peer.cells:
+                try:
+                    found[name] = measure_step(problem, peer)
+                except PeerError as error:
+                    tell(f"{describe(problem)}: left out {name}: {error}")
+        rows.append(((cell, str(shape)), found))
+        tell(f"{describe(problem)}: " + ", ".join(f"{n} {mib:.0f}" for n, mib in found.items()))
+    yield tables.ratio_table(
+        "memory_steps",
+        "Peak memory of a training step: MiB, and the ratio to kerasrnn",
+        ("cell", "batch,time,features,units"),
+        rows,
+        contenders,
+        digits="{:,.0f}",
+    )
+    yield measure_sequences(QUICK_CASES if options.quick else [*STREAMS, *TAPES])
 
 
-def measure(steps: int, window: int, recompute: bool, gradient_file: str) -> dict:
-    """Trains once in this process."""
+def measure_step(problem: Problem, peer: Peer) -> float:
+    """The memory of a training step, in MiB."""
+    with start_workers({"peer": peer}) as workers:
+        worker = workers["peer"]
+        before, _ = worker.memory()
+        worker.prepare("layer", problem)
+        worker.repeat("layer", 0)
+        _, peak = worker.memory()
+    return peak - before
+
+
+def measure_sequences(cases: list[Case]) -> Table:
+    """Trains each case in a process of its own."""
+    table = Table(
+        "memory_sequences",
+        "Training on one long sequence",
+        {"steps": "{:,}", "tape": "{}", "peak MiB": "{:,.0f}", "seconds a pass": "{:.1f}"}
+        | {"relative difference": "{:.0e}"},
+    )
+    spawn = multiprocessing.get_context("spawn")
+    reference = np.zeros(0)
+    with tempfile.TemporaryDirectory() as folder:
+        gradient_file = Path(folder, "gradient.npy")
+        for case in cases:
+            with spawn.Pool(1) as pool:
+                mib, seconds = pool.apply(train_case, (case, gradient_file))
+            tape = (
+                f"windows of {case.window}" if case.window <= WINDOW else "the whole sequence"
+            )
+            gradient = np.load(gradient_file)
+            error = None
+            if case.recompute:
+                tape = "whole, recomputed"
+                error = float(np.linalg.norm(gradient - reference) / np.linalg.norm(reference))
+            reference = gradient
+            table.add(case.steps, tape, mib, seconds, error)
+            tell(f"{case.steps:,} steps, {tape}: {mib:.0f} MiB, {seconds:.1f} s")
+    return table
+
+
+def train_case(case: Case, gradient_file: Path) -> tuple[float, float]:
+    """Trains in this process: the peak of its memory in MiB, and the seconds of a pass."""
     from apps.quiet import quiet_tensorflow
 
     with quiet_tensorflow():
@@ -55,11 +138,11 @@ def measure(steps: int, window: int, recompute: bool, gradient_file: str) -> dic
     model.compile(
         keras.optimizers.SGD(1e-3),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        window=window,
-        recompute=recompute,
+        window=case.window,
+        recompute=case.recompute,
         time_reduction="sum",
     )
-    ids = np.random.default_rng(0).integers(0, NUM_IDS, size=steps + 1).astype("uint8")
+    ids = np.random.default_rng(0).integers(0, NUM_IDS, size=case.steps + 1).astype("uint8")
     stream = kerasrnn.Stream.from_tokens(ids, batch_size=1)
     model(ids[None, :1])
     before = model.get_weights()
@@ -76,51 +159,5 @@ def measure(steps: int, window: int, recompute: bool, gradient_file: str) -> dic
                 np.save(gradient_file, np.concatenate([np.ravel(a - b) for a, b in changes]))
 
     kerasrnn.train(model, stream, epochs=2, callbacks=[Clock()], verbose=0)
-    return {"mib": peak_mib(), "seconds": seconds[1]}
-
-
-def run(case: tuple[int, int, bool], gradient_file: Path) -> dict:
-    """Measures one case in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.memory", "--case", json.dumps(case)]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        [*command, "--gradient-file", str(gradient_file)],
-        env=environment,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        sys.exit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
-    parser.add_argument("--gradient-file", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.case:
-        steps, window, recompute = arguments.case
-        print(json.dumps(measure(steps, window, recompute, arguments.gradient_file)))
-        return
-    print(f"{'steps':>9}  {'tape':24}{'peak memory':>12}{'a pass':>10}  gradient")
-    with tempfile.TemporaryDirectory() as folder:
-        gradient_file = Path(folder, "gradient.npy")
-        reference = np.zeros(0)
-        for steps, window, recompute in [*STREAMS, *TAPES]:
-            found = run((steps, window, recompute), gradient_file)
-            tape = f"windows of {window}" if window <= WINDOW else "the whole sequence"
-            gradient = np.load(gradient_file)
-            note = ""
-            if recompute:
-                tape = "whole, recomputed"
-                distance = np.linalg.norm(gradient - reference) / np.linalg.norm(reference)
-                note = f"relative difference {distance:.0e}"
-            reference = gradient
-            figures = f"{found['mib']:8.0f} MiB{found['seconds']:8.1f} s"
-            print(f"{steps:9,}  {tape:24}{figures}  {note}", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    _, peak = read_memory()
+    return peak, seconds[1]

@@ -50,10 +50,15 @@ class Options:
     batch,time,features,units. Default: the whole list."""
     calls: tuple[Call, ...] = CALLS
     """For layers: inference, or a training step."""
-    masks: tuple[Masks, ...] = MASKS
-    """For layers: sequences without masks, or with the lengths of movie reviews."""
+    masks: tuple[Masks, ...] = ()
+    """For layers: sequences without masks, or with the lengths of movie reviews. Default: both,
+    and with --quick the second."""
     peers: tuple[str, ...] = ()
     """For layers and memory: who takes part. Default: everyone."""
+
+    @property
+    def chosen_masks(self) -> tuple[Masks, ...]:
+        return self.masks or (MASKS[1:] if self.quick else MASKS)
 
     @property
     def seconds_of_a_row(self) -> float:

@@ -4,6 +4,7 @@ A batch of 32 sequences of 200 steps, with 128 features and 128 units.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from apps.quiet import quiet_tensorflow
 
@@ -19,7 +20,7 @@ from benchmarks.tables import Table
 from benchmarks.timing import time_calls
 
 SHAPE, QUICK_SHAPE = Shape(32, 200, 128, 128), QUICK_SHAPES[0]._replace(features=8)
-REMEDIES = {
+REMEDIES: dict[str, dict[str, Any]] = {
     "none": {},
     "leak rate": {"leak_rate": 0.1},
     "leak rate, learned": {"leak_rate": 0.1, "learn_leak_rate": True},

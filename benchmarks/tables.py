@@ -2,7 +2,6 @@
 
 import dataclasses
 import statistics
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
+WIDEST = 300
+"""Characters of a line."""
 RATIO = " ratio"
 """How the name of a column ends that stands beside another one."""
 
@@ -51,15 +52,19 @@ class Table:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
     def print(self) -> None:
-        """Shows the table on standard output, as wide as it is where that is no terminal."""
-        shown = RichTable(title=self.title, title_justify="left", box=box.SIMPLE_HEAD)
+        """Shows the table on standard output, as wide as it needs to be."""
+        shown = RichTable(box=box.SIMPLE_HEAD)
         for number, column in enumerate(self.columns):
             is_text = any(isinstance(row[number], str) for row in self.rows)
             header = "" if column.endswith(RATIO) else column  # it stands beside its value
             shown.add_column(header, justify="left" if is_text else "right", no_wrap=True)
         for row in self.texts():
             shown.add_row(*row)
-        Console(width=None if sys.stdout.isatty() else 300, highlight=False).print(shown)
+        console = Console(width=WIDEST, highlight=False)
+        with console.capture() as capture:
+            console.print(shown)
+        lines = [line.rstrip() for line in capture.get().splitlines()]
+        print(self.title, *filter(None, lines), "", sep="\n", flush=True)
 
 
 Row = tuple[Sequence[str], Mapping[str, float]]

@@ -83,17 +83,15 @@ def as_model(problem: Problem, layer: keras.layers.Layer) -> keras.Model:
 def prepare_served(problem: Problem, path: Path) -> Prepared:
     """A SavedModel."""
     served = tf.saved_model.load(str(path))
-    signature = served.signatures["serving_default"]
     tensors = {"x": tf.constant(problem.inputs())}
     mask = tensor_mask(problem)
     if mask is not None:
         tensors["mask"] = mask
 
     def run():
-        (outputs,) = signature(**tensors).values()
+        (outputs,) = served.signatures["serving_default"](**tensors).values()
         return outputs
 
-    run.served = served  # its weights live as long as it does
     return Prepared(run, lambda y: [without_padding(problem, y.numpy())])
 
 

@@ -35,23 +35,22 @@ def prepare_way(problem: Problem, packed: bool) -> Prepared:
     is_training = problem.call == "training"
     x = torch.tensor(problem.inputs(), requires_grad=is_training)
     lengths, mask = problem.lengths(), problem.mask()
-    lengths = None if lengths is None else torch.tensor(lengths)
-    weight_of_output = (
-        None if mask is None else torch.tensor(mask, dtype=torch.float32)[..., None]
-    )
+    counted = None if mask is None else torch.tensor(mask, dtype=torch.float32)[..., None]
 
     def outputs_of():
         if not packed:
             return layer(x)[0]
-        sequences = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        sequences = pack_padded_sequence(
+            x, torch.tensor(lengths), batch_first=True, enforce_sorted=False
+        )
         return pad_packed_sequence(
             layer(sequences)[0], batch_first=True, total_length=problem.shape.time
         )[0]
 
     def train():
         squares = outputs_of() ** 2
-        if weight_of_output is not None and not packed:
-            squares = squares * weight_of_output
+        if counted is not None and not packed:
+            squares = squares * counted
         return torch.autograd.grad(squares.sum(), [x, *layer.parameters()])
 
     def infer():
