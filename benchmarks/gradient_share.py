@@ -183,5 +183,5 @@ def run(options: Options) -> Iterator[Table]:
         chosen = [training for training in runs if low <= training.share < high]
         steps = [training.steps for training in chosen if training.steps is not None]
         median = float(np.median(steps)) if steps else None
-        summary.add(low, high, len(steps), len(chosen), median)
+        summary.add(low, high if np.isfinite(high) else None, len(steps), len(chosen), median)
     yield summary

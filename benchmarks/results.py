@@ -76,7 +76,7 @@ def draw(table: Table, path: Path) -> None:
     from matplotlib.figure import Figure  # it comes with the extra viz
 
     labels, records = table.labels(), table.records()
-    figure = Figure(figsize=(9, 1.5 + 0.25 * len(labels)), layout="constrained")
+    figure = Figure(figsize=(9, 2 + 0.25 * len(labels)), layout="constrained")
     axes = figure.add_subplot()
     for column in table.plotted:
         found = [(record[column], row) for row, record in enumerate(records)]
@@ -88,5 +88,5 @@ def draw(table: Table, path: Path) -> None:
     axes.set_xscale("log")
     axes.set_title(table.title)
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(path, dpi=DOTS_PER_INCH)

@@ -4,7 +4,7 @@ The share at lag k is ||dL/dh_{t-k}|| / ||dL/dh_t||, for the gradient that reach
 state h_t, over all states of the cell. Its names describe the gradient alone. None of them
 says that a layer learns: that also depends on the task and on the training.
 
-The thresholds come from a measurement, `python -m benchmarks.gradient_share`: recall a value
+The thresholds come from a measurement, `python -m benchmarks gradient_share`: recall a value
 that was read k steps ago, with k = 20, 50 and 100; tanh, ReLU and LSTM layers, 162 trainings
 of 2,000 steps of Adam with clipped gradients. This is how many layers learned, grouped by
 their share at lag k before training:

@@ -28,6 +28,7 @@ RUN_BY_CI_ITSELF = (
     "python -m venv",
     "python -m pip",
     "python -m pytest",
+    "python -m benchmarks",
     "pre-commit",
     "bash .ci/run",
 )
@@ -156,6 +157,7 @@ def find_pages() -> list[Page]:
     paths = [
         *ROOT.glob("*.md"),
         *ROOT.glob("docs/**/*.md"),
+        ROOT / "benchmarks" / "README.md",
         ROOT / "saved_models" / "README.md",
     ]
     return [Page(path) for path in sorted(paths) if path.name != "CHANGELOG.md"]
