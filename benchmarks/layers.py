@@ -4,8 +4,8 @@
 `training` takes the gradients of the inputs and of all weights. Every peer has a process of
 its own; they take turns. Before anything is timed, all must agree on the numbers.
 
-`products` is the time of the matrix products that the call cannot avoid, with PyTorch or XLA,
-whichever is faster for each part: no layer can be faster than that.
+`products` is the time of the matrix products that the call cannot avoid, with PyTorch, JAX or
+TensorFlow's XLA, whichever is fastest for each part: what a layer could reach at best.
 """
 
 import functools

@@ -46,6 +46,7 @@ PEERS = {
 PRODUCTS = {
     "XLA products": Peer("products_in_xla", "prepare_part"),
     "PyTorch products": Peer("products_in_pytorch", "prepare_part", package="torch"),
+    "JAX products": Peer("products_in_jax", "prepare_part", package="jax"),
 }
 """Not layers: only the matrix products that no layer can avoid; their functions take the name
 of the part, too."""
