@@ -10,6 +10,7 @@ import tyro
 from apps.errors import UserError
 from benchmarks import results
 from benchmarks.options import NAMES, Options
+from benchmarks.tables import tell
 
 
 def main(options: Options) -> None:
@@ -22,9 +23,9 @@ def main(options: Options) -> None:
         for table in importlib.import_module(f"benchmarks.{name}").run(options):
             table.print()
             tables.append(table)
-        print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
-        if options.output is not None:
-            results.write(options.output, name, options, tables)
+            if options.output is not None:
+                results.write(options.output, name, options, tables)
+        tell(f"{name}: {time.perf_counter() - start:.0f} s")
 
 
 if __name__ == "__main__":

@@ -15,9 +15,8 @@ with quiet_tensorflow():
 
     import kerasrnn
 
-from benchmarks.layers import tell
 from benchmarks.options import Options
-from benchmarks.tables import Table
+from benchmarks.tables import Table, tell
 from benchmarks.timing import time_calls
 from kerasrnn.analysis.measurement import Measurement
 

@@ -10,7 +10,6 @@ The thresholds of `kerasrnn.analysis.verdict` follow this table. About 20 minute
 """
 
 import itertools
-import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ with quiet_tensorflow():
     import kerasrnn
 
 from benchmarks.options import Options
-from benchmarks.tables import Table
+from benchmarks.tables import Table, tell
 
 LAGS = (20, 50, 100)
 SEEDS = (0, 1)
@@ -166,7 +165,7 @@ def run(options: Options) -> Iterator[Table]:
         for training in train_all(kind, lag, options.quick):
             runs.append(training)
             trainings.add(kind.name, training.value, lag, training.share, training.steps)
-            print(f"{len(runs)} trainings", file=sys.stderr, end="\r", flush=True)
+            tell(f"{kind.name} {training.value}, lag {lag}: steps {training.steps}")
     yield trainings
     summary = Table(
         "gradient_share",

@@ -8,9 +8,9 @@ its own; they take turns. Before anything is timed, all must agree on the number
 TensorFlow's XLA, whichever is fastest for each part: what a layer could reach at best.
 """
 
+import contextlib
 import functools
 import itertools
-import sys
 from collections.abc import Iterator
 
 from apps.errors import UserError
@@ -18,7 +18,7 @@ from benchmarks import tables
 from benchmarks.options import CALLS, CELLS, Options
 from benchmarks.peers import OURS, PARTS, PEERS, PRODUCTS, REFERENCE, Peer
 from benchmarks.problems import Problem, choose_shapes, difference
-from benchmarks.tables import Table
+from benchmarks.tables import Table, tell
 from benchmarks.timing import take_turns
 from benchmarks.workers import PeerError, Worker, start_workers
 
@@ -79,7 +79,11 @@ def choose_peers(options: Options) -> dict[str, Peer]:
             f"--peers: there is no {', '.join(sorted(unknown))}. Use some of "
             f"{', '.join(PEERS)}."
         )
-    chosen = {name: PEERS[name] for name in PEERS if name in (options.peers or PEERS)}
+    chosen = {
+        name: peer
+        for name, peer in PEERS.items()
+        if name in (options.peers or PEERS) and set(peer.cells) & set(options.cells)
+    }
     missing = [name for name, peer in chosen.items() if not peer.is_installed]
     if missing:
         tell(f"left out, as they are not installed (extra bench): {', '.join(missing)}")
@@ -108,13 +112,14 @@ def measure(problem: Problem, workers: dict[str, Worker], options: Options) -> d
         )
         tell(f"{describe(problem)}: " + ", ".join(f"{n} {ms:.2f}" for n, ms in found.items()))
     for worker in workers.values():
-        worker.forget()
+        with contextlib.suppress(PeerError):  # it was told above
+            worker.forget()
     return found
 
 
 def prepare(problem: Problem, workers: dict[str, Worker]) -> list[str]:
     """Prepares a problem everywhere; the names of those whose numbers agree."""
-    for worker in workers.values():
+    for worker in workers.values():  # all at a time
         worker.send("prepare", "layer", problem)
     ready = []
     for name, worker in workers.items():
@@ -141,8 +146,3 @@ def prepare(problem: Problem, workers: dict[str, Worker]) -> list[str]:
 def describe(problem: Problem) -> str:
     """One line for messages."""
     return f"{problem.call} {problem.cell} {problem.shape} masks: {problem.masks}"
-
-
-def tell(message: str) -> None:
-    """A message beside the results."""
-    print(message, file=sys.stderr, flush=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import statistics
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,11 @@ WIDEST = 300
 """Characters of a line."""
 RATIO = " ratio"
 """How the name of a column ends that stands beside another one."""
+
+
+def tell(message: str) -> None:
+    """A message beside the results, on standard error: how far the work is, what is missing."""
+    print(message, file=sys.stderr, flush=True)
 
 
 @dataclasses.dataclass

@@ -33,7 +33,8 @@ class Worker:
 
     def send(self, request: str, *arguments: Any) -> None:
         """Asks for something, and does not wait: several workers can prepare at a time."""
-        self._connection.send((request, arguments))
+        with contextlib.suppress(OSError):  # if the process has ended, `receive` says it
+            self._connection.send((request, arguments))
 
     def receive(self) -> Any:
         """Waits for the answer.
@@ -43,7 +44,7 @@ class Worker:
         """
         try:
             succeeded, answer = self._connection.recv()
-        except EOFError:
+        except (EOFError, OSError):
             raise PeerError("its process has ended") from None
         if not succeeded:
             raise PeerError(answer)

@@ -34,8 +34,7 @@ def prepare_part(problem: Problem, part: str) -> Prepared:
     def gradients(h, x, delta, input_kernel):
         return h.T @ delta, x.T @ delta, delta @ input_kernel.T
 
-    function: Callable[..., Any]
-    function, sizes = {
+    parts: dict[str, tuple[Callable[..., Any], list[tuple[int, int]]]] = {
         "inputs": (jnp.matmul, [(rows, features), (features, width)]),
         "steps": (lambda h: jax.lax.fori_loop(0, time, step, h), [(batch, units)]),
         "steps back": (lambda d: jax.lax.fori_loop(0, time, step_back, d), [(batch, width)]),
@@ -43,7 +42,8 @@ def prepare_part(problem: Problem, part: str) -> Prepared:
             gradients,
             [(rows, units), (rows, features), (rows, width), (features, width)],
         ),
-    }[part]
+    }
+    function, sizes = parts[part]
     rng = np.random.default_rng(1)
     arguments = [jnp.asarray(rng.normal(size=size), "float32") for size in sizes]
     compiled = jax.jit(function)
