@@ -12,7 +12,7 @@ from pathlib import Path
 
 from apps.sentiment import data
 from benchmarks.options import Options
-from benchmarks.tables import Table
+from benchmarks.tables import Table, tell
 
 NUM_REVIEWS, QUICK_NUM_REVIEWS = (1_000, 10_000), (100,)
 NUM_RUNS = 3
@@ -41,11 +41,13 @@ def measure(num_runs: int, *arguments: str) -> tuple[float, float]:
     return min(run[0] for run in runs), min(run[1] for run in runs)
 
 
-def write_reviews(file: Path, num_reviews: int) -> None:
+def write_reviews(file: Path, num_reviews: int, quick: bool) -> None:
     """Writes reviews of the test split as CSV, from the first again after the last."""
-    loaded = data.load("auto", None)
-    print(f"reviews: {loaded.source}, test split", file=sys.stderr, flush=True)
-    texts = loaded.test.texts
+    texts = ["I loved it.", "A dull film."]
+    if not quick:
+        loaded = data.load("auto", None)
+        tell(f"reviews: {loaded.source}, test split")
+        texts = loaded.test.texts
     with file.open("w", encoding="utf-8", newline="") as opened:
         writer = csv.writer(opened)
         writer.writerow(["text"])
@@ -76,7 +78,9 @@ def run(options: Options) -> Iterator[Table]:
             file = Path(folder) / "reviews.csv"
             # In a process of its own: memory of this one would count as that of its children.
             spawn = multiprocessing.get_context("spawn")
-            writing = spawn.Process(target=write_reviews, args=(file, num_reviews))
+            writing = spawn.Process(
+                target=write_reviews, args=(file, num_reviews, options.quick)
+            )
             writing.start()
             writing.join()
             if writing.exitcode:

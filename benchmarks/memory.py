@@ -47,7 +47,7 @@ TAPES = [
     for steps in (10**4, 10**5, 10**6)
     for recompute in (False, True)
 ]
-QUICK_NUM_PEERS = 2  # each takes seconds to start
+QUICK_NUM_PEERS = 1  # each takes seconds to start
 QUICK_CASES = [Case(1000, 1000, False), Case(1000, 1000, True)]
 
 

@@ -30,7 +30,7 @@ MASKS: tuple[Masks, ...] = get_args(Masks)
 class Options:
     """Measures speed and memory, side by side with other libraries.
 
-    All measurements together take a few hours.
+    All measurements together take about two hours on two cores.
     """
 
     names: tyro.conf.Positional[tuple[Name, ...]] = NAMES
