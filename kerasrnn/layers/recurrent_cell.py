@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from kerasrnn.layers.activations import Activation, closed_derivative
+from kerasrnn.layers.cell_arguments import check_input_size
 from kerasrnn.layers.dropout import DropoutMasks
 from kerasrnn.layers.equations import Equations, JoinedProduct, Product, masked
 from kerasrnn.layers.scans import renew
@@ -25,17 +26,26 @@ class RecurrentCell(keras.layers.Layer):
     compiled by XLA. If `equations` gives no adjoint, `kerasrnn.RNN` runs `call` step by step,
     and TensorFlow differentiates it.
 
+    A subclass may also set `dropout`, `recurrent_dropout`, `zoneout` (one rate, or one for
+    each state) and `residual`, in the class or in its constructor. The first three draw
+    random numbers, and need a `seed_generator`, a `keras.random.SeedGenerator`. Outside
+    `kerasrnn.RNN`, a cell with dropout must be given its masks in training.
+
     Call arguments:
         inputs: x_t, `(batch, features)`.
         states: those before the step, each `(batch, units)`: a list, or the only one.
         training: whether dropout and zoneout apply. Default: `False`.
         dropout_mask, recurrent_dropout_mask: the masks that `draw_dropout_masks`
-            returned for this batch. Default: in training, masks that the cell keeps
+            returned for this batch. Default: in training, masks that cells of Keras keep
             between steps, as `keras.layers.RNN` expects.
 
     Returns:
         The first state as the output, `(batch, units)` (plus x_t with `residual`), and the
         new states, in a list if `states` was a list.
+
+    Raises:
+        ValueError: if inputs do not have `units` features although `residual` is true; if
+            there is dropout in training, but no mask, and the cell is not one of Keras.
 
     Example: a cell with one gate, in `docs/cells.md`.
     """
@@ -88,6 +98,7 @@ class RecurrentCell(keras.layers.Layer):
             One tensor for each gate, with `units` features. For sequences, each comes from a
             product of its own, so that none has to be copied.
         """
+        check_input_size(self, inputs.shape)
         dtype, gates, bias = inputs.dtype, self.num_gates, self.input_bias()
         masks = masks or [None] * gates
         bias = None if bias is None else tf.cast(bias, dtype)
@@ -171,10 +182,10 @@ class RecurrentCell(keras.layers.Layer):
     ):
         several = isinstance(states, (list, tuple))
         before = tuple(states) if several else (states,)
-        if training and dropout_mask is None and self.dropout:  # kept, as Keras wants it
-            dropout_mask = self.get_dropout_mask(inputs)
+        if training and dropout_mask is None and self.dropout:
+            dropout_mask = self._kept_mask("get_dropout_mask", inputs)
         if training and recurrent_dropout_mask is None and self.recurrent_dropout:
-            recurrent_dropout_mask = self.get_recurrent_dropout_mask(before[0])
+            recurrent_dropout_mask = self._kept_mask("get_recurrent_dropout_mask", before[0])
         projected = self.project(inputs, self._of_each_gate(dropout_mask))
         dtype, masks = projected[0].dtype, self._of_each_gate(recurrent_dropout_mask)
         product: Callable
@@ -189,6 +200,15 @@ class RecurrentCell(keras.layers.Layer):
         after = [renew(s, n, u) for s, n, u in zip(before, new, updates, strict=True)]
         output = keras.ops.add(inputs, after[0]) if self.residual else after[0]
         return output, after if several else after[0]
+
+    def _kept_mask(self, getter, tensor):
+        """The mask that the cell keeps between steps, as `keras.layers.RNN` expects."""
+        if not hasattr(self, getter):
+            raise ValueError(
+                f"{type(self).__name__} has dropout, and got no mask in training. Run it in "
+                "kerasrnn.RNN, or pass the masks that draw_dropout_masks returns."
+            )
+        return getattr(self, getter)(tensor)
 
     def _of_each_gate(self, mask):
         """A mask for each gate, from one for all of them, or from a list."""

@@ -28,13 +28,14 @@ FLAGS = {
 class RNN(keras.layers.RNN):
     """`keras.layers.RNN` that can truncate backpropagation through time.
 
-    Takes any cell: `keras.layers.LSTMCell`, `keras.layers.GRUCell`,
-    `kerasrnn.VanillaRNNCell`, a list of cells, or your own. Without a truncation it computes
-    the same numbers as `keras.layers.RNN`. With one, each state passes through a gradient
-    gate before each step in training; the outputs stay the same.
+    Takes any Keras cell, or a list of cells. Without a truncation it computes the same
+    numbers as `keras.layers.RNN`. With one, each state passes through a gradient gate before
+    each step in training; the outputs stay the same. A single `kerasrnn.RecurrentCell`, such
+    as `kerasrnn.LSTMCell` or your own, runs as two loops compiled by XLA; any other cell runs
+    step by step.
 
     Several threads may call one layer at the same time if its cells are
-    `kerasrnn.VanillaRNNCell`, or have no dropout. For the dropout of Keras' own cells see
+    `kerasrnn.RecurrentCell`s, or have no dropout. For the dropout of Keras' own cells see
     `kerasrnn.layers.dropout.masks_kept_by_keras`.
 
     Args:
@@ -56,8 +57,8 @@ class RNN(keras.layers.RNN):
 
     Example:
 
-    >>> lstm = RNN(keras.layers.LSTMCell(4), truncation=truncations.TruncatedBPTT(20))
-    >>> lstm(keras.ops.zeros((2, 50, 3)), training=True).shape
+    >>> layer = RNN(keras.layers.LSTMCell(4), truncation=truncations.TruncatedBPTT(20))
+    >>> layer(keras.ops.zeros((2, 50, 3)), training=True).shape
     TensorShape([2, 4])
     """
 

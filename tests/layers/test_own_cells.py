@@ -1,0 +1,108 @@
+"""A `RecurrentCell` of a user's own, with one gate: h_t = f h_{t-1} + (1 - f) n."""
+
+import keras
+import pytest
+import tensorflow as tf
+
+import kerasrnn
+
+F, N = range(2)
+
+
+def step(p, states, product):
+    (h,) = states
+    f = tf.sigmoid(p[F] + product(h, F))
+    n = tf.tanh(p[N] + product(h, N))
+    return [f * h + (1 - f) * n], [f, n]
+
+
+def adjoint(kept, before, after, gradients, product):
+    (f, n), (h,), (delta_h,) = kept, before, gradients
+    delta_f = delta_h * (h - n) * f * (1 - f)
+    delta_n = delta_h * (1 - f) * (1 - n * n)
+    return [delta_f, delta_n], [
+        delta_h * f + product.back(delta_f, F, h) + product.back(delta_n, N, h)
+    ]
+
+
+class Cell(kerasrnn.RecurrentCell):
+    EQUATIONS = kerasrnn.Equations(step, adjoint)
+
+    def __init__(self, units=4, **remedies):
+        super().__init__()
+        self.units = self.state_size = units
+        self.seed_generator = keras.random.SeedGenerator(0)
+        for name, value in remedies.items():
+            setattr(self, name, value)
+
+    def build(self, input_shape):
+        size = 2 * self.units
+        self.kernel = self.add_weight((input_shape[-1], size), name="kernel")
+        self.recurrent_kernel = self.add_weight((self.units, size), name="recurrent_kernel")
+        self.bias = self.add_weight((size,), "ones", name="bias")
+
+    def equations(self):
+        return self.EQUATIONS
+
+
+class DifferentiatedCell(Cell):
+    EQUATIONS = kerasrnn.Equations(step)
+
+
+def outputs_and_gradients(cell, **options):
+    mask = options.pop("mask", None)
+    layer = kerasrnn.RNN(cell, return_sequences=True, **options)
+    x = tf.random.stateless_normal([3, 9, 4], [0, 0])
+    layer.build(x.shape)
+    layer.set_weights(
+        [tf.random.stateless_normal(w.shape, [1, n]) for n, w in enumerate(layer.weights[:3])]
+        + layer.get_weights()[3:]
+    )
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        outputs = layer(x, mask=mask, training=True)
+        loss = tf.reduce_sum(outputs * tf.range(4.0))
+    return [outputs, *tape.gradient(loss, [x, *layer.trainable_variables])]
+
+
+@pytest.mark.parametrize(
+    ("remedies", "options"),
+    [
+        ({}, {}),
+        ({"dropout": 0.3, "recurrent_dropout": 0.4}, {}),
+        ({"residual": True}, {"mask": tf.sequence_mask([9, 4, 1], 9)}),
+        ({}, {"truncation": kerasrnn.TruncatedBPTT(4)}),
+    ],
+)
+def test_the_adjoint_gives_the_gradients_of_the_steps(remedies, options):
+    found = outputs_and_gradients(Cell(**remedies), **options)
+    expected = outputs_and_gradients(DifferentiatedCell(**remedies), **options)
+    for one, other in zip(found, expected, strict=True):
+        tf.debugging.assert_near(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_zoneout_keeps_states_in_training_and_their_mean_in_inference():
+    layer = kerasrnn.RNN(Cell(zoneout=0.5))
+    x = tf.ones([2, 1, 3])
+    new = kerasrnn.RNN(Cell())
+    new.build(x.shape)
+    layer.build(x.shape)
+    new.set_weights(layer.get_weights()[:3] + new.get_weights()[3:])
+    trained, expected = layer(x, training=True), new(x)
+    kept = trained == 0  # the first state
+    assert 0 < tf.math.count_nonzero(kept) < 8
+    tf.debugging.assert_near(trained[~kept], expected[~kept])
+    tf.debugging.assert_near(layer(x), 0.5 * expected)
+
+
+def test_residual_rejects_inputs_of_another_size():
+    for layer in (kerasrnn.RNN, keras.layers.RNN):
+        with pytest.raises(ValueError, match="residual=True takes inputs of units=4 features"):
+            layer(Cell(residual=True))(tf.ones([2, 5, 1]))
+
+
+@pytest.mark.parametrize("rate", ["dropout", "recurrent_dropout"])
+def test_dropout_without_masks_says_who_draws_them(rate):
+    with pytest.raises(ValueError, match=r"Cell has dropout.* Run it in kerasrnn\.RNN"):
+        keras.layers.RNN(Cell(**{rate: 0.5}))(tf.ones([2, 5, 3]), training=True)
+    assert kerasrnn.RNN(Cell(**{rate: 0.5}))(tf.ones([2, 5, 3]), training=True).shape == (2, 4)
