@@ -128,6 +128,10 @@ class _Given(NamedTuple):
         over_time = self.pads and tensor is not None and len(tensor.shape) == 3
         return compilation.pad_time(tensor, self.length) if over_time else tensor
 
+    def cut(self, tensor: tf.Tensor) -> tf.Tensor:
+        """What is left of a tensor `(time, ...)` without the padding."""
+        return tensor[: self.length] if self.pads else tensor
+
     def around(self, updates: tuple | None, gates: bool = False) -> scans.Surroundings:
         """What stands around the steps of a scan."""
         return scans.Surroundings(
@@ -170,12 +174,12 @@ def _run_forward(given: _Given, sources, flat) -> tuple[list[tf.Tensor], Callabl
     padded, around = tuple(given.pad(p) for p in inputs), given.around(updates)
     if given.execution is Execution.COMPILED:  # for training: everything is kept
         *kept, last = given.run(scans.scan_forward_and_keep, padded, weights, states, around)
-        outputs = kept[0][0]
+        outputs = kept[0][0][1:]
     else:  # for inference: a gradient, if one is asked for, runs the steps again
         kept = None
         outputs, last = given.run(scans.scan_forward, padded, weights, states, around)
     last = [tf.ensure_shape(s, given.shape[1:]) for s in last]
-    outputs = tf.ensure_shape(outputs[: given.length], given.shape)
+    outputs = tf.ensure_shape(given.cut(outputs), given.shape)
     if not given.every_output:
         outputs = last[0]
     gradients = functools.partial(_run_backward, given, sources, flat, kept)
@@ -218,54 +222,43 @@ def _run_backward(
         kept,
         histories,
         new,
-        states,
-        tuple(w if len(w.shape) == 1 else tf.transpose(w) for w in weights),
+        weights,
         around,
     )
-    length = given.length
-    d_inputs = [tf.ensure_shape(x[:length], given.shape) for x in dp]
+    d_inputs = [tf.ensure_shape(given.cut(x), given.shape) for x in dp]
     d_weights = [
-        _weight_gradient(given, k, weight, noted, histories, states)
-        for k, weight in enumerate(weights)
+        _weight_gradient(given, k, weight, noted, histories) for k, weight in enumerate(weights)
     ]
     d_states = [tf.ensure_shape(x, given.shape[1:]) for x in d_states]
     d_updates = [
-        _update_gradient(u, new[j], histories[j], states[j], deltas[j], length)
+        _update_gradient(given, u, new[j], histories[j], deltas[j])
         for j, u in enumerate(updates or ())
         if u is not None
     ]
     return [*d_inputs, *d_weights, *d_states, *d_updates]
 
 
-def _weight_gradient(given, k, weight, noted, histories, states) -> tf.Tensor:
+def _weight_gradient(given, k, weight, noted, histories) -> tf.Tensor:
     """dW_k = sum_t (m_k * u_t)^T delta_t, as one product of `(time * batch, units)`."""
-    length, parts = given.length, []
     mask = None if given.dropout_masks is None else given.dropout_masks[k]
+    parts = []
     for number, state, read, delta in noted:
         if number != k:
             continue
+        delta = given.cut(delta)
         if state is None and read is None:  # a bias
-            parts.append(tf.reduce_sum(delta[:length], [0, 1]))
-        elif state is None:
-            parts.append(_product_of_all(masked(read, mask)[:length], delta[:length], weight))
-        else:  # the state before each step: the first one, and those after all but the last
-            rows = masked(histories[state], mask)[: length - 1]
-            parts.append(_product_of_all(rows, delta[1:length], weight))
-            first = masked(states[state], mask)
-            parts.append(tf.matmul(first, delta[0], transpose_a=True))
+            parts.append(tf.reduce_sum(delta, [0, 1]))
+            continue
+        read = given.cut(read) if state is None else histories[state][: given.length]
+        rows, deltas = (
+            tf.reshape(x, [-1, size])
+            for x, size in zip((masked(read, mask), delta), weight.shape, strict=True)
+        )
+        parts.append(tf.matmul(rows, deltas, transpose_a=True))
     return tf.add_n(parts) if parts else tf.zeros_like(weight)
 
 
-def _product_of_all(read: tf.Tensor, delta: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-    """sum_t u_t^T delta_t."""
-    read, delta = (
-        tf.reshape(x, [-1, size]) for x, size in zip((read, delta), weight.shape, strict=True)
-    )
-    return tf.matmul(read, delta, transpose_a=True)
-
-
-def _update_gradient(u, new, history, first, delta, length) -> tf.Tensor:
+def _update_gradient(given, u, new, history, delta) -> tf.Tensor:
     """delta_u_t = delta_t * (n_t - s_{t-1}); its sum where all steps share one u."""
-    before = tf.concat([first[None], history], 0)[:-1]
-    delta_u = tf.math.multiply_no_nan(new - before, delta)[:length]
+    delta_u = given.cut(tf.math.multiply_no_nan(new - history[:-1], delta))
     return tf.reduce_sum(delta_u, [0, 1]) if len(u.shape) == 1 else delta_u

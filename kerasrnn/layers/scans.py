@@ -106,37 +106,40 @@ def scan_forward_and_keep(
     states: Tensors,
     around: Surroundings,
     equations: Equations,
-) -> tuple[Tensors, Tensors, Tensors, Tensors]:
+) -> tuple[Tensors, tuple[tf.Tensor | None, ...], Tensors, Tensors]:
     """The same with all that `scan_backward` needs.
 
     Returns:
-        Each state after every step; each n of a state with an update; what the steps kept,
-        all `(time, batch, units)`; and the last states, each `(batch, units)`.
+        For each state s_0 to s_T, `(time + 1, batch, units)`; n of each state with an update,
+        `None` for the others; what the steps kept, `(time, batch, units)`; and the last
+        states, each `(batch, units)`.
     """
     product = Product(weights, around.dropout_masks)
     num_states = len(states)
     renewed = [j for j, u in enumerate(around.updates or ()) if u is not None]
+    num_steps = tf.shape(inputs[0])[0]
 
     def take(t, before):
         after, new, kept = _step(t, inputs, before, product, around, equations)
-        return after, [*after, *(new[j] for j in renewed), *kept]
+        return after, [*(new[j] for j in renewed), *kept]
 
-    def body(t, before, arrays):
+    def body(t, before, histories, arrays):
         after, recorded = take(t, before)
+        histories = tuple(a.write(t + 1, s) for a, s in zip(histories, after, strict=True))
         arrays = tuple(a.write(t, x) for a, x in zip(arrays, recorded, strict=True))
-        return t + 1, after, arrays
+        return t + 1, after, histories, arrays
 
+    histories = tuple(_array(num_steps + 1, s).write(0, s) for s in states)
     # One step outside the loop, which is never run, says how many tensors a step records.
-    arrays = tuple(_array(inputs[0], x) for x in take(0, states)[1])
-    first = (tf.constant(0), states, arrays)
-    _, last, arrays = tf.while_loop(lambda t, *_: t < around.length, body, first)
+    arrays = tuple(_array(num_steps, x) for x in take(0, states)[1])
+    first = (tf.constant(0), states, histories, arrays)
+    _, last, histories, arrays = tf.while_loop(lambda t, *_: t < around.length, body, first)
     recorded = [array.stack() for array in arrays]
-    after_new = num_states + len(renewed)
-    new = dict(zip(renewed, recorded[num_states:after_new], strict=True))
+    new = dict(zip(renewed, recorded, strict=False))
     return (
-        tuple(recorded[:num_states]),
-        tuple(new.get(j, recorded[j]) for j in range(num_states)),
-        tuple(recorded[after_new:]),
+        tuple(history.stack() for history in histories),
+        tuple(new.get(j) for j in range(num_states)),
+        tuple(recorded[len(renewed) :]),
         last,
     )
 
@@ -171,9 +174,8 @@ def scan_backward(
     last_gradients: Tensors,
     kept: Tensors,
     histories: Tensors,
-    new: Tensors,
-    states: Tensors,
-    transposed: Tensors,
+    new: tuple[tf.Tensor | None, ...],
+    weights: Tensors,
     around: Surroundings,
     equations: Equations,
 ) -> tuple[Tensors, list[Noted], Tensors, Tensors | None]:
@@ -184,9 +186,7 @@ def scan_backward(
             `(time, batch, units)`; `None`, if nothing but the last states was used.
         last_gradients: those that reach the last states.
         kept, histories, new: from `scan_forward_and_keep`.
-        states: those before the first step.
-        transposed: W_k^T of each weight.
-        around, equations: as given to `scan_forward_and_keep`.
+        weights, around, equations: as given to `scan_forward_and_keep`.
 
     Returns:
         dp of each gate, `(time, batch, units)`; the products of all steps; the gradients of
@@ -194,16 +194,18 @@ def scan_backward(
         masked steps.
     """
 
+    transposed = [w if len(w.shape) == 1 else tf.transpose(w) for w in weights]
+
     def take(t, deltas):
         if output_gradients is not None:
             deltas = (deltas[0] + output_gradients[t], *deltas[1:])
-        before = [
-            tf.where(t > 0, history[tf.maximum(t - 1, 0)], first)
-            for history, first in zip(histories, states, strict=True)
+        before = [history[t] for history in histories]
+        after = [
+            history[t + 1] if n is None else n[t]
+            for history, n in zip(histories, new, strict=True)
         ]
-        after = [n[t] for n in new]
         kept_t = [x[t] for x in kept]
-        updates = around.updates_at(t, len(states))
+        updates = around.updates_at(t, len(deltas))
         used = [d if u is None else u * d for d, u in zip(deltas, updates, strict=True)]
         product = BackwardProduct(transposed, around.dropout_masks)
         dp, back = equations.adjoint(kept_t, before, after, used, product)
@@ -225,7 +227,8 @@ def scan_backward(
         arrays = tuple(a.write(t, x) for a, x in zip(arrays, record.tensors, strict=True))
         return t - 1, deltas, arrays
 
-    arrays = tuple(_array(histories[0], x) for x in template.tensors)
+    num_steps = tf.shape(histories[0])[0] - 1
+    arrays = tuple(_array(num_steps, x) for x in template.tensors)
     start = (around.length - 1, last_gradients, arrays)
     _, first_gradients, arrays = tf.while_loop(lambda t, *_: t >= 0, body, start)
     dp, noted, deltas = template.unpack([array.stack() for array in arrays])
@@ -273,5 +276,5 @@ class _Record:
         return tuple(stacked[x] for x in self._dp), noted, deltas
 
 
-def _array(over_time: tf.Tensor, element: tf.Tensor) -> tf.TensorArray:
-    return tf.TensorArray(element.dtype, tf.shape(over_time)[0], element_shape=element.shape)
+def _array(size: tf.Tensor, element: tf.Tensor) -> tf.TensorArray:
+    return tf.TensorArray(element.dtype, size, element_shape=element.shape)
