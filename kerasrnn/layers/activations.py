@@ -21,6 +21,9 @@ _CLOSED_DERIVATIVES = {
     keras.activations.relu: Activation(tf.nn.relu, lambda h: tf.cast(h > 0, h.dtype)),
     keras.activations.sigmoid: Activation(tf.sigmoid, lambda h: h * (1 - h)),
     keras.activations.linear: Activation(tf.identity, tf.ones_like),
+    keras.activations.hard_sigmoid: Activation(
+        lambda a: tf.nn.relu6(a + 3) / 6, lambda h: tf.cast((h > 0) & (h < 1), h.dtype) / 6
+    ),
 }
 
 
@@ -31,8 +34,8 @@ def closed_derivative(activation: Callable) -> Activation | None:
         activation: what `keras.activations.get` returns.
 
     Returns:
-        An `Activation` for `tanh`, `relu`, `sigmoid` and `linear`; `None` for any
-        other, which TensorFlow has to differentiate step by step.
+        An `Activation` for `tanh`, `relu`, `sigmoid`, `hard_sigmoid` and `linear`; `None`
+        for any other, which TensorFlow has to differentiate step by step.
     """
     try:
         return _CLOSED_DERIVATIVES.get(activation)

@@ -9,10 +9,11 @@ from kerasrnn.layers.activations import closed_derivative
 
 # Between the points lies 0, where ReLU has no derivative.
 POINTS = np.linspace(-4, 4, 30)
+NAMES = ["tanh", "relu", "sigmoid", "hard_sigmoid", "linear"]
 TOLERANCES = {"float16": 1e-3, "float32": 1e-6, "float64": 1e-12}
 
 
-@pytest.mark.parametrize("name", ["tanh", "relu", "sigmoid", "linear"])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_derivative_is_the_slope_of_the_function(name):
     activation = closed_derivative(keras.activations.get(name))
     epsilon = 1e-6
@@ -22,7 +23,7 @@ def test_the_derivative_is_the_slope_of_the_function(name):
     np.testing.assert_allclose(found, slope, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["tanh", "relu", "sigmoid", "linear"])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_the_function_is_that_of_keras_in_every_precision(name, dtype):
     of_keras = keras.activations.get(name)
