@@ -8,6 +8,7 @@ from kerasrnn.checks import (
     check_positive_integer,
     check_rate,
     check_seed,
+    is_integer,
     plain,
     shown,
 )
@@ -31,6 +32,8 @@ def check_cell(given: dict[str, Any], flags: Sequence[str]) -> dict[str, Any]:
         ValueError: if one is out of range.
     """
     others = ("self", "kwargs", "__class__")
+    if "recurrent_activation" in given:
+        _check_implementation(given["kwargs"].get("implementation", 2))
     given = {name: value for name, value in given.items() if name not in others}
     check_positive_integer("units", given["units"])
     check_rate("dropout", given["dropout"])
@@ -68,6 +71,14 @@ def check_input_size(cell: Any, input_shape: tuple[int | None, ...]) -> None:
     if cell.residual and input_shape[-1] != cell.units:
         raise ValueError(
             f"residual=True takes inputs of units={cell.units} features, got {input_shape[-1]}."
+        )
+
+
+def _check_implementation(implementation: Any) -> None:
+    """Raises a `ValueError` for anything but 1 and 2."""
+    if not is_integer(implementation) or implementation not in (1, 2):
+        raise ValueError(
+            f"implementation must be 1 or 2, got implementation={shown(implementation)}."
         )
 
 
