@@ -138,7 +138,13 @@ def test_graphs_of_inference_hold_no_random_numbers(kind):
 
 CELLS = {
     "cell": lambda: kerasrnn.VanillaRNNCell(UNITS, **RATES, seed=3),
+    "lstm": lambda: kerasrnn.LSTMCell(UNITS, **RATES, seed=3),
+    "gru": lambda: kerasrnn.GRUCell(UNITS, **RATES, seed=3, implementation=1),
+    # Where a layer runs all steps in one scan, zoneout draws once for all of them.
     "zoneout": lambda: kerasrnn.VanillaRNNCell(UNITS, dropout=0.5, zoneout=0.3, seed=3),
+    "zoneout, step by step": lambda: kerasrnn.LSTMCell(
+        UNITS, "gelu", dropout=0.5, zoneout=0.3, seed=3
+    ),
     "stack": lambda: [
         kerasrnn.VanillaRNNCell(5, **RATES, zoneout=0.2, seed=3),
         keras.layers.LSTMCell(UNITS, **RATES, seed=4),
@@ -155,7 +161,9 @@ CELLS = {
     [
         ("cell", False, True),
         ("cell", True, False),
-        ("zoneout", False, False),
+        ("lstm", False, False),
+        ("gru", False, True),
+        ("zoneout, step by step", False, False),
         ("zoneout", True, True),
         pytest.param("stack", False, True, marks=pytest.mark.slow),
         ("stack", True, False),

@@ -19,9 +19,9 @@ def compiled_scans(monkeypatch):
     """For each call of a traced scan, whether XLA compiles it."""
     calls, trace = [], compilation._trace
 
-    def spy(scan, phi, kinds, compiled):
-        calls.append(compiled)
-        return trace(scan, phi, kinds, compiled)
+    def spy(*arguments):
+        calls.append(arguments[-1])
+        return trace(*arguments)
 
     monkeypatch.setattr(compilation, "_trace", spy)
     return calls
