@@ -188,7 +188,7 @@ EVERY_CELL = {
     "seed": SEED,
     "name": NAME,
 }
-IMPLEMENTATION = Kind([st.sampled_from([1, 2])], [0, 3, 1.0, True, "1", NAN])
+IMPLEMENTATION = Kind([st.sampled_from([0, 1, 2])], [-1, 3, 1.0, True, "1", NAN])
 GATED_CELL = {
     **EVERY_CELL,
     "recurrent_activation": ACTIVATION,

@@ -75,8 +75,8 @@ def check_input_size(cell: Any, input_shape: tuple[int | None, ...]) -> None:
 
 
 def _check_implementation(implementation: Any) -> None:
-    """Raises a `ValueError` for anything but 1 and 2."""
-    if not is_integer(implementation) or implementation not in (1, 2):
+    """Raises a `ValueError` for anything but 1 and 2, and the 0 of old configurations."""
+    if not is_integer(implementation) or implementation not in (0, 1, 2):
         raise ValueError(
             f"implementation must be 1 or 2, got implementation={shown(implementation)}."
         )
