@@ -48,14 +48,12 @@ def check_numbers(options: Any, names: str, least: float, most: float) -> None:
 
 
 def check_truncation(options: Any) -> None:
-    """Raises a `UserError` for a `--truncation` that is out of range or needs another cell."""
+    """Raises a `UserError` for a `--truncation` that is out of range."""
     truncation = options.truncation
     is_count = truncation.isdecimal() and 1 <= int(truncation) <= COUNT
     holds = truncation in ("full", "randomized") or is_count
     rule = f"must be full, randomized or a number from 1 to {_show(COUNT)}"
     check_option(options, "truncation", holds, rule)
-    holds = truncation == "full" or options.cell == "vanilla"
-    check_option(options, "truncation", holds, f"must be full with --cell {options.cell}")
 
 
 def _show(number: float) -> str:

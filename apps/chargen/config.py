@@ -82,8 +82,7 @@ class Train:
     --window. Default: the window."""
     truncation: str = "full"
     """How far gradients flow back inside a window: full, a number N (cut every N characters),
-    or randomized (cut at random, without bias; they pass each step with probability 0.9). Other
-    cells than vanilla need full."""
+    or randomized (cut at random, without bias; they pass each step with probability 0.9)."""
     teacher_forcing: float = 1.0
     """The teacher forcing ratio: the probability that the model is fed the true previous
     character, and not one drawn from its own output. 1 is pure teacher forcing."""

@@ -74,8 +74,7 @@ class Train:
     """Maximum global norm of the gradient; a larger gradient is scaled down to it."""
     truncation: str = "full"
     """How far gradients flow back through time: full, a number N (cut every N words), or
-    randomized (cut at random, without bias; they pass each step with probability 0.9). Other
-    cells than vanilla need full."""
+    randomized (cut at random, without bias; they pass each step with probability 0.9)."""
     validation_fraction: float = 0.1
     """Fraction of the training reviews to hold out for choosing the best epoch."""
     seed: int = 0

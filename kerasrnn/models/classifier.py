@@ -16,6 +16,8 @@ from kerasrnn.checks import (
     plain,
     shown,
 )
+from kerasrnn.layers.gru import GRU
+from kerasrnn.layers.lstm import LSTM
 from kerasrnn.layers.pooling import GlobalMeanMaxPooling1D
 from kerasrnn.layers.vanilla_rnn import VanillaRNN
 from kerasrnn.models.lookup import check_ids
@@ -23,7 +25,7 @@ from kerasrnn.text.batches import pad
 from kerasrnn.text.words import PADDING_ID, Vocabulary
 from kerasrnn.training.trainable import TrainableModel
 
-CELLS = {"vanilla": VanillaRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+CELLS = {"vanilla": VanillaRNN, "lstm": LSTM, "gru": GRU}
 POOLINGS = ("mean_max", "last")
 
 
@@ -40,7 +42,7 @@ class TextClassifier(TrainableModel):
         max_length: how many words of a long text `predict` and an exported model read: the
             last ones.
         embedding_dim: size of the word vectors. Default: 128.
-        cell: `"vanilla"` (`VanillaRNN`), `"lstm"` or `"gru"`. Default:
+        cell: `"vanilla"` (`VanillaRNN`), `"lstm"` (`LSTM`) or `"gru"` (`GRU`). Default:
             `"vanilla"`.
         units: size of the recurrent state, in each direction. Default: 128.
         bidirectional: whether a second layer reads backwards. Default: `True`.

@@ -68,7 +68,7 @@ class CharLanguageModel(SequenceModel):
             other characters are read as U+FFFD, which is never written.
         units: the size of each layer's state. Default: 512.
         num_layers: the number of recurrent layers. Default: 1.
-        cell: `"vanilla"` (`VanillaRNN`), `"lstm"` or `"gru"`. Default:
+        cell: `"vanilla"` (`VanillaRNN`), `"lstm"` (`LSTM`) or `"gru"` (`GRU`). Default:
             `"vanilla"`.
         embedding_dim: the size of the character vectors. Default: `None`: no
             embedding for the vanilla cell, `units` for the others.

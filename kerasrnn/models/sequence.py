@@ -29,7 +29,7 @@ class SequenceModel(TrainableModel):
 
     Args:
         layers: Keras layers. The model sets `return_state=True` for recurrent ones
-            (`kerasrnn.VanillaRNN`, `kerasrnn.RNN`, `keras.layers.LSTM`, ...). To train over
+            (`kerasrnn.VanillaRNN`, `kerasrnn.LSTM`, `keras.layers.RNN`, ...). To train over
             windows, they need `return_sequences=True`. `keras.layers.Bidirectional`, and
             layers that contain a recurrent layer, work only on whole sequences.
         **kwargs: `name`.
@@ -51,10 +51,11 @@ class SequenceModel(TrainableModel):
 
     Example:
 
+    >>> from kerasrnn.layers.lstm import LSTM
     >>> model = SequenceModel(
     ...     [
     ...         keras.layers.Embedding(10, 4),
-    ...         keras.layers.LSTM(8, return_sequences=True),
+    ...         LSTM(8, return_sequences=True),
     ...         keras.layers.Dense(10),
     ...     ]
     ... )

@@ -54,7 +54,8 @@ def convert(
     Raises:
         ValueError: if there is no such format, if the model has no such signature, if the
             signature takes or returns texts, or if the converter cannot convert it (LiteRT
-            cannot convert the loops of Keras' LSTM and GRU, but it can convert their `step`).
+            cannot convert the loops of `keras.layers.LSTM` and `keras.layers.GRU`, but those
+            of `kerasrnn.LSTM` and `kerasrnn.GRU`, and any `step`).
         ImportError: if the converter is not installed; the message says what to install.
         OSError: if `exported` cannot be read, or `output` cannot be written.
     """
@@ -166,7 +167,7 @@ def _to_litert(signature, name):
                 raise
             raise ValueError(
                 "LiteRT cannot hold the loop over time of this model's recurrent layers. "
-                "Use the format onnx, or vanilla cells in float32."
+                "Use the format onnx, or kerasrnn's own layers in float32."
             ) from error
     plain = interpreters.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = interpreters.Interpreter(

@@ -13,6 +13,8 @@ from kerasrnn.training.carrying import cannot_carry
 from kerasrnn.training.data import inputs_of
 from kerasrnn.training.options import TrainingOptions
 
+_INSTEAD = {"SimpleRNN": "kerasrnn.VanillaRNN", "LSTM": "kerasrnn.LSTM", "GRU": "kerasrnn.GRU"}
+
 
 def check_layers(layers: Sequence[keras.layers.Layer], options: TrainingOptions) -> None:
     """Checks the layers of a model, in their order.
@@ -46,9 +48,10 @@ def check_layers(layers: Sequence[keras.layers.Layer], options: TrainingOptions)
 
 def _check_truncation(layer, options):
     if options.truncation is not None and not isinstance(layer, rnn.RNN):
+        kind = type(layer).__name__
         raise ValueError(
-            f"{layer.name} is a keras.layers.{type(layer).__name__}, which cannot "
-            "truncate. Use kerasrnn.RNN with its cell, or truncation=None."
+            f"{layer.name} is a keras.layers.{kind}, which cannot truncate. "
+            f"Use {_INSTEAD.get(kind, 'kerasrnn.RNN with its cell')}, or truncation=None."
         )
     cut = isinstance(getattr(layer, "truncation", None), TruncatedBPTT)
     if cut and options.truncation is None and (options.recompute or options.overlapping):

@@ -59,6 +59,8 @@ CELLS = {
     "simple": lambda: keras.layers.SimpleRNNCell(UNITS),
     "lstm": lambda: keras.layers.LSTMCell(UNITS),
     "gru": lambda: keras.layers.GRUCell(UNITS, reset_after=False),
+    "own lstm": lambda: kerasrnn.LSTMCell(UNITS, zoneout=[0.1, 0.2]),
+    "own gru": lambda: kerasrnn.GRUCell(UNITS),
     "vanilla": lambda: kerasrnn.VanillaRNNCell(UNITS, leak_rate=0.4, zoneout=0.1),
     "residual": lambda: kerasrnn.VanillaRNNCell(FEATURES, residual=True),
 }
@@ -85,8 +87,27 @@ def test_norms_and_jacobians_of_any_cell_are_those_of_autodiff_step_by_step(batc
     found = kerasrnn.state_jacobian(model, x, 3, step=5)
     expected = tape.batch_jacobian(all_h[5], all_h[2], experimental_use_pfor=False)
     np.testing.assert_allclose(found.matrices, expected, rtol=1e-4, atol=1e-6)
-    assert (layer.bound is None) is (kind in ("lstm", "gru"))
-    assert (found.bound is None) is (kind in ("lstm", "gru"))
+    has_gates = "lstm" in kind or "gru" in kind
+    assert (layer.bound is None) is has_gates
+    assert (found.bound is None) is has_gates
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU"])
+def test_a_layer_has_the_flow_of_the_layer_of_keras(batch, name):
+    x, y = batch
+    first = getattr(kerasrnn, name)(UNITS, name="memory")
+    second = getattr(keras.layers, name)(UNITS, name="memory")
+    found, expected = (compiled(layer, keras.layers.Dense(1)) for layer in (first, second))
+    for model in (found, expected):
+        model.build(x.shape)
+    found.set_weights(expected.get_weights())
+    found, expected = (kerasrnn.gradient_flow(m, x, y).layers[0] for m in (found, expected))
+    for field in ("norms", "norms_by_lag", "remaining", "saturated"):
+        np.testing.assert_allclose(
+            getattr(found, field), getattr(expected, field), rtol=1e-4, atol=1e-7
+        )
+    assert [s.name for s in found.spectra] == [s.name for s in expected.spectra]
+    assert found.status == expected.status
 
 
 def test_what_an_lstm_carries_in_its_cell_state_is_not_lost(batch):

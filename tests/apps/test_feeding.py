@@ -34,13 +34,19 @@ def test_without_a_schedule_the_ratio_is_constant():
     assert [float(policy.probability(step)) for step in (0, NUM_STEPS)] == [0.25, 0.25]
 
 
+@pytest.mark.parametrize("cell", ["vanilla", "lstm", "gru"])
+def test_every_cell_can_truncate(cell):
+    for kind in (Train, TrainSentiment):
+        for truncation in ("full", "randomized", "5"):
+            assert kind(cell=cell, truncation=truncation).truncation == truncation
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
         (Train, {"truncation": "often"}, "--truncation must be full, randomized or a number"),
         (Train, {"truncation": "0"}, "--truncation must be full, randomized or a number"),
-        (Train, {"truncation": "5", "cell": "gru"}, "must be full with --cell gru"),
-        (TrainSentiment, {"truncation": "5", "cell": "lstm"}, "must be full with --cell lstm"),
+        (TrainSentiment, {"truncation": "-5"}, "--truncation must be full, randomized or"),
         (Train, {"stride": 65}, "--stride must not be above 64"),
         (Train, {"stride": 8, "truncation": "4"}, "must not be a number if --stride is below"),
         (Train, {"stride": 8, "teacher_forcing": 0.5}, "must be 1 if --stride is below"),

@@ -326,6 +326,7 @@ def test_too_few_reviews_are_refused(tmp_path, capsys):
 @pytest.mark.slow
 def test_another_set_up_trains_too(reviews, tmp_path):
     places = ["--data", reviews, "--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
-    options = ["--preset", "classic", "--cell", "gru", "--epochs", 1, "--batch-size", 8]
+    options = ["--preset", "classic", "--cell", "gru", "--truncation", 5]
+    options += ["--epochs", 1, "--batch-size", 8]
     assert run("train", *places, *options) == 0
     assert (tmp_path / "models" / "1" / "saved_model.pb").is_file()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import kerasrnn
+from kerasrnn.models import classifier, language_model
 from tests.small_models import CLASSIFIERS
 
 WORDS = ["[PAD]", "[UNK]", "good", "bad", "film", "the"]
@@ -46,6 +47,30 @@ def test_it_survives_keras_saving(tmp_path):
     np.testing.assert_allclose(loaded(ids), expected, atol=1e-6)
     assert loaded.vocabulary.words == model.vocabulary.words
     assert loaded.labels == ("no", "yes")
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_weights_of_the_layers_of_keras_still_load(tmp_path, monkeypatch, cell):
+    of_keras = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+    ids, text = np.array([[2, 4, 0]]), np.array([[1, 2, 0]])
+    with monkeypatch.context() as patch:
+        patch.setattr(classifier, "CELLS", of_keras)
+        patch.setattr(language_model, "CELLS", of_keras)
+        old = make_model(cell=cell), kerasrnn.CharLanguageModel("ab", 4, cell=cell)
+        expected = old[0](ids), old[1](text)
+        assert isinstance(old[0].recurrent.forward_layer, of_keras[cell])
+        for model in old:
+            model.save_weights(tmp_path / f"{model.name}.weights.h5")
+            model.save(tmp_path / f"{model.name}.keras")
+    new = make_model(cell=cell), kerasrnn.CharLanguageModel("ab", 4, cell=cell)
+    for before, model, inputs, outputs in zip(old, new, (ids, text), expected, strict=True):
+        model(inputs)
+        model.load_weights(tmp_path / f"{before.name}.weights.h5")
+        np.testing.assert_allclose(model(inputs), outputs, atol=1e-6)
+        loaded = keras.saving.load_model(tmp_path / f"{before.name}.keras")
+        np.testing.assert_allclose(loaded(inputs), outputs, atol=1e-6)
+    own = {"lstm": kerasrnn.LSTM, "gru": kerasrnn.GRU}
+    assert isinstance(loaded.recurrent_layers[0], own[cell])
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,30 @@ def test_a_model_of_ones_own_is_converted_to_litert(exported, tmp_path, model):
 
 
 @pytest.mark.parametrize(
+    "make_layer",
+    [
+        pytest.param(lambda: kerasrnn.LSTM(3), id="lstm"),
+        pytest.param(
+            lambda: keras.layers.Bidirectional(kerasrnn.GRU(3, return_sequences=True)),
+            id="gru",
+        ),
+        pytest.param(
+            lambda: kerasrnn.GRU(3, reset_after=False),
+            id="reset before",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_own_layers_with_gates_are_converted_to_litert(tmp_path, make_layer):
+    pytest.importorskip("ai_edge_litert.interpreter")
+    embedding = keras.layers.Embedding(9, 4, mask_zero=True)
+    model = keras.Sequential([keras.Input([None], name="ids"), embedding, make_layer()])
+    exported = kerasrnn.export(model, tmp_path)
+    file, _ = convert(exported, tmp_path / "x.tflite", "litert")  # the outputs are compared
+    assert file.stat().st_size > 0
+
+
+@pytest.mark.parametrize(
     ("signature", "message"),
     [
         ("serving_default", "numbers only, own, got signature='serving_default'"),
@@ -197,7 +221,7 @@ def test_loops_that_litert_cannot_hold_are_refused(tmp_path):
     embedding = keras.layers.Embedding(9, 4, mask_zero=True)
     model = keras.Sequential([keras.Input([None], name="ids"), embedding, keras.layers.GRU(3)])
     exported = kerasrnn.export(model, tmp_path)
-    with pytest.raises(ValueError, match="Use the format onnx, or vanilla cells"):
+    with pytest.raises(ValueError, match="Use the format onnx, or kerasrnn's own"):
         convert(exported, tmp_path / "x.tflite", "litert")
     assert not (tmp_path / "x.tflite").exists()
     pytest.importorskip("tf2onnx")

@@ -36,10 +36,13 @@ def test_layers_whose_states_cannot_be_handed_on_are_named(options):
 
 def test_layers_that_cannot_truncate_are_named():
     cut = kerasrnn.TruncatedBPTT(2)
-    with pytest.raises(ValueError, match="is a keras.layers.GRU, which cannot truncate"):
+    with pytest.raises(ValueError, match="cannot truncate. Use kerasrnn.GRU, or"):
         compiled(both_ways(), truncation="full")
     with pytest.raises(ValueError, match="is a keras.layers.LSTM, which cannot truncate"):
         make_model("lstm", truncation=cut)
+    stack = keras.layers.RNN(keras.layers.GRUCell(2), **SEQUENCES)
+    with pytest.raises(ValueError, match="Use kerasrnn.RNN with its cell, or truncation=None"):
+        compiled(stack, truncation=cut)
     layer = kerasrnn.VanillaRNN(2, truncation=cut, **SEQUENCES)
     for options in ({"recompute": True}, {"window": 4, "stride": 2}):
         with pytest.raises(ValueError, match="whose boundaries would move"):
