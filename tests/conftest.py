@@ -47,7 +47,7 @@ def user_environment():
 def scan_calls(monkeypatch):
     """The names of the hand-written scans, in the order in which they are called."""
     calls = []
-    for name in ("scan_forward", "scan_forward_and_keep", "scan_backward"):
+    for name in ("scan_forward", "scan_to_last", "scan_forward_and_keep", "scan_backward"):
         original = getattr(scans, name)
 
         def spy(*arguments, _original=original, _name=name, **options):

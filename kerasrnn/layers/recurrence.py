@@ -93,8 +93,8 @@ def recur(
     updates = None if updates is None or all(u is None for u in updates) else tuple(updates)
     if execution is Execution.PORTABLE:
         around = given.around(updates)
-        outputs, last = scans.scan_forward(inputs, weights, states, around, equations)
-        outputs = tf.ensure_shape(outputs, shape)
+        outputs, last = given.infer(inputs, weights, states, around)
+        outputs = tf.ensure_shape(outputs, shape) if every_output else None
     else:
         found = _differentiable(given, inputs, weights, states, updates)
         outputs, last = found[0], tuple(found[1:])
@@ -142,6 +142,11 @@ class _Given(NamedTuple):
             None if updates is None else tuple(self.pad(u) for u in updates),
         )
 
+    def infer(self, *arguments) -> tuple[tf.Tensor | None, tuple[tf.Tensor, ...]]:
+        """The outputs, if they are asked for, and the last states; nothing is kept."""
+        scan = scans.scan_forward if self.every_output else scans.scan_to_last
+        return self.run(scan, *arguments)
+
     def run(self, scan: Callable, *arguments):
         """Runs a scan as `execution` says."""
         return compilation.run(scan, self.equations, self.execution, *arguments)
@@ -177,11 +182,11 @@ def _run_forward(given: _Given, sources, flat) -> tuple[list[tf.Tensor], Callabl
         outputs = kept[0][0][1:]
     else:  # for inference: a gradient, if one is asked for, runs the steps again
         kept = None
-        outputs, last = given.run(scans.scan_forward, padded, weights, states, around)
+        outputs, last = given.infer(padded, weights, states, around)
     last = [tf.ensure_shape(s, given.shape[1:]) for s in last]
-    outputs = tf.ensure_shape(given.cut(outputs), given.shape)
-    if not given.every_output:
-        outputs = last[0]
+    outputs = (
+        tf.ensure_shape(given.cut(outputs), given.shape) if given.every_output else last[0]
+    )
     gradients = functools.partial(_run_backward, given, sources, flat, kept)
     if given.execution.is_opaque:
         plain = given._replace(execution=Execution.IN_PLACE, pads=False)

@@ -32,6 +32,9 @@ from kerasrnn.layers.equations import BackwardProduct, Equations, Product
 
 Tensors = tuple[tf.Tensor, ...]
 
+BLOCK = 8
+"""Steps in one turn of a loop of plain operations."""
+
 
 class Surroundings(NamedTuple):
     """What stands around the steps; everything but the length may be `None`."""
@@ -46,11 +49,6 @@ class Surroundings(NamedTuple):
     """m, `(batch, units)` for each weight."""
     updates: tuple[tf.Tensor | None, ...] | None = None
     """u, `(units,)` or `(time, batch, units)` for each state."""
-
-    def updates_at(self, t: tf.Tensor, num_states: int) -> list[tf.Tensor | None]:
-        """u_t of each state."""
-        updates = self.updates or (None,) * num_states
-        return [u[t] if u is not None and len(u.shape) == 3 else u for u in updates]
 
 
 def renew(before: tf.Tensor, new: tf.Tensor, update: tf.Tensor | None) -> tf.Tensor:
@@ -67,6 +65,9 @@ def scan_forward(
 ) -> tuple[tf.Tensor, Tensors]:
     """The outputs and the last states, with nothing kept for gradients.
 
+    A turn of a loop costs about as much as ten operations, so `BLOCK` steps share one turn.
+    The steps that are left over have a turn each.
+
     Args:
         inputs: p of each gate, `(time, batch, units)`.
         weights: W of each product.
@@ -78,26 +79,73 @@ def scan_forward(
         The first state after every step, `(time, batch, units)`, and all states after the
         last, each `(batch, units)`.
     """
+    run = _make_run(inputs, weights, around, equations)
+    whole_blocks = around.length // BLOCK
+    blocks, states = run(states, tf.constant(0), whole_blocks, BLOCK)
+    start = whole_blocks * BLOCK
+    others, states = run(states, start, around.length - start, 1)
+    return tf.concat([blocks, others], 0), states
+
+
+def scan_to_last(
+    inputs: Tensors,
+    weights: Tensors,
+    states: Tensors,
+    around: Surroundings,
+    equations: Equations,
+) -> tuple[None, Tensors]:
+    """As `scan_forward`, for the last states alone."""
+    run = _make_run(inputs, weights, around, equations)
+    whole_blocks = around.length // BLOCK
+    _, states = run(states, tf.constant(0), whole_blocks, BLOCK, stores=False)
+    start = whole_blocks * BLOCK
+    _, states = run(states, start, around.length - start, 1, stores=False)
+    return None, states
+
+
+def _make_run(inputs, weights, around, equations):
+    """A function that runs blocks of steps."""
     product = Product(weights, around.dropout_masks)
-    # A tf.TensorArray notes the element's shape as a constant, in which the batch is left
-    # open; converters of exported graphs need to know where it comes from.
-    shape, dtype = tf.shape(states[0]), states[0].dtype
 
-    def body(t, before, outputs):
-        after, *_ = _step(t, inputs, before, product, around, equations)
-        item = after[0]
-        outputs = tf.raw_ops.TensorListSetItem(input_handle=outputs, index=t, item=item)
-        return t + 1, after, outputs
+    def take_block(start, states, size):
+        """The first state after each of `size` steps, and the states after the last."""
+        outputs = []
+        for slices in _slices(start, size, inputs, around, len(states)):
+            states, *_ = _step(slices, states, product, equations)
+            outputs.append(states[0])
+        return outputs, states
 
-    outputs = tf.raw_ops.TensorListReserve(
-        element_shape=shape, num_elements=tf.shape(inputs[0])[0], element_dtype=dtype
-    )
-    first = (tf.constant(0), states, outputs)
-    _, last, outputs = tf.while_loop(lambda t, *_: t < around.length, body, first)
-    outputs = tf.raw_ops.TensorListStack(
-        input_handle=outputs, element_shape=shape, element_dtype=dtype
-    )
-    return tf.ensure_shape(outputs, [None, *states[0].shape]), last
+    def run(states, start, num_blocks, size, stores=True):
+        """The outputs and last states of `num_blocks` times `size` steps from `start`."""
+        # A tf.TensorArray notes the element's shape as a constant, in which the batch is left
+        # open; converters of exported graphs need to know where it comes from.
+        batch_and_units, dtype = tf.shape(states[0]), states[0].dtype
+        shape = tf.concat([[size], batch_and_units], 0)
+
+        def body(n, states, *lists):
+            outputs, states = take_block(start + n * size, states, size)
+            lists = [
+                tf.raw_ops.TensorListSetItem(input_handle=x, index=n, item=tf.stack(outputs))
+                for x in lists
+            ]
+            return n + 1, states, *lists
+
+        lists = [
+            tf.raw_ops.TensorListReserve(
+                element_shape=shape, num_elements=num_blocks, element_dtype=dtype
+            )
+        ] * stores
+        first = (tf.constant(0), states, *lists)
+        _, states, *lists = tf.while_loop(lambda n, *_: n < num_blocks, body, first)
+        if not stores:
+            return None, states
+        blocks = tf.raw_ops.TensorListStack(
+            input_handle=lists[0], element_shape=shape, element_dtype=dtype
+        )
+        steps = tf.reshape(blocks, tf.concat([[num_blocks * size], batch_and_units], 0))
+        return tf.ensure_shape(steps, [None, *states[0].shape]), states
+
+    return run
 
 
 def scan_forward_and_keep(
@@ -120,7 +168,8 @@ def scan_forward_and_keep(
     num_steps = tf.shape(inputs[0])[0]
 
     def take(t, before):
-        after, new, kept = _step(t, inputs, before, product, around, equations)
+        (slices,) = _slices(t, 1, inputs, around, num_states)
+        after, new, kept = _step(slices, before, product, equations)
         return after, [*(new[j] for j in renewed), *kept]
 
     def body(t, before, histories, arrays):
@@ -144,15 +193,40 @@ def scan_forward_and_keep(
     )
 
 
-def _step(t, inputs, before, product, around, equations):
-    """The states after step t, the n of each, and what the step keeps."""
-    new, kept = equations.step([p[t] for p in inputs], before, product)
-    updates = around.updates_at(t, len(before))
-    after = tuple(renew(s, n, u) for s, n, u in zip(before, new, updates, strict=True))
-    if around.mask is not None:
-        after = tuple(
-            tf.where(around.mask[t], a, s) for a, s in zip(after, before, strict=True)
-        )
+class _Slices(NamedTuple):
+    """What one step reads of the tensors over time."""
+
+    inputs: list[tf.Tensor]
+    mask: tf.Tensor | None
+    updates: list[tf.Tensor | None]
+
+
+def _slices(t, size, inputs, around, num_states):
+    """The slices of `size` steps from step t."""
+
+    def cut(tensor, over_time=True):
+        if tensor is None or not over_time:
+            return [tensor] * size
+        return [tensor[t]] if size == 1 else tf.unstack(tensor[t : t + size], num=size)
+
+    of_inputs = [cut(p) for p in inputs]
+    of_updates = [
+        cut(u, u is not None and len(u.shape) == 3)
+        for u in around.updates or (None,) * num_states
+    ]
+    mask = cut(around.mask)
+    return [
+        _Slices([p[k] for p in of_inputs], mask[k], [u[k] for u in of_updates])
+        for k in range(size)
+    ]
+
+
+def _step(slices, before, product, equations):
+    """The states after a step, the n of each, and what the step keeps."""
+    new, kept = equations.step(slices.inputs, before, product)
+    after = tuple(renew(s, n, u) for s, n, u in zip(before, new, slices.updates, strict=True))
+    if slices.mask is not None:
+        after = tuple(tf.where(slices.mask, a, s) for a, s in zip(after, before, strict=True))
     return after, new, kept
 
 
@@ -205,7 +279,8 @@ def scan_backward(
             for history, n in zip(histories, new, strict=True)
         ]
         kept_t = [x[t] for x in kept]
-        updates = around.updates_at(t, len(deltas))
+        (slices,) = _slices(t, 1, (), around, len(deltas))
+        updates, mask = slices.updates, slices.mask
         used = [d if u is None else u * d for d, u in zip(deltas, updates, strict=True)]
         product = BackwardProduct(transposed, around.dropout_masks)
         dp, back = equations.adjoint(kept_t, before, after, used, product)
@@ -213,11 +288,13 @@ def scan_backward(
             b if u is None else b + (1 - u) * d
             for b, d, u in zip(back, deltas, updates, strict=True)
         ]
-        if around.mask is not None:
-            back = [tf.where(around.mask[t], b, d) for b, d in zip(back, deltas, strict=True)]
+        if mask is not None:
+            back = [tf.where(mask, b, d) for b, d in zip(back, deltas, strict=True)]
         if around.gates is not None:  # a gate of 0 stops infinite gradients, too
             back = [tf.math.multiply_no_nan(b, around.gates[t]) for b in back]
-        return tuple(back), _Record(dp, product.noted, before, deltas, around, t)
+        return tuple(back), _Record(
+            dp, product.noted, before, deltas if around.updates else None, mask
+        )
 
     # One step outside the loop, which is never run, says what a step records.
     template = take(around.length - 1, last_gradients)[1]
@@ -238,18 +315,16 @@ def scan_backward(
 class _Record:
     """What the adjoint of one step hands out, each tensor once, and 0 at masked steps."""
 
-    def __init__(self, dp, noted, before, deltas, around, t):
+    def __init__(self, dp, noted, before, deltas, mask):
         self._tensors: list[tf.Tensor] = []
         self._dp = [self._place(x) for x in dp]
         self._noted = [
             (k, *self._find(read, before), self._place(delta)) for k, read, delta in noted
         ]
-        self._deltas = None if around.updates is None else [self._place(x) for x in deltas]
+        self._deltas = None if deltas is None else [self._place(x) for x in deltas]
         self.tensors = self._tensors
-        if around.mask is not None:
-            self.tensors = [
-                tf.where(around.mask[t], x, tf.zeros_like(x)) for x in self._tensors
-            ]
+        if mask is not None:
+            self.tensors = [tf.where(mask, x, tf.zeros_like(x)) for x in self._tensors]
 
     def _place(self, tensor):
         """The place of a tensor in the list."""
