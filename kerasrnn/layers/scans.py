@@ -32,7 +32,7 @@ from kerasrnn.layers.equations import BackwardProduct, Equations, Product
 
 Tensors = tuple[tf.Tensor, ...]
 
-BLOCK = 8
+BLOCK = 16
 """Steps in one turn of a loop of plain operations."""
 
 
