@@ -17,7 +17,7 @@ PLAIN_OPS = {
     # shapes
     "BroadcastTo", "ConcatV2", "EnsureShape", "ExpandDims", "Fill", "GatherV2", "OnesLike",
     "Pack", "Pad", "Range", "Reshape", "ReverseV2", "Shape", "Size", "Split", "Squeeze",
-    "StridedSlice", "Tile", "Transpose", "Where", "ZerosLike",
+    "StridedSlice", "Tile", "Transpose", "Unpack", "Where", "ZerosLike",
     # lists of tensors
     "RaggedTensorToTensor", "TensorListConcatV2", "TensorListFromTensor", "TensorListGetItem",
     "TensorListReserve", "TensorListSetItem", "TensorListStack",

@@ -207,7 +207,10 @@ def _slices(t, size, inputs, around, num_states):
     def cut(tensor, over_time=True):
         if tensor is None or not over_time:
             return [tensor] * size
-        return [tensor[t]] if size == 1 else tf.unstack(tensor[t : t + size], num=size)
+        if size == 1:
+            return [tensor[t]]
+        # XLA, which compiles loops that never run, too, takes no slice longer than the tensor.
+        return tf.unstack(tf.gather(tensor, t + tf.range(size)), num=size)
 
     of_inputs = [cut(p) for p in inputs]
     of_updates = [

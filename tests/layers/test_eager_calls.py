@@ -31,7 +31,7 @@ def test_forty_shapes_are_traced_once_and_compiled_never(scan_calls, compiled_sc
     layer = kerasrnn.VanillaRNN(3)
     for batch, time in SHAPES:
         layer(tf.ones([batch, time, 2]))
-    assert scan_calls == ["scan_forward"]
+    assert scan_calls == ["scan_to_last"]
     assert compiled_scans == [False] * len(SHAPES)
 
 
