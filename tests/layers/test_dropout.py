@@ -15,6 +15,9 @@ BATCH, TIME, FEATURES, UNITS = 3, 5, 4, 6
 RATES = {"dropout": 0.5, "recurrent_dropout": 0.5}
 LAYERS = {
     "fast": lambda phi: kerasrnn.VanillaRNN(UNITS, **RATES),
+    "lstm": lambda phi: kerasrnn.LSTM(UNITS, **RATES),
+    "lstm, step by step": lambda phi: kerasrnn.LSTM(UNITS, phi, "softsign", **RATES),
+    "gru": lambda phi: kerasrnn.GRU(UNITS, **RATES, implementation=1),
     "generic": lambda phi: kerasrnn.VanillaRNN(UNITS, phi, **RATES),
     "cell": lambda phi: kerasrnn.RNN(kerasrnn.VanillaRNNCell(UNITS, phi, **RATES)),
     "stack": lambda phi: kerasrnn.RNN(
@@ -69,7 +72,7 @@ def trainings(layer, batch=BATCH):
     return [layer(tf.ones([batch, TIME, FEATURES]), training=True).numpy() for _ in range(3)]
 
 
-@pytest.mark.parametrize("kind", ["generic", "cell", "gates"])
+@pytest.mark.parametrize("kind", ["generic", "cell", "gates", "lstm, step by step"])
 @pytest.mark.parametrize("training", [False, True])
 def test_a_call_in_another_thread_changes_no_mask_of_a_training(kind, training):
     meeting = Meeting()
