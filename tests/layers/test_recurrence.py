@@ -34,7 +34,7 @@ def name_of(value):
 
 def run(cell, inputs, weights, states, updates=None, *, mask=None, **options):
     """The outputs, `(time, batch, units)`, or the last one, and all last states."""
-    mask = None if mask is None else tf.constant(mask[..., None])
+    mask = None if mask is None else tf.convert_to_tensor(mask)[..., None]
     return recurrence.recur(
         cell.equations, inputs, weights, states, mask=mask, updates=updates, **options
     )
@@ -320,6 +320,44 @@ def test_an_unknown_length_gives_the_same_numbers(rng, kind):
         expected = differentiate(inputs, states, mask, updates, upstream, Execution.IN_PLACE)
         for a, b in zip(found, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12, err_msg=str(length))
+
+
+INFERENCE = [Execution.TRACED, Execution.IN_PLACE, Execution.PORTABLE]
+
+
+@pytest.mark.parametrize("execution", INFERENCE, ids=name_of)
+@pytest.mark.parametrize(
+    ("kind", "shares", "every_output"),
+    [("lstm", "a step", True), ("gru", "a unit", False), ("vanilla", None, True)],
+)
+def test_inference_of_any_length_equals_numpy(rng, kind, shares, every_output, execution):
+    cell, block = make_cell(kind), recurrence.scans.BLOCK
+    weights = cell.arrays(rng)["weights"]
+
+    def draw(count, *shape):
+        return [tf.constant(each) for each in rng.normal(size=(count, *shape))]
+
+    @functools.partial(tf.function, autograph=False, reduce_retracing=True)
+    def compute(arrays, **options):
+        return run(cell, **arrays, **options, every_output=every_output, execution=execution)
+
+    for length in (1, block - 1, block, block + 1, 2 * block + 3):
+        arrays = {
+            "inputs": draw(cell.num_gates, length, 2, UNITS),
+            "weights": [tf.constant(weight) for weight in weights],
+            "states": draw(cell.num_states, 2, UNITS),
+        }
+        if shares:
+            shape = (UNITS,) if shares == "a unit" else (length, 2, UNITS)
+            arrays["updates"] = [tf.sigmoid(u) for u in draw(cell.num_states, *shape)]
+        mask = rng.integers(0, 2, size=(length, 2)).astype(bool)
+        call = compute.python_function if execution is Execution.TRACED else compute
+        outputs, last = call(arrays, mask=tf.constant(mask))
+        scan = reference.Scan(cell.step, **tf.nest.map_structure(np.asarray, arrays), mask=mask)
+        expected = scan.histories[0] if every_output else scan.histories[0][-1]
+        np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
+        for found, history in zip(last, scan.histories, strict=True):
+            np.testing.assert_allclose(found, history[-1], rtol=1e-10, atol=1e-12)
 
 
 def test_many_lengths_meet_few_buffer_lengths():
