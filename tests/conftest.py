@@ -9,7 +9,7 @@ with quiet_tensorflow():
     import numpy as np
     import pytest
 
-    from kerasrnn.layers import scans
+    from kerasrnn.layers import inference_scan, scans
     from tests import quick_graphs  # noqa: F401 (sets how graphs are compiled)
     from tests.seeds import set_seed
 
@@ -47,12 +47,17 @@ def user_environment():
 def scan_calls(monkeypatch):
     """The names of the hand-written scans, in the order in which they are called."""
     calls = []
-    for name in ("scan_forward", "scan_to_last", "scan_forward_and_keep", "scan_backward"):
-        original = getattr(scans, name)
+    for module, name in (
+        (inference_scan, "scan_forward"),
+        (inference_scan, "scan_to_last"),
+        (scans, "scan_forward_and_keep"),
+        (scans, "scan_backward"),
+    ):
+        original = getattr(module, name)
 
         def spy(*arguments, _original=original, _name=name, **options):
             calls.append(_name)
             return _original(*arguments, **options)
 
-        monkeypatch.setattr(scans, name, spy)
+        monkeypatch.setattr(module, name, spy)
     return calls

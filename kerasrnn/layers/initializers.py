@@ -17,15 +17,17 @@ class SpectralRadius(keras.initializers.Initializer):
     """A square matrix of normal values, scaled to a given spectral radius.
 
     The spectral radius, the largest absolute eigenvalue, decides whether powers of the
-    matrix shrink or grow in the long run. `VanillaRNN` and `VanillaRNNCell` also accept
-    the name `"spectral_radius"` for this initializer.
+    matrix shrink or grow in the long run. The layers and cells of this package also accept
+    the name `"spectral_radius"` for this initializer. In the kernel of a layer with gates,
+    the square matrices of the gates lie side by side, and each gets this radius.
 
     Args:
         radius: the spectral radius, positive. Default: 1.
         seed: an integer. Default: `None`, drawn from the global seed of Keras.
 
     Raises:
-        ValueError: if `radius` is not positive, or the shape is not square.
+        ValueError: if `radius` is not positive, or the shape is not that of one or more
+            square matrices side by side.
 
     Reference: H. Jaeger, "The echo state approach to analysing and training
     recurrent neural networks", GMD Report 148, 2001.
@@ -45,13 +47,17 @@ class SpectralRadius(keras.initializers.Initializer):
         self._normal = keras.initializers.RandomNormal(stddev=1.0, seed=self.seed)
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> tf.Tensor:
-        if len(shape) != 2 or shape[0] != shape[1]:
+        if len(shape) != 2 or not shape[0] or not shape[1] or shape[1] % shape[0]:
             raise ValueError(
                 f"A spectral radius is that of a square matrix, got shape={tuple(shape)}."
             )
         values = tf.cast(self._normal(shape, "float32"), tf.float64)
-        largest = tf.reduce_max(tf.abs(tf.linalg.eigvals(values)))
-        return tf.cast(values * (self.radius / largest), dtype or keras.config.floatx())
+        matrices = tf.split(values, shape[1] // shape[0], axis=1)
+        scaled = [
+            matrix * (self.radius / tf.reduce_max(tf.abs(tf.linalg.eigvals(matrix))))
+            for matrix in matrices
+        ]
+        return tf.cast(tf.concat(scaled, 1), dtype or keras.config.floatx())
 
     def get_config(self) -> dict[str, Any]:
         return {"radius": self.radius, "seed": self.seed}

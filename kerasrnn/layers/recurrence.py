@@ -22,10 +22,11 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from kerasrnn.layers import compilation, scans
+from kerasrnn.layers import compilation, inference_scan, scans
 from kerasrnn.layers.compilation import Execution
 from kerasrnn.layers.equations import Equations, masked
 from kerasrnn.layers.second_order import twice_differentiable
+from kerasrnn.layers.surroundings import Surroundings
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
@@ -132,9 +133,9 @@ class _Given(NamedTuple):
         """What is left of a tensor `(time, ...)` without the padding."""
         return tensor[: self.length] if self.pads else tensor
 
-    def around(self, updates: tuple | None, gates: bool = False) -> scans.Surroundings:
+    def around(self, updates: tuple | None, gates: bool = False) -> Surroundings:
         """What stands around the steps of a scan."""
-        return scans.Surroundings(
+        return Surroundings(
             self.length,
             self.mask,
             self.gates if gates else None,
@@ -144,7 +145,8 @@ class _Given(NamedTuple):
 
     def infer(self, *arguments) -> tuple[tf.Tensor | None, tuple[tf.Tensor, ...]]:
         """The outputs, if they are asked for, and the last states; nothing is kept."""
-        scan = scans.scan_forward if self.every_output else scans.scan_to_last
+        of_all = self.every_output
+        scan = inference_scan.scan_forward if of_all else inference_scan.scan_to_last
         return self.run(scan, *arguments)
 
     def run(self, scan: Callable, *arguments):

@@ -10,7 +10,7 @@ from kerasrnn.layers.activations import Activation, closed_derivative
 from kerasrnn.layers.cell_arguments import check_input_size
 from kerasrnn.layers.dropout import DropoutMasks
 from kerasrnn.layers.equations import Equations, JoinedProduct, Product, masked
-from kerasrnn.layers.scans import renew
+from kerasrnn.layers.surroundings import renew
 
 Masks = Sequence[tf.Tensor | None]
 
@@ -115,7 +115,7 @@ class RecurrentCell(keras.layers.Layer):
         return tuple(map(_affine, read, kernels, biases))
 
     def draw_updates(self, shape: Any, training: bool) -> tuple[tf.Tensor | None, ...] | None:
-        """The shares of the states that steps renew; see `kerasrnn.layers.scans`.
+        """The shares of the states that steps renew; see `kerasrnn.layers.surroundings`.
 
         Args:
             shape: the shape of a share if zoneout draws it, `(..., units)`.

@@ -1,27 +1,17 @@
-"""The two loops over time, for the equations of any cell. The first axis is time.
+"""The two loops over time of training, for the equations of any cell. The first axis is time.
 
-Around a step there may be
-
-    a mask: a step that is not in it carries the states through unchanged;
-    shares u of the states that a step renews: with n_t = step(...),
-
-        s_t = (1 - u_t) s_{t-1} + u_t n_t
-
-        (in leaky integration u is the leak rate, and in zoneout it is 0 where a unit keeps
-        its state).
-
-Backward, with g_t the gradient that reaches s_t from above and a gate xi_t that says how far
-gradients flow back in time (`kerasrnn.layers.truncation`; 1 for full backpropagation through
-time):
+Forward, the steps keep what their adjoints need. Backward, with g_t the gradient that reaches
+s_t from above and a gate xi_t that says how far gradients flow back in time
+(`kerasrnn.layers.truncation`; 1 for full backpropagation through time):
 
     delta_t = g_t + back_{t+1}
     dp_t, ds_{t-1} = adjoint(..., u_t * delta_t, ...)
     back_t = xi_t * (ds_{t-1} + (1 - u_t) * delta_t)         du_t = delta_t * (n_t - s_{t-1})
 
-References: P. Werbos, "Backpropagation through time: what it does and how to do it",
-Proceedings of the IEEE 78(10), 1990, doi:10.1109/5.58337. D. Krueger et al., "Zoneout", 2016,
-arXiv:1606.01305. H. Jaeger et al., "Optimization and applications of echo state networks with
-leaky-integrator neurons", Neural Networks 20(3), 2007, doi:10.1016/j.neunet.2007.04.016.
+with n_t and u_t as in `kerasrnn.layers.surroundings`.
+
+Reference: P. Werbos, "Backpropagation through time: what it does and how to do it",
+Proceedings of the IEEE 78(10), 1990, doi:10.1109/5.58337.
 """
 
 from typing import NamedTuple
@@ -29,123 +19,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from kerasrnn.layers.equations import BackwardProduct, Equations, Product
-
-Tensors = tuple[tf.Tensor, ...]
-
-BLOCK = 16
-"""Steps in one turn of a loop of plain operations."""
-
-
-class Surroundings(NamedTuple):
-    """What stands around the steps; everything but the length may be `None`."""
-
-    length: tf.Tensor
-    """int32 scalar, how many leading steps count."""
-    mask: tf.Tensor | None = None
-    """Booleans, `(time, batch, 1)` or `(time, batch, units)`."""
-    gates: tf.Tensor | None = None
-    """xi, `(time, batch, 1)` or `(time, 1, 1)`; only for gradients."""
-    dropout_masks: tuple[tf.Tensor | None, ...] | None = None
-    """m, `(batch, units)` for each weight."""
-    updates: tuple[tf.Tensor | None, ...] | None = None
-    """u, `(units,)` or `(time, batch, units)` for each state."""
-
-
-def renew(before: tf.Tensor, new: tf.Tensor, update: tf.Tensor | None) -> tf.Tensor:
-    """(1 - u) s_{t-1} + u n_t."""
-    return new if update is None else (1 - update) * before + update * new
-
-
-def scan_forward(
-    inputs: Tensors,
-    weights: Tensors,
-    states: Tensors,
-    around: Surroundings,
-    equations: Equations,
-) -> tuple[tf.Tensor, Tensors]:
-    """The outputs and the last states, with nothing kept for gradients.
-
-    A turn of a loop costs about as much as ten operations, so `BLOCK` steps share one turn.
-    The steps that are left over have a turn each.
-
-    Args:
-        inputs: p of each gate, `(time, batch, units)`.
-        weights: W of each product.
-        states: those before the first step, each `(batch, units)`.
-        around: the surroundings.
-        equations: those of the cell.
-
-    Returns:
-        The first state after every step, `(time, batch, units)`, and all states after the
-        last, each `(batch, units)`.
-    """
-    run = _make_run(inputs, weights, around, equations)
-    whole_blocks = around.length // BLOCK
-    blocks, states = run(states, tf.constant(0), whole_blocks, BLOCK)
-    start = whole_blocks * BLOCK
-    others, states = run(states, start, around.length - start, 1)
-    return tf.concat([blocks, others], 0), states
-
-
-def scan_to_last(
-    inputs: Tensors,
-    weights: Tensors,
-    states: Tensors,
-    around: Surroundings,
-    equations: Equations,
-) -> tuple[None, Tensors]:
-    """As `scan_forward`, for the last states alone."""
-    run = _make_run(inputs, weights, around, equations)
-    whole_blocks = around.length // BLOCK
-    _, states = run(states, tf.constant(0), whole_blocks, BLOCK, stores=False)
-    start = whole_blocks * BLOCK
-    _, states = run(states, start, around.length - start, 1, stores=False)
-    return None, states
-
-
-def _make_run(inputs, weights, around, equations):
-    """A function that runs blocks of steps."""
-    product = Product(weights, around.dropout_masks)
-
-    def take_block(start, states, size):
-        """The first state after each of `size` steps, and the states after the last."""
-        outputs = []
-        for slices in _slices(start, size, inputs, around, len(states)):
-            states, *_ = _step(slices, states, product, equations)
-            outputs.append(states[0])
-        return outputs, states
-
-    def run(states, start, num_blocks, size, stores=True):
-        """The outputs and last states of `num_blocks` times `size` steps from `start`."""
-        # A tf.TensorArray notes the element's shape as a constant, in which the batch is left
-        # open; converters of exported graphs need to know where it comes from.
-        batch_and_units, dtype = tf.shape(states[0]), states[0].dtype
-        shape = tf.concat([[size], batch_and_units], 0)
-
-        def body(n, states, *lists):
-            outputs, states = take_block(start + n * size, states, size)
-            lists = [
-                tf.raw_ops.TensorListSetItem(input_handle=x, index=n, item=tf.stack(outputs))
-                for x in lists
-            ]
-            return n + 1, states, *lists
-
-        lists = [
-            tf.raw_ops.TensorListReserve(
-                element_shape=shape, num_elements=num_blocks, element_dtype=dtype
-            )
-        ] * stores
-        first = (tf.constant(0), states, *lists)
-        _, states, *lists = tf.while_loop(lambda n, *_: n < num_blocks, body, first)
-        if not stores:
-            return None, states
-        blocks = tf.raw_ops.TensorListStack(
-            input_handle=lists[0], element_shape=shape, element_dtype=dtype
-        )
-        steps = tf.reshape(blocks, tf.concat([[num_blocks * size], batch_and_units], 0))
-        return tf.ensure_shape(steps, [None, *states[0].shape]), states
-
-    return run
+from kerasrnn.layers.surroundings import Surroundings, Tensors, slices_of, take_step
 
 
 def scan_forward_and_keep(
@@ -155,7 +29,14 @@ def scan_forward_and_keep(
     around: Surroundings,
     equations: Equations,
 ) -> tuple[Tensors, tuple[tf.Tensor | None, ...], Tensors, Tensors]:
-    """The same with all that `scan_backward` needs.
+    """The last states, and all that `scan_backward` needs.
+
+    Args:
+        inputs: p of each gate, `(time, batch, units)`.
+        weights: W of each product.
+        states: those before the first step, each `(batch, units)`.
+        around: the surroundings.
+        equations: those of the cell.
 
     Returns:
         For each state s_0 to s_T, `(time + 1, batch, units)`; n of each state with an update,
@@ -168,8 +49,8 @@ def scan_forward_and_keep(
     num_steps = tf.shape(inputs[0])[0]
 
     def take(t, before):
-        (slices,) = _slices(t, 1, inputs, around, num_states)
-        after, new, kept = _step(slices, before, product, equations)
+        (slices,) = slices_of(t, 1, inputs, around, num_states)
+        after, new, kept = take_step(slices, before, product, equations)
         return after, [*(new[j] for j in renewed), *kept]
 
     def body(t, before, histories, arrays):
@@ -191,46 +72,6 @@ def scan_forward_and_keep(
         tuple(recorded[len(renewed) :]),
         last,
     )
-
-
-class _Slices(NamedTuple):
-    """What one step reads of the tensors over time."""
-
-    inputs: list[tf.Tensor]
-    mask: tf.Tensor | None
-    updates: list[tf.Tensor | None]
-
-
-def _slices(t, size, inputs, around, num_states):
-    """The slices of `size` steps from step t."""
-
-    def cut(tensor, over_time=True):
-        if tensor is None or not over_time:
-            return [tensor] * size
-        if size == 1:
-            return [tensor[t]]
-        # XLA, which compiles loops that never run, too, takes no slice longer than the tensor.
-        return tf.unstack(tf.gather(tensor, t + tf.range(size)), num=size)
-
-    of_inputs = [cut(p) for p in inputs]
-    of_updates = [
-        cut(u, u is not None and len(u.shape) == 3)
-        for u in around.updates or (None,) * num_states
-    ]
-    mask = cut(around.mask)
-    return [
-        _Slices([p[k] for p in of_inputs], mask[k], [u[k] for u in of_updates])
-        for k in range(size)
-    ]
-
-
-def _step(slices, before, product, equations):
-    """The states after a step, the n of each, and what the step keeps."""
-    new, kept = equations.step(slices.inputs, before, product)
-    after = tuple(renew(s, n, u) for s, n, u in zip(before, new, slices.updates, strict=True))
-    if slices.mask is not None:
-        after = tuple(tf.where(slices.mask, a, s) for a, s in zip(after, before, strict=True))
-    return after, new, kept
 
 
 class Noted(NamedTuple):
@@ -282,7 +123,7 @@ def scan_backward(
             for history, n in zip(histories, new, strict=True)
         ]
         kept_t = [x[t] for x in kept]
-        (slices,) = _slices(t, 1, (), around, len(deltas))
+        (slices,) = slices_of(t, 1, (), around, len(deltas))
         updates, mask = slices.updates, slices.mask
         used = [d if u is None else u * d for d, u in zip(deltas, updates, strict=True)]
         product = BackwardProduct(transposed, around.dropout_masks)

@@ -18,7 +18,6 @@ LAYERS = {
         functools.partial(kerasrnn.GRU, reset_after=False),
         functools.partial(GRU, reset_after=False),
     ),
-    "RNN(VanillaRNNCell)": (around(kerasrnn.VanillaRNNCell), keras.layers.SimpleRNN),
     "RNN(LSTMCell)": (around(keras.layers.LSTMCell), LSTM),
 }
 

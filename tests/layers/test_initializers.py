@@ -27,6 +27,13 @@ def test_the_spectral_radius_is_the_one_asked_for():
     )
 
 
+def test_each_gate_has_the_spectral_radius():
+    layer = kerasrnn.LSTM(6, recurrent_initializer="spectral_radius")
+    layer.build((None, None, 3))
+    for matrix in np.split(layer.cell.recurrent_kernel.numpy(), 4, axis=1):
+        assert np.abs(np.linalg.eigvals(matrix)).max() == pytest.approx(1, rel=1e-4)
+
+
 @pytest.mark.parametrize("radius", [0.1, 1, 3.5])
 @pytest.mark.parametrize("size", [1, 2, 40])
 def test_numpy_finds_the_same_largest_eigenvalue(radius, size):

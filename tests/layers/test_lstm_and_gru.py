@@ -134,7 +134,7 @@ def test_attributes_are_those_of_keras(name):
         ("GRU", {"reset_after": False, "bias_initializer": "ones"}),
         ("GRU", {"kernel_initializer": keras.initializers.GlorotUniform(seed=3)}),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "-".join(value) or "defaults",
 )
 def test_weights_begin_as_in_keras(name, options):
     zeros = dict.fromkeys(["kernel_initializer", "recurrent_initializer"], "zeros")

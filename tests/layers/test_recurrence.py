@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasrnn.layers import compilation, recurrence
+from kerasrnn.layers import compilation, inference_scan, recurrence
 from kerasrnn.layers.compilation import Execution
+from kerasrnn.layers.equations import Product
 from tests import reference
 from tests.cells import (
     BATCH,
@@ -220,7 +221,7 @@ def by_loop(cell):
 
     def loop(inputs, weights, states, updates=None):
         outputs, updates = [], updates or [1.0] * len(states)
-        product = recurrence.scans.Product(weights)
+        product = Product(weights)
         for t in range(TIME):
             new, _ = cell.equations.step([p[t] for p in inputs], states, product)
             states = [s + u * (n - s) for s, n, u in zip(states, new, updates, strict=True)]
@@ -331,7 +332,7 @@ INFERENCE = [Execution.TRACED, Execution.IN_PLACE, Execution.PORTABLE]
     [("lstm", "a step", True), ("gru", "a unit", False), ("vanilla", None, True)],
 )
 def test_inference_of_any_length_equals_numpy(rng, kind, shares, every_output, execution):
-    cell, block = make_cell(kind), recurrence.scans.BLOCK
+    cell, block = make_cell(kind), inference_scan.BLOCK
     weights = cell.arrays(rng)["weights"]
 
     def draw(count, *shape):

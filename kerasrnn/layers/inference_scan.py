@@ -1,0 +1,102 @@
+"""The loop over time of inference, in plain operations, which any runtime has.
+
+A turn of a loop costs about as much as ten operations, so `BLOCK` steps share one turn. The
+steps that are left over have a turn each.
+"""
+
+import tensorflow as tf
+
+from kerasrnn.layers.equations import Equations, Product
+from kerasrnn.layers.surroundings import Surroundings, Tensors, slices_of, take_step
+
+BLOCK = 16
+"""Steps in one turn of the loop."""
+
+
+def scan_forward(
+    inputs: Tensors,
+    weights: Tensors,
+    states: Tensors,
+    around: Surroundings,
+    equations: Equations,
+) -> tuple[tf.Tensor, Tensors]:
+    """The outputs and the last states, with nothing kept for gradients.
+
+    Args:
+        inputs: p of each gate, `(time, batch, units)`.
+        weights: W of each product.
+        states: those before the first step, each `(batch, units)`.
+        around: the surroundings.
+        equations: those of the cell.
+
+    Returns:
+        The first state after every step, `(time, batch, units)`, and all states after the
+        last, each `(batch, units)`.
+    """
+    run = _make_run(inputs, weights, around, equations)
+    whole_blocks = around.length // BLOCK
+    blocks, states = run(states, tf.constant(0), whole_blocks, BLOCK)
+    start = whole_blocks * BLOCK
+    others, states = run(states, start, around.length - start, 1)
+    return tf.concat([blocks, others], 0), states
+
+
+def scan_to_last(
+    inputs: Tensors,
+    weights: Tensors,
+    states: Tensors,
+    around: Surroundings,
+    equations: Equations,
+) -> tuple[None, Tensors]:
+    """As `scan_forward`, for the last states alone."""
+    run = _make_run(inputs, weights, around, equations)
+    whole_blocks = around.length // BLOCK
+    _, states = run(states, tf.constant(0), whole_blocks, BLOCK, stores=False)
+    start = whole_blocks * BLOCK
+    _, states = run(states, start, around.length - start, 1, stores=False)
+    return None, states
+
+
+def _make_run(inputs, weights, around, equations):
+    """A function that runs blocks of steps."""
+    product = Product(weights, around.dropout_masks)
+
+    def take_block(start, states, size):
+        """The first state after each of `size` steps, and the states after the last."""
+        outputs = []
+        for slices in slices_of(start, size, inputs, around, len(states)):
+            states, *_ = take_step(slices, states, product, equations)
+            outputs.append(states[0])
+        return outputs, states
+
+    def run(states, start, num_blocks, size, stores=True):
+        """The outputs and last states of `num_blocks` times `size` steps from `start`."""
+        # A tf.TensorArray notes the element's shape as a constant, in which the batch is left
+        # open; converters of exported graphs need to know where it comes from.
+        batch_and_units, dtype = tf.shape(states[0]), states[0].dtype
+        shape = tf.concat([[size], batch_and_units], 0)
+
+        def body(n, states, *lists):
+            outputs, states = take_block(start + n * size, states, size)
+            lists = [
+                tf.raw_ops.TensorListSetItem(input_handle=x, index=n, item=tf.stack(outputs))
+                for x in lists
+            ]
+            return n + 1, states, *lists
+
+        lists = [
+            tf.raw_ops.TensorListReserve(
+                element_shape=shape, num_elements=num_blocks, element_dtype=dtype
+            )
+        ] * stores
+        first = (tf.constant(0), states, *lists)
+        _, states, *lists = tf.while_loop(lambda n, *_: n < num_blocks, body, first)
+        if not stores:
+            return None, states
+        blocks = tf.raw_ops.TensorListStack(
+            input_handle=lists[0], element_shape=shape, element_dtype=dtype
+        )
+        steps = tf.reshape(blocks, tf.concat([[num_blocks * size], batch_and_units], 0))
+        return tf.ensure_shape(steps, [None, *states[0].shape]), states
+
+    return run
