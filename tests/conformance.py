@@ -212,6 +212,12 @@ class RecurrentLayerTests:
         outputs = layer(other, mask=mask, initial_state=states, training=True)
         assert_close(outputs, found[: len(outputs)])
 
+    def test_each_unit_may_have_a_mask(self, make_pair):
+        layer, reference = make_pair(return_state=True, return_sequences=True)
+        mask = tf.constant(np.random.default_rng(0).random((BATCH, TIME, UNITS)) < 0.6)
+        arguments = X, mask, states_for(layer)
+        assert_close(differentiate(layer, *arguments), differentiate(reference, *arguments))
+
     @pytest.mark.parametrize("return_sequences", [False, True])
     def test_the_mask_goes_on_where_there_are_steps(self, factories, return_sequences):
         options = {"return_sequences": return_sequences, "return_state": True}

@@ -191,7 +191,7 @@ class RNN(keras.layers.RNN):
             The last output, all outputs and the last states.
         """
         gates = self.gates(sequences, training)
-        if runs_whole(self):
+        if runs_whole(self, mask):
             return run_whole(
                 self, sequences, initial_state, mask, gates, training, dropout_masks
             )

@@ -10,8 +10,13 @@ from kerasrnn.layers.dropout import DropoutMasks
 from kerasrnn.layers.recurrent_cell import RecurrentCell
 
 
-def runs_whole(layer: keras.layers.RNN) -> bool:
-    """Whether the layer's cell has an adjoint, and nothing asks for Keras' own loop."""
+def runs_whole(layer: keras.layers.RNN, mask: tf.Tensor | None = None) -> bool:
+    """Whether the layer's cell has an adjoint, and nothing asks for Keras' own loop.
+
+    A mask of units, `(batch, time, units)`, does: an adjoint takes all units of a step.
+    """
+    if mask is not None and len(mask.shape) == 3 and mask.shape[-1] != 1:
+        return False
     cell = layer.cell
     return (
         isinstance(cell, RecurrentCell)
@@ -36,7 +41,7 @@ def run_whole(
         layer: a layer of which `runs_whole` is true.
         sequences: `(batch, time, features)`.
         initial_state: the states before the first step.
-        mask: `None`, `(batch, time)`, or with a last axis of 1 or of `units`.
+        mask: `None`, `(batch, time)` or `(batch, time, 1)`.
         gates: gates on gradients, as `kerasrnn.layers.truncation` draws them.
         training: whether dropout and zoneout apply.
         dropout_masks: those of this call.

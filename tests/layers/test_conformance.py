@@ -14,10 +14,6 @@ LAYERS = {
     "VanillaRNN": (kerasrnn.VanillaRNN, keras.layers.SimpleRNN),
     "LSTM": (kerasrnn.LSTM, LSTM),
     "GRU": (kerasrnn.GRU, GRU),
-    "GRU, reset before": (
-        functools.partial(kerasrnn.GRU, reset_after=False),
-        functools.partial(GRU, reset_after=False),
-    ),
     "RNN(LSTMCell)": (around(keras.layers.LSTMCell), LSTM),
 }
 

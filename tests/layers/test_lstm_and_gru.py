@@ -336,7 +336,7 @@ def test_inference_runs_the_forward_scan_alone(scan_calls):
     for name in NAMES:
         layer = MAKERS[name](UNITS)
         layer(X)
-        assert scan_calls == ["scan_forward"]
+        assert scan_calls == ["scan_to_last"]
         scan_calls.clear()
 
 
