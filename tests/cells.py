@@ -86,7 +86,9 @@ MAIN = ["vanilla", "lstm", "gru", "gru, reset before"]
 
 def tensors_of(arrays):
     """A nest of arrays as tensors."""
-    return tf.nest.map_structure(lambda x: None if x is None else tf.constant(x), arrays)
+    return tf.nest.map_structure(
+        lambda x: None if x is None else tf.convert_to_tensor(x), arrays
+    )
 
 
 def gradients_of(tape, target, sources):
