@@ -27,7 +27,7 @@ class Surroundings(NamedTuple):
     length: tf.Tensor
     """int32 scalar, how many leading steps count."""
     mask: tf.Tensor | None = None
-    """Booleans, `(time, batch, 1)` or `(time, batch, units)`."""
+    """Booleans, `(time, batch, 1)`."""
     gates: tf.Tensor | None = None
     """xi, `(time, batch, 1)` or `(time, 1, 1)`; only for gradients."""
     dropout_masks: tuple[tf.Tensor | None, ...] | None = None

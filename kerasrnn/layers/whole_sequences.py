@@ -132,20 +132,16 @@ def _repeat_where_masked(inputs: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
 
     Args:
         inputs: `(time, batch, units)`.
-        mask: `(time, batch or 1, 1)`, or `(time, batch or 1, units)` with a mask a unit.
+        mask: `(time, batch or 1, 1)`.
 
     Returns:
         `(time, batch, units)`; at masked steps before all others, any step's inputs.
     """
-    shape = tf.shape(inputs)
-    # 1, or that of the inputs: then each unit is a row of its own.
-    width = mask.shape[-1] or inputs.shape[-1]
-    mask = tf.broadcast_to(mask, [shape[0], shape[1], width])
-    used = tf.transpose(tf.reshape(mask, [shape[0], shape[1] * width]))
-    rows = tf.reshape(inputs, [shape[0], shape[1] * width, inputs.shape[-1] // width])
+    num_steps, batch = tf.unstack(tf.shape(inputs)[:2])
+    used = tf.transpose(tf.broadcast_to(mask[..., 0], [num_steps, batch]))
     # For each row the steps that count, in order, and then how many of them there were.
-    used_first = tf.argsort(tf.where(used, 0, shape[0]) + tf.range(shape[0]))
+    used_first = tf.argsort(tf.where(used, 0, num_steps) + tf.range(num_steps))
     count = tf.cumsum(tf.cast(used, tf.int32), axis=-1)
     latest = tf.gather(used_first, tf.maximum(count - 1, 0), batch_dims=1)
-    repeated = tf.gather(tf.transpose(rows, [1, 0, 2]), latest, batch_dims=1)
-    return tf.ensure_shape(tf.reshape(tf.transpose(repeated, [1, 0, 2]), shape), inputs.shape)
+    repeated = tf.gather(tf.transpose(inputs, [1, 0, 2]), latest, batch_dims=1)
+    return tf.ensure_shape(tf.transpose(repeated, [1, 0, 2]), inputs.shape)
