@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 
-_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_LOG_LEVEL, _QUIETEST = "TF_CPP_MIN_LOG_LEVEL", "3"
 
 
 @contextlib.contextmanager
@@ -14,13 +14,13 @@ def quiet_tensorflow():
 
     TensorFlow's C++ log ignores its level until it is initialized, so the file
     descriptor itself is diverted meanwhile; what it received is shown if the
-    import fails. A level that the user set (`TF_CPP_MIN_LOG_LEVEL`) wins, and
-    nothing is diverted.
+    import fails. If the user set a level that shows more (`TF_CPP_MIN_LOG_LEVEL` below
+    3), it wins, and nothing is diverted.
     """
-    if _LOG_LEVEL in os.environ or "tensorflow" in sys.modules:
+    if os.environ.get(_LOG_LEVEL, _QUIETEST) != _QUIETEST or "tensorflow" in sys.modules:
         yield
         return
-    os.environ[_LOG_LEVEL] = "3"
+    os.environ[_LOG_LEVEL] = _QUIETEST
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as diverted:
