@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import sys
 import time
 
@@ -11,11 +12,15 @@ from apps.errors import UserError
 from benchmarks import results
 from benchmarks.options import NAMES, Options
 from benchmarks.tables import tell
+from benchmarks.workers import hide_retracing
 
 
 def main(options: Options) -> None:
     if options.output is not None and importlib.util.find_spec("matplotlib") is None:
         raise UserError("--output needs matplotlib: python -m pip install matplotlib")
+    if options.quick:  # compiling takes longer than the runs
+        os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+    hide_retracing()
     # Always in this order: those that import TensorFlow into this process come last.
     for name in (name for name in NAMES if name in options.names):
         start = time.perf_counter()

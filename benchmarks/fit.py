@@ -48,9 +48,7 @@ def run(options: Options) -> Iterator[Table]:
     ids = rng.integers(1, NUM_WORDS, size=(count, time)) * (np.arange(time) < lengths[:, None])
     labels = rng.integers(0, 2, size=count)
     rows: list[tables.Row] = []
-    for theirs, ours in PAIRS.items():
-        if not hasattr(kerasrnn, ours):
-            continue
+    for theirs, ours in list(PAIRS.items())[: 1 if options.quick else None]:
         layers = {
             "kerasrnn": getattr(kerasrnn, ours)(SIZE),
             "Keras": getattr(keras.layers, theirs)(SIZE),

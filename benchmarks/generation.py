@@ -27,6 +27,7 @@ from benchmarks.timing import time_calls
 
 UNITS, CHARACTERS = 512, "".join(map(chr, range(32, 97)))
 LENGTH, QUICK_LENGTH = 1000, 20
+NUM_PROMPTS, QUICK_NUM_PROMPTS = (1, 64), (2,)
 TEMPERATURE = 0.8
 PRODUCTS = "matrix products alone"
 
@@ -145,7 +146,7 @@ def run(options: Options) -> Iterator[Table]:
         {"prompts": "{}", "way": "{}", "us a step": "{:.1f}", "characters/s": "{:,.0f}"}
         | {"us a step ratio": "{:.2f}x"},
     )
-    for num_prompts in (1, 64):
+    for num_prompts in QUICK_NUM_PROMPTS if options.quick else NUM_PROMPTS:
         products = products_alone(model, num_prompts)
         calls = {
             **{

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from apps.errors import UserError
 from benchmarks import tables
-from benchmarks.options import CALLS, CELLS, Options
+from benchmarks.options import CALLS, Options
 from benchmarks.peers import OURS, PARTS, PEERS, PRODUCTS, REFERENCE, Peer
 from benchmarks.problems import Problem, choose_shapes, difference
 from benchmarks.tables import Table, tell
@@ -41,8 +41,8 @@ def run(options: Options) -> Iterator[Table]:
         | {name.removesuffix(tables.RATIO): "{:.2f}x" for name in ratios},
     )
     shapes = choose_shapes(options.shapes, options.quick)
-    cells = [cell for cell in CELLS if cell in options.cells]
-    with start_workers(peers | products) as workers:
+    cells = options.chosen_cells
+    with start_workers(peers | products, here=options.quick) as workers:
         calls = [call for call in CALLS if call in options.calls]
         for call, masks in itertools.product(calls, options.chosen_masks):
             rows: list[tables.Row] = []
@@ -82,7 +82,7 @@ def choose_peers(options: Options) -> dict[str, Peer]:
     chosen = {
         name: peer
         for name, peer in PEERS.items()
-        if name in (options.peers or PEERS) and set(peer.cells) & set(options.cells)
+        if name in (options.peers or PEERS) and set(peer.cells) & set(options.chosen_cells)
     }
     missing = [name for name, peer in chosen.items() if not peer.is_installed]
     if missing:

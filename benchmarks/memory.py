@@ -16,6 +16,7 @@ import multiprocessing
 import tempfile
 import time
 from collections.abc import Iterator
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ import numpy as np
 
 from benchmarks import tables
 from benchmarks.layers import choose_peers, describe
-from benchmarks.options import CELLS, Options
+from benchmarks.options import Options
 from benchmarks.peers import OURS, Peer
 from benchmarks.problems import QUICK_SHAPES, Problem, Shape
 from benchmarks.tables import Table, tell
@@ -47,7 +48,7 @@ TAPES = [
     for steps in (10**4, 10**5, 10**6)
     for recompute in (False, True)
 ]
-QUICK_NUM_PEERS = 1  # each takes seconds to start
+QUICK_NUM_PEERS = 1  # the code is the same for all
 QUICK_CASES = [Case(1000, 1000, False), Case(1000, 1000, True)]
 
 
@@ -57,15 +58,15 @@ def run(options: Options) -> Iterator[Table]:
     if options.quick:
         peers = dict(list(peers.items())[:QUICK_NUM_PEERS])
     contenders = [OURS, *(name for name in peers if name != OURS)]
-    cells = [cell for cell in CELLS if cell in options.cells][: 1 if options.quick else None]
     rows: list[tables.Row] = []
-    for cell, shape in itertools.product(cells, QUICK_SHAPES if options.quick else SHAPES):
+    shapes = QUICK_SHAPES if options.quick else SHAPES
+    for cell, shape in itertools.product(options.chosen_cells, shapes):
         problem = Problem(cell, shape, "training")
         found = {}
         for name, peer in peers.items():
             if cell in peer.cells:
                 try:
-                    found[name] = measure_step(problem, peer)
+                    found[name] = measure_step(problem, peer, here=options.quick)
                 except PeerError as error:
                     tell(f"{describe(problem)}: left out {name}: {error}")
         rows.append(((cell, str(shape)), found))
@@ -78,12 +79,13 @@ def run(options: Options) -> Iterator[Table]:
         contenders,
         digits="{:,.0f}",
     )
-    yield measure_sequences(QUICK_CASES if options.quick else [*STREAMS, *TAPES])
+    cases = QUICK_CASES if options.quick else [*STREAMS, *TAPES]
+    yield measure_sequences(cases, here=options.quick)
 
 
-def measure_step(problem: Problem, peer: Peer) -> float:
-    """The memory of a training step, in MiB."""
-    with start_workers({"peer": peer}) as workers:
+def measure_step(problem: Problem, peer: Peer, here: bool) -> float:
+    """The memory of a training step, in MiB; in this process it means nothing."""
+    with start_workers({"peer": peer}, here) as workers:
         worker = workers["peer"]
         before, _ = worker.memory()
         worker.prepare("layer", problem)
@@ -92,8 +94,8 @@ def measure_step(problem: Problem, peer: Peer) -> float:
     return peak - before
 
 
-def measure_sequences(cases: list[Case]) -> Table:
-    """Trains each case in a process of its own."""
+def measure_sequences(cases: list[Case], here: bool) -> Table:
+    """Trains each case in a process of its own; or all in this one, to see that it works."""
     table = Table(
         "memory_sequences",
         "Training on one long sequence",
@@ -101,12 +103,12 @@ def measure_sequences(cases: list[Case]) -> Table:
         | {"relative difference": "{:.0e}"},
     )
     spawn = multiprocessing.get_context("spawn")
+    pool = ThreadPool(1) if here else spawn.Pool(1, maxtasksperchild=1)
     reference = np.zeros(0)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, pool:
         gradient_file = Path(folder, "gradient.npy")
         for case in cases:
-            with spawn.Pool(1) as pool:
-                mib, seconds = pool.apply(train_case, (case, gradient_file))
+            mib, seconds = pool.apply(train_case, (case, gradient_file))
             tape = (
                 f"windows of {case.window}" if case.window <= WINDOW else "the whole sequence"
             )

@@ -20,6 +20,8 @@ Name = Literal[
 NAMES: tuple[Name, ...] = get_args(Name)
 Cell = Literal["vanilla", "lstm", "gru"]
 CELLS: tuple[Cell, ...] = get_args(Cell)
+QUICK_CELLS: tuple[Cell, ...] = ("lstm",)
+"""Every peer has it."""
 Call = Literal["forward", "training"]
 CALLS: tuple[Call, ...] = get_args(Call)
 Masks = Literal["none", "reviews"]
@@ -40,11 +42,11 @@ class Options:
     output: Path | None = None
     """A folder for the results as JSON and PNG. Created if it is missing."""
     seconds: float | None = None
-    """How long to time each row of a table. Default: 20, or 0.2 with --quick."""
+    """How long to time each row of a table. Default: 20, or 0.01 with --quick."""
     rounds: int | None = None
     """How many turns each one gets in a row. Default: 7, or 1 with --quick."""
-    cells: tuple[Cell, ...] = CELLS
-    """For layers and memory: the cells."""
+    cells: tuple[Cell, ...] = ()
+    """For layers and memory: the cells. Default: all, and with --quick LSTM."""
     shapes: tuple[str, ...] = ()
     """For layers: shapes, as positions in the list (0 is the first) or as
     batch,time,features,units. Default: the whole list."""
@@ -57,12 +59,17 @@ class Options:
     """For layers and memory: who takes part. Default: everyone."""
 
     @property
+    def chosen_cells(self) -> tuple[Cell, ...]:
+        cells = self.cells or (QUICK_CELLS if self.quick else CELLS)
+        return tuple(cell for cell in CELLS if cell in cells)
+
+    @property
     def chosen_masks(self) -> tuple[Masks, ...]:
         return self.masks or (MASKS[1:] if self.quick else MASKS)
 
     @property
     def seconds_of_a_row(self) -> float:
-        default = 0.2 if self.quick else 20.0
+        default = 0.01 if self.quick else 20.0
         return default if self.seconds is None else self.seconds
 
     @property

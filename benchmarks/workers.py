@@ -1,9 +1,11 @@
-"""Peers in processes of their own, which sleep until they are asked for something."""
+"""Peers that are asked for something: in processes of their own, where they sleep until then,
+or, to see that they work, in this one."""
 
 import contextlib
+import logging
 import multiprocessing
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.peers import Peer
+from benchmarks.peers.prepared import Prepared
 from benchmarks.problems import Problem
 from benchmarks.timing import repeat
 
@@ -19,6 +22,10 @@ STATUS = Path("/proc/self/status")
 
 class PeerError(Exception):
     """A peer cannot do what it was asked for; says why."""
+
+
+Reply = tuple[bool, Any]
+"""Whether a request succeeded, and the answer; or the message of the error."""
 
 
 class Worker:
@@ -43,12 +50,15 @@ class Worker:
             PeerError: if there was an error there, or if the process has ended.
         """
         try:
-            succeeded, answer = self._connection.recv()
+            succeeded, answer = self._reply()
         except (EOFError, OSError):
             raise PeerError("its process has ended") from None
         if not succeeded:
             raise PeerError(answer)
         return answer
+
+    def _reply(self) -> Reply:
+        return self._connection.recv()
 
     def prepare(self, key: Hashable, problem: Problem, *part: str) -> None:
         """Makes a call ready, under a key; waits until it is."""
@@ -80,10 +90,28 @@ class Worker:
         self._process.join()
 
 
+class WorkerHere(Worker):
+    """A peer in this process: nothing has to start."""
+
+    def __init__(self, peer: Peer):
+        self._desk = Desk(peer)
+
+    def send(self, request: str, *arguments: Any) -> None:
+        """Asks for something, and waits for the answer."""
+        self._answered = self._desk.answer(request, *arguments)
+
+    def _reply(self) -> Reply:
+        return self._answered
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
 @contextlib.contextmanager
-def start_workers(peers: dict[str, Peer]) -> Iterator[dict[str, Worker]]:
-    """A worker for each peer, while the context lasts."""
-    workers = {name: Worker(peer) for name, peer in peers.items()}
+def start_workers(peers: dict[str, Peer], here: bool = False) -> Iterator[dict[str, Worker]]:
+    """A worker for each peer, while the context lasts; all in this process, if they may be."""
+    kind = WorkerHere if here else Worker
+    workers = {name: kind(peer) for name, peer in peers.items()}
     try:
         yield workers
     finally:
@@ -93,34 +121,55 @@ def start_workers(peers: dict[str, Peer]) -> Iterator[dict[str, Worker]]:
 
 def serve(connection: Connection, peer: Peer) -> None:
     """What a worker's process does: it answers requests until nobody is there."""
-    prepare = None
-    prepared: dict[Hashable, Any] = {}
+    hide_retracing()
+    desk = Desk(peer)
     while True:
         try:
             request, arguments = connection.recv()
         except EOFError:
             return
+        connection.send(desk.answer(request, *arguments))
+
+
+class Desk:
+    """Answers the requests to a peer."""
+
+    def __init__(self, peer: Peer):
+        self._peer = peer
+        self._prepare: Callable[..., Prepared] | None = None
+        self._prepared: dict[Hashable, Prepared] = {}
+
+    def answer(self, request: str, *arguments: Any) -> Reply:
+        """Does what a method of `Worker` asks for."""
         try:
-            prepare = prepare or peer.load()
+            self._prepare = self._prepare or self._peer.load()
             answer: Any = None
             if request == "prepare":
                 key, *problem_and_part = arguments
-                prepared[key] = prepare(*problem_and_part)
-                prepared[key].run()  # traces and compiles
+                self._prepared[key] = self._prepare(*problem_and_part)
+                self._prepared[key].run()  # traces and compiles
             elif request == "results":
-                call = prepared[arguments[0]]
+                call = self._prepared[arguments[0]]
                 answer = call.read(call.run())
             elif request == "repeat":
                 key, seconds = arguments
-                answer = repeat(prepared[key].run, seconds)
+                answer = repeat(self._prepared[key].run, seconds)
             elif request == "memory":
                 answer = read_memory()
             elif request == "forget":
-                prepared.clear()
-            connection.send((True, answer))
+                self._prepared.clear()
         except Exception as error:
             text = str(error).strip().splitlines() or [type(error).__name__]
-            connection.send((False, text[0]))
+            return False, text[0]
+        return True, answer
+
+
+def hide_retracing() -> None:
+    """TensorFlow does not warn in this process that functions are traced again.
+
+    They are: each problem is traced once.
+    """
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def read_memory() -> tuple[float, float]:

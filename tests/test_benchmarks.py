@@ -13,6 +13,7 @@ from benchmarks.options import MASKS, Options
 from benchmarks.peers import PEERS, REFERENCE
 from benchmarks.problems import SHAPES, Problem, Shape, choose_shapes, difference, draw_lengths
 from benchmarks.timing import repeat, take_turns
+from benchmarks.workers import PeerError, start_workers
 from tests.docs.pages import ROOT, Page, commands_of
 
 SHAPE = Shape(4, 120, 3, 8)
@@ -35,7 +36,7 @@ def test_kerasrnn_and_keras_compute_the_same(call, masks):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("default", "ignore:CUDA initialization")
 @pytest.mark.parametrize("masks", MASKS)
 @pytest.mark.parametrize("call", ["forward", "training"])
 @pytest.mark.parametrize("cell", ["vanilla", "lstm", "gru"])
@@ -44,11 +45,7 @@ def test_all_peers_compute_the_same(cell, call, masks):
     expected = solve(REFERENCE, problem)
     for name, peer in PEERS.items():
         if peer.is_installed and cell in peer.cells and name != REFERENCE:
-            try:
-                found = solve(name, problem)
-            except LookupError:  # kerasrnn has no such layer yet
-                continue
-            assert difference(found, expected) < layers.TOLERANCE, name
+            assert difference(solve(name, problem), expected) < layers.TOLERANCE, name
 
 
 def test_a_difference_is_relative_to_the_size_of_an_array():
@@ -84,6 +81,22 @@ def test_shapes_are_chosen_by_position_or_by_their_numbers():
 def test_an_unknown_peer_is_refused():
     with pytest.raises(UserError, match="there is no Torch"):
         layers.choose_peers(Options(peers=("Torch",)))
+
+
+@pytest.mark.parametrize("here", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_workers_answer(here):
+    problem = Problem("vanilla", SHAPE, "forward")
+    with start_workers({"peer": PEERS["kerasrnn"]}, here) as workers:
+        worker = workers["peer"]
+        worker.prepare("call", problem)
+        (outputs,) = worker.results("call")
+        assert difference([outputs], solve("kerasrnn", problem)) < layers.TOLERANCE
+        assert len(worker.repeat("call", 0.0)) == 1
+        held, peak = worker.memory()
+        assert 0 < held <= peak
+        worker.forget()
+        with pytest.raises(PeerError, match="call"):
+            worker.results("call")
 
 
 def test_contenders_take_turns():

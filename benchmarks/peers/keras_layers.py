@@ -25,10 +25,7 @@ OF_KERAS = {**OF_OURS, "vanilla": "SimpleRNN"}
 
 def prepare_ours(problem: Problem) -> Prepared:
     """A layer of kerasrnn."""
-    name = OF_OURS[problem.cell]
-    make_layer = getattr(kerasrnn, name, None)
-    if make_layer is None:
-        raise LookupError(f"kerasrnn has no {name}")
+    make_layer = getattr(kerasrnn, OF_OURS[problem.cell])
     layer = make_layer(problem.shape.units, return_sequences=True)
     if problem.call == "training":
         return prepare_training(problem, layer)

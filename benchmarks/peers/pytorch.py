@@ -4,6 +4,8 @@ With masks there are two ways: packed sequences, or to read the padding too and 
 its outputs, which is right as padding comes last. The faster one is taken.
 """
 
+import warnings
+
 import numpy as np
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -12,6 +14,9 @@ from benchmarks.peers.prepared import Prepared
 from benchmarks.problems import Problem
 from benchmarks.results import num_cores
 from benchmarks.timing import time_calls
+
+# Said on the first gradient, beside TensorFlow, on a machine without a GPU.
+warnings.filterwarnings("ignore", message="CUDA initialization")
 
 LAYERS = {"vanilla": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
 ORDERS = {"vanilla": (0,), "lstm": (0, 1, 2, 3), "gru": (1, 0, 2)}
