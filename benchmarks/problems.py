@@ -99,8 +99,7 @@ class Problem:
         """`(batch, time, features)`."""
         batch, time, features, _ = self.shape
         x = np.random.default_rng(0).normal(size=(batch, time, features)).astype("float32")
-        mask = self.mask()
-        return x if mask is None else x * mask[..., None]
+        return self.without_padding(x)
 
     def lengths(self) -> np.ndarray | None:
         """`(batch,)`: those of reviews, cut to the time of the shape."""
@@ -110,6 +109,11 @@ class Problem:
         """`(batch, time)`, `False` at padding."""
         lengths = self.lengths()
         return None if lengths is None else np.arange(self.shape.time) < lengths[:, None]
+
+    def without_padding(self, outputs: np.ndarray) -> np.ndarray:
+        """Outputs with zeros at padding."""
+        mask = self.mask()
+        return outputs if mask is None else outputs * mask[..., None]
 
     def weights(self) -> Weights:
         _, _, features, units = self.shape

@@ -13,7 +13,7 @@ with quiet_tensorflow():
     import numpy as np
     import tensorflow as tf
 
-from benchmarks.peers.keras_layers import tensor_mask, without_padding
+from benchmarks.peers.keras_layers import tensor_mask
 from benchmarks.peers.prepared import Prepared
 from benchmarks.problems import Problem
 
@@ -63,4 +63,4 @@ def prepare(problem: Problem) -> Prepared:
     x = tf.constant(problem.inputs())
     if problem.call == "training":
         return Prepared(lambda: train(x), read_gradients)
-    return Prepared(lambda: infer(x), lambda y: [without_padding(problem, y.numpy())])
+    return Prepared(lambda: infer(x), lambda y: [problem.without_padding(y.numpy())])

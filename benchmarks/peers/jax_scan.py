@@ -67,6 +67,6 @@ def prepare(problem: Problem) -> Prepared:
     def read(found):
         if is_training:
             return [np.asarray(array) for array in found]
-        return [np.asarray(found) if mask is None else np.asarray(found) * mask[..., None]]
+        return [problem.without_padding(np.asarray(found))]
 
     return Prepared(lambda: jax.block_until_ready(call(*arguments)), read)

@@ -11,7 +11,6 @@ from apps.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
     import keras
-    import numpy as np
     import tensorflow as tf
 
     import kerasrnn
@@ -56,7 +55,7 @@ def prepare_keras_with_xla(problem: Problem) -> Prepared:
         return layer(x, mask=mask, training=False)
 
     x = tf.constant(problem.inputs())
-    return Prepared(lambda: forward(x), lambda y: [without_padding(problem, y.numpy())])
+    return Prepared(lambda: forward(x), lambda y: [problem.without_padding(y.numpy())])
 
 
 def make_keras_layer(problem: Problem) -> keras.layers.Layer:
@@ -89,7 +88,7 @@ def prepare_served(problem: Problem, path: Path) -> Prepared:
         (outputs,) = served.signatures["serving_default"](**tensors).values()
         return outputs
 
-    return Prepared(run, lambda y: [without_padding(problem, y.numpy())])
+    return Prepared(run, lambda y: [problem.without_padding(y.numpy())])
 
 
 def prepare_training(
@@ -121,9 +120,3 @@ def set_weights(problem: Problem, layer: keras.layers.Layer) -> None:
 def tensor_mask(problem: Problem) -> tf.Tensor | None:
     mask = problem.mask()
     return None if mask is None else tf.constant(mask)
-
-
-def without_padding(problem: Problem, outputs: np.ndarray) -> np.ndarray:
-    """Outputs with zeros at padding."""
-    mask = problem.mask()
-    return outputs if mask is None else outputs * mask[..., None]

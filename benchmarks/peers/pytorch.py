@@ -69,8 +69,7 @@ def prepare_way(problem: Problem, packed: bool) -> Prepared:
         return [dx, to_keras(problem, dkernel).T, to_keras(problem, drecurrent).T, bias]
 
     def read_outputs(found):
-        outputs = found.numpy()
-        return [outputs if mask is None else outputs * mask[..., None]]
+        return [problem.without_padding(found.numpy())]
 
     return Prepared(train, read_gradients) if is_training else Prepared(infer, read_outputs)
 

@@ -18,12 +18,15 @@ from kerasrnn.layers import initializers
 Identifier = str | dict | Callable | None
 
 
-def check_cell(given: dict[str, Any], flags: Sequence[str]) -> dict[str, Any]:
+def check_cell(
+    given: dict[str, Any], flags: Sequence[str], num_states: int = 1
+) -> dict[str, Any]:
     """Checks the arguments of a cell, and gives them as Keras takes them.
 
     Args:
         given: the local names of the constructor: `self`, `kwargs` and the arguments.
         flags: the names of the arguments that are true or false.
+        num_states: how many states there are, for each of which zoneout may have a rate.
 
     Returns:
         The arguments alone, with plain Python numbers.
@@ -38,7 +41,7 @@ def check_cell(given: dict[str, Any], flags: Sequence[str]) -> dict[str, Any]:
     check_positive_integer("units", given["units"])
     check_rate("dropout", given["dropout"])
     check_rate("recurrent_dropout", given["recurrent_dropout"])
-    given["zoneout"] = _check_zoneout(given["zoneout"], "unit_forget_bias" in flags)
+    given["zoneout"] = _check_zoneout(given["zoneout"], num_states > 1)
     check_seed(given["seed"])
     check_flags(**{name: given[name] for name in flags})
     for name in ("units", "dropout", "recurrent_dropout", "seed"):

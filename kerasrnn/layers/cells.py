@@ -12,8 +12,6 @@ from kerasrnn.layers.equations import Equations
 from kerasrnn.layers.recurrent_cell import RecurrentCell, make_equations
 from kerasrnn.layers.vanilla_equations import vanilla_equations
 
-# The arguments that `keras.layers.SimpleRNNCell` does not have.
-_OWN = ("use_kernel", "zoneout", "leak_rate", "learn_leak_rate", "residual")
 _FLAGS = ("use_bias", "use_kernel", "learn_leak_rate", "residual")
 
 
@@ -89,6 +87,8 @@ class VanillaRNNCell(RecurrentCell, keras.layers.SimpleRNNCell):
     TensorShape([2, 3, 4])
     """
 
+    own_arguments = ("use_kernel", "zoneout", "leak_rate", "learn_leak_rate", "residual")
+
     def __init__(
         self,
         units: int,
@@ -122,25 +122,18 @@ class VanillaRNNCell(RecurrentCell, keras.layers.SimpleRNNCell):
                 "got leak_rate=1. Use leak_rate=0.5, for example."
             )
         given["leak_rate"] = plain(leak_rate)
-        own = {name: given.pop(name) for name in _OWN}
         super().__init__(**given, **kwargs)
-        for name, value in own.items():
-            setattr(self, name, value)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        for name, needed in (
-            ("use_kernel=False", not self.use_kernel),
-            ("residual=True", self.residual),
-        ):
-            if needed and input_shape[-1] != self.units:
-                raise ValueError(
-                    f"{name} takes inputs of units={self.units} features, "
-                    f"got {input_shape[-1]}."
-                )
         if self.use_kernel:
             super().build(input_shape)
-        else:
+        elif input_shape[-1] == self.units:
             self._build_without_kernel()
+        else:
+            raise ValueError(
+                f"use_kernel=False takes inputs of units={self.units} features, "
+                f"got {input_shape[-1]}."
+            )
         if self.learn_leak_rate:
             logit = math.log(self.leak_rate / (1 - self.leak_rate))
             self.leak_rate_logit = self.add_weight(
@@ -181,6 +174,3 @@ class VanillaRNNCell(RecurrentCell, keras.layers.SimpleRNNCell):
         if self.learn_leak_rate:
             return tf.sigmoid(tf.cast(self.leak_rate_logit, self.compute_dtype))
         return tf.fill([self.units], tf.constant(self.leak_rate, self.compute_dtype))
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), **{name: getattr(self, name) for name in _OWN}}

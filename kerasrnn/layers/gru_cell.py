@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasrnn.layers.cell_arguments import Identifier, check_cell, check_input_size
+from kerasrnn.layers.cell_arguments import Identifier, check_cell
 from kerasrnn.layers.equations import Equations
 from kerasrnn.layers.gru_equations import gru_equations
 from kerasrnn.layers.recurrent_cell import RecurrentCell, make_equations
@@ -77,6 +77,8 @@ class GRUCell(RecurrentCell, keras.layers.GRUCell):
     TensorShape([2, 3, 4])
     """
 
+    own_arguments = ("zoneout", "residual")
+
     def __init__(
         self,
         units: int,
@@ -101,30 +103,27 @@ class GRUCell(RecurrentCell, keras.layers.GRUCell):
         **kwargs: Any,
     ):
         given = check_cell(locals(), ("use_bias", "reset_after", "residual"))
-        zoneout, residual = given.pop("zoneout"), given.pop("residual")
         super().__init__(**given, **kwargs)
-        self.zoneout, self.residual = zoneout, residual
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        check_input_size(self, input_shape)
-        super().build(input_shape)
 
     def equations(self) -> Equations:
         functions = [self.activation, self.recurrent_activation]
-        has_bias = self.reset_after and self.bias is not None
-        return make_equations(gru_equations, functions, self.reset_after, has_bias)
+        return make_equations(
+            gru_equations, functions, self.reset_after, self._has_recurrent_bias
+        )
+
+    @property
+    def _has_recurrent_bias(self):
+        return self.reset_after and self.bias is not None
 
     def input_bias(self) -> Any:
         """What is added to x W_x: without the part of b that the reset gate scales."""
-        if self.bias is None or not self.reset_after:
+        if not self._has_recurrent_bias:
             return self.bias
         z_and_r, bias = 2 * self.units, tf.convert_to_tensor(self.bias)
         return tf.concat([bias[0, :z_and_r] + bias[1, :z_and_r], bias[0, z_and_r:]], 0)
 
     def recurrent_biases(self) -> list[Any]:
         """b_n, which is added before the reset gate scales."""
-        scaled = self.reset_after and self.bias is not None
-        return [tf.convert_to_tensor(self.bias)[1, 2 * self.units :]] if scaled else []
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), "zoneout": self.zoneout, "residual": self.residual}
+        if not self._has_recurrent_bias:
+            return []
+        return [tf.convert_to_tensor(self.bias)[1, 2 * self.units :]]

@@ -33,12 +33,7 @@ def scan_forward(
         The first state after every step, `(time, batch, units)`, and all states after the
         last, each `(batch, units)`.
     """
-    run = _make_run(inputs, weights, around, equations)
-    whole_blocks = around.length // BLOCK
-    blocks, states = run(states, tf.constant(0), whole_blocks, BLOCK)
-    start = whole_blocks * BLOCK
-    others, states = run(states, start, around.length - start, 1)
-    return tf.concat([blocks, others], 0), states
+    return _scan(inputs, weights, states, around, equations, stores=True)
 
 
 def scan_to_last(
@@ -49,15 +44,20 @@ def scan_to_last(
     equations: Equations,
 ) -> tuple[None, Tensors]:
     """As `scan_forward`, for the last states alone."""
-    run = _make_run(inputs, weights, around, equations)
+    return _scan(inputs, weights, states, around, equations, stores=False)
+
+
+def _scan(inputs, weights, states, around, equations, stores):
+    """Whole blocks, and then the steps that are left over."""
+    run = _make_run(inputs, weights, around, equations, stores)
     whole_blocks = around.length // BLOCK
-    _, states = run(states, tf.constant(0), whole_blocks, BLOCK, stores=False)
+    blocks, states = run(states, tf.constant(0), whole_blocks, BLOCK)
     start = whole_blocks * BLOCK
-    _, states = run(states, start, around.length - start, 1, stores=False)
-    return None, states
+    others, states = run(states, start, around.length - start, 1)
+    return tf.concat([blocks, others], 0) if stores else None, states
 
 
-def _make_run(inputs, weights, around, equations):
+def _make_run(inputs, weights, around, equations, stores):
     """A function that runs blocks of steps."""
     product = Product(weights, around.dropout_masks)
 
@@ -69,7 +69,7 @@ def _make_run(inputs, weights, around, equations):
             outputs.append(states[0])
         return outputs, states
 
-    def run(states, start, num_blocks, size, stores=True):
+    def run(states, start, num_blocks, size):
         """The outputs and last states of `num_blocks` times `size` steps from `start`."""
         # A tf.TensorArray notes the element's shape as a constant, in which the batch is left
         # open; converters of exported graphs need to know where it comes from.

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from kerasrnn.layers.cell_arguments import Identifier, check_cell, check_input_size
+from kerasrnn.layers.cell_arguments import Identifier, check_cell
 from kerasrnn.layers.equations import Equations
 from kerasrnn.layers.lstm_equations import lstm_equations
 from kerasrnn.layers.recurrent_cell import RecurrentCell, make_equations
@@ -79,6 +79,8 @@ class LSTMCell(RecurrentCell, keras.layers.LSTMCell):
     TensorShape([2, 3, 4])
     """
 
+    own_arguments = ("zoneout", "residual")
+
     def __init__(
         self,
         units: int,
@@ -102,18 +104,9 @@ class LSTMCell(RecurrentCell, keras.layers.LSTMCell):
         residual: bool = False,
         **kwargs: Any,
     ):
-        given = check_cell(locals(), ("use_bias", "unit_forget_bias", "residual"))
-        zoneout, residual = given.pop("zoneout"), given.pop("residual")
+        given = check_cell(locals(), ("use_bias", "unit_forget_bias", "residual"), num_states=2)
         super().__init__(**given, **kwargs)
-        self.zoneout, self.residual = zoneout, residual
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        check_input_size(self, input_shape)
-        super().build(input_shape)
 
     def equations(self) -> Equations:
         functions = [self.activation, self.recurrent_activation]
         return make_equations(lstm_equations, functions)
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), "zoneout": self.zoneout, "residual": self.residual}

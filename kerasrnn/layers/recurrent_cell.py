@@ -55,10 +55,28 @@ class RecurrentCell(keras.layers.Layer):
     zoneout: float | Sequence[float] = 0.0
     residual: bool = False
 
+    own_arguments: tuple[str, ...] = ()
+    """The arguments of a constructor that the Keras class behind a cell does not have: they
+    become attributes, and part of the configuration."""
+
     units: int
     kernel: Any
     recurrent_kernel: Any
     bias: Any
+
+    def __init__(self, *arguments: Any, **options: Any):
+        own = {name: options.pop(name) for name in self.own_arguments}
+        super().__init__(*arguments, **options)
+        for name, value in own.items():
+            setattr(self, name, value)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        check_input_size(self, input_shape)
+        super().build(input_shape)
+
+    def get_config(self) -> dict:
+        own = {name: getattr(self, name) for name in self.own_arguments}
+        return {**super().get_config(), **own}
 
     def equations(self) -> Equations:
         """The step and its adjoint, the same objects at each call."""
