@@ -1,20 +1,22 @@
 """The loop over time of inference, in plain operations, which any runtime has.
 
-A turn of a loop costs about as much as ten operations, so `BLOCK` steps share one turn. The
-steps that are left over have a turn each.
+A turn of a loop costs about as much as ten operations, so `BLOCK` steps share one turn, and
+one product with the inputs for each gate. The steps that are left over have a turn each.
 """
 
 import tensorflow as tf
 
 from kerasrnn.layers.equations import Equations, Product
-from kerasrnn.layers.surroundings import Surroundings, Tensors, slices_of, take_step
+from kerasrnn.layers.projection import Projection
+from kerasrnn.layers.surroundings import Surroundings, Tensors, at_steps, slices_of, take_step
 
-BLOCK = 16
+BLOCK = 8
 """Steps in one turn of the loop."""
 
 
 def scan_forward(
     inputs: Tensors,
+    projection: Projection | None,
     weights: Tensors,
     states: Tensors,
     around: Surroundings,
@@ -23,7 +25,9 @@ def scan_forward(
     """The outputs and the last states, with nothing kept for gradients.
 
     Args:
-        inputs: p of each gate, `(time, batch, units)`.
+        inputs: p of each gate, `(time, batch, units)`; with a projection, only x,
+            `(time, batch, features)`.
+        projection: makes p from x, where p is not given.
         weights: W of each product.
         states: those before the first step, each `(batch, units)`.
         around: the surroundings.
@@ -33,23 +37,24 @@ def scan_forward(
         The first state after every step, `(time, batch, units)`, and all states after the
         last, each `(batch, units)`.
     """
-    return _scan(inputs, weights, states, around, equations, stores=True)
+    return _scan(inputs, projection, weights, states, around, equations, stores=True)
 
 
 def scan_to_last(
     inputs: Tensors,
+    projection: Projection | None,
     weights: Tensors,
     states: Tensors,
     around: Surroundings,
     equations: Equations,
 ) -> tuple[None, Tensors]:
     """As `scan_forward`, for the last states alone."""
-    return _scan(inputs, weights, states, around, equations, stores=False)
+    return _scan(inputs, projection, weights, states, around, equations, stores=False)
 
 
-def _scan(inputs, weights, states, around, equations, stores):
+def _scan(inputs, projection, weights, states, around, equations, stores):
     """Whole blocks, and then the steps that are left over."""
-    run = _make_run(inputs, weights, around, equations, stores)
+    run = _make_run(inputs, projection, weights, around, equations, stores)
     whole_blocks = around.length // BLOCK
     blocks, states = run(states, tf.constant(0), whole_blocks, BLOCK)
     start = whole_blocks * BLOCK
@@ -57,14 +62,16 @@ def _scan(inputs, weights, states, around, equations, stores):
     return tf.concat([blocks, others], 0) if stores else None, states
 
 
-def _make_run(inputs, weights, around, equations, stores):
+def _make_run(inputs, projection, weights, around, equations, stores):
     """A function that runs blocks of steps."""
     product = Product(weights, around.dropout_masks)
 
     def take_block(start, states, size):
         """The first state after each of `size` steps, and the states after the last."""
         outputs = []
-        for slices in slices_of(start, size, inputs, around, len(states)):
+        read = inputs if projection is None else projection(at_steps(inputs[0], start, size))
+        first = 0 if projection is None else start
+        for slices in slices_of(start, size, read, around, len(states), first):
             states, *_ = take_step(slices, states, product, equations)
             outputs.append(states[0])
         return outputs, states

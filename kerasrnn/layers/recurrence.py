@@ -1,6 +1,6 @@
 """The recurrence of any cell over time, with a gradient written by hand.
 
-With inputs that are projected for all steps at once, p^k = x W_x^k + b^k, the states
+With inputs that are projected, p^k = x W_x^k + b^k (`kerasrnn.layers.projection`), the states
 
     s_t = step(p_t, s_{t-1})
 
@@ -10,9 +10,8 @@ matrix product over all time steps:
 
     dW_k = sum_t (m_k * u_t)^T delta_t
 
-where u_t is what the product with W_k reads, and delta_t the gradient of the product. (dW_x,
-db and dx_t follow from dp_t by ordinary differentiation of p.) Everything here is time-major:
-the first axis is time.
+where u_t is what the product with W_k reads, and delta_t the gradient of the product.
+Everything here is time-major: the first axis is time.
 """
 
 import functools
@@ -25,6 +24,7 @@ import tensorflow as tf
 from kerasrnn.layers import compilation, inference_scan, scans
 from kerasrnn.layers.compilation import Execution
 from kerasrnn.layers.equations import Equations, masked
+from kerasrnn.layers.projection import Projection
 from kerasrnn.layers.second_order import twice_differentiable
 from kerasrnn.layers.surroundings import Surroundings
 
@@ -42,6 +42,7 @@ def recur(
     weights: Sequence[tf.Tensor],
     states: Sequence[tf.Tensor],
     *,
+    projection: Projection | None = None,
     gates: tf.Tensor | None = None,
     mask: tf.Tensor | None = None,
     dropout_masks: Sequence[tf.Tensor | None] | None = None,
@@ -57,10 +58,11 @@ def recur(
 
     Args:
         equations: those of the cell.
-        inputs: p of each gate, `(time, batch, units)`. Batch and time may be unknown while a
-            graph is traced.
+        inputs: p of each gate, `(time, batch, units)`; with a projection, only x,
+            `(time, batch, features)`. Batch and time may be unknown while a graph is traced.
         weights: the recurrent weights, as `equations` number them.
         states: the initial states, each `(batch, units)`.
+        projection: makes p from x, where p is not given; not for `COMPILED`.
         gates: optional gates xi on the gradients, `(time, batch, 1)` or
             `(time, 1, 1)`; see `kerasrnn.layers.truncation`.
         mask: optional booleans, `(time, batch, 1)`; a `False` step carries
@@ -81,7 +83,8 @@ def recur(
         last of them, `(batch, units)`; and the last states, each `(batch, units)`.
     """
     inputs, weights, states = tuple(inputs), tuple(weights), tuple(states)
-    shape, length = inputs[0].shape, tf.shape(inputs[0])[0]
+    shape = inputs[0].shape[:-1] + states[0].shape[-1:]
+    length = tf.shape(inputs[0])[0]
     unknown_length = tf.executing_eagerly() or shape[0] is None
     pads = execution is Execution.COMPILED and unknown_length
     dtype = inputs[0].dtype
@@ -94,10 +97,10 @@ def recur(
     updates = None if updates is None or all(u is None for u in updates) else tuple(updates)
     if execution is Execution.PORTABLE:
         around = given.around(updates)
-        outputs, last = given.infer(inputs, weights, states, around)
+        outputs, last = given.infer(inputs, projection, weights, states, around)
         outputs = tf.ensure_shape(outputs, shape) if every_output else None
     else:
-        found = _differentiable(given, inputs, weights, states, updates)
+        found = _differentiable(given, inputs, projection, weights, states, updates)
         outputs, last = found[0], tuple(found[1:])
     return (outputs if every_output else last[0]), last
 
@@ -177,14 +180,14 @@ def _pack(sources, flat):
 
 def _run_forward(given: _Given, sources, flat) -> tuple[list[tf.Tensor], Callable]:
     """The outputs and the last states, and the function of their gradient."""
-    inputs, weights, states, updates = _pack(sources, flat)
+    inputs, projection, weights, states, updates = _pack(sources, flat)
     padded, around = tuple(given.pad(p) for p in inputs), given.around(updates)
     if given.execution is Execution.COMPILED:  # for training: everything is kept
         *kept, last = given.run(scans.scan_forward_and_keep, padded, weights, states, around)
         outputs = kept[0][0][1:]
     else:  # for inference: a gradient, if one is asked for, runs the steps again
         kept = None
-        outputs, last = given.infer(padded, weights, states, around)
+        outputs, last = given.infer(padded, projection, weights, states, around)
     last = [tf.ensure_shape(s, given.shape[1:]) for s in last]
     outputs = (
         tf.ensure_shape(given.cut(outputs), given.shape) if given.every_output else last[0]
@@ -212,10 +215,11 @@ def _run_backward(
         output_gradient: that of the outputs, or of the last output.
         last_gradients: those of the last states.
     """
-    inputs, weights, states, updates = _pack(sources, flat)
+    inputs, projection, weights, states, updates = _pack(sources, flat)
     around = given.around(updates, gates=True)
     if kept is None:
-        padded = tuple(given.pad(p) for p in inputs)
+        projected = inputs if projection is None else projection(inputs[0])
+        padded = tuple(given.pad(p) for p in projected)
         forward = padded, weights, states, around._replace(gates=None)
         *kept, _ = given.run(scans.scan_forward_and_keep, *forward)
     histories, new, kept = kept
@@ -233,6 +237,10 @@ def _run_backward(
         around,
     )
     d_inputs = [tf.ensure_shape(given.cut(x), given.shape) for x in dp]
+    d_projection = None
+    if projection is not None:
+        d_x, d_projection = projection.back(inputs[0], d_inputs)
+        d_inputs = [d_x]
     d_weights = [
         _weight_gradient(given, k, weight, noted, histories) for k, weight in enumerate(weights)
     ]
@@ -242,7 +250,7 @@ def _run_backward(
         for j, u in enumerate(updates or ())
         if u is not None
     ]
-    return [*d_inputs, *d_weights, *d_states, *d_updates]
+    return [*d_inputs, *_flatten(d_projection), *d_weights, *d_states, *d_updates]
 
 
 def _weight_gradient(given, k, weight, noted, histories) -> tf.Tensor:

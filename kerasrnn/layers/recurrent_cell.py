@@ -10,6 +10,7 @@ from kerasrnn.layers.activations import Activation, closed_derivative
 from kerasrnn.layers.cell_arguments import check_input_size
 from kerasrnn.layers.dropout import DropoutMasks
 from kerasrnn.layers.equations import Equations, JoinedProduct, Product, masked
+from kerasrnn.layers.projection import Projection, affine
 from kerasrnn.layers.surroundings import renew
 
 Masks = Sequence[tf.Tensor | None]
@@ -123,14 +124,24 @@ class RecurrentCell(keras.layers.Layer):
         if self.kernel is None:
             inputs = masked(inputs, masks[0])
             return (inputs if bias is None else tf.nn.bias_add(inputs, bias),)
-        kernel, shared = tf.cast(self.kernel, dtype), all(m is masks[0] for m in masks)
+        shared = all(m is masks[0] for m in masks)
         if shared and len(inputs.shape) == 2:
-            projected = _affine(masked(inputs, masks[0]), kernel, bias)
+            projected = affine(masked(inputs, masks[0]), tf.cast(self.kernel, dtype), bias)
             return tuple(tf.split(projected, gates, axis=1))
-        read = [masked(inputs, masks[0])] * gates if shared else [inputs * m for m in masks]
-        kernels = tf.split(kernel, gates, axis=1)
-        biases = [None] * gates if bias is None else tf.split(bias, gates)
-        return tuple(map(_affine, read, kernels, biases))
+        projection = self.projection(dtype)
+        if shared:
+            return projection(masked(inputs, masks[0]))
+        return tuple(
+            affine(inputs * mask, kernel, bias)
+            for mask, kernel, bias in zip(masks, *projection, strict=True)
+        )
+
+    def projection(self, dtype: Any) -> Projection:
+        """The weights of `project`, of a cell that has a kernel."""
+        kernels, bias = tf.split(tf.cast(self.kernel, dtype), self.num_gates, axis=1), None
+        if self.input_bias() is not None:
+            bias = tf.split(tf.cast(self.input_bias(), dtype), self.num_gates)
+        return Projection(tuple(kernels), tuple(bias or [None] * self.num_gates))
 
     def draw_updates(self, shape: Any, training: bool) -> tuple[tf.Tensor | None, ...] | None:
         """The shares of the states that steps renew; see `kerasrnn.layers.surroundings`.
@@ -233,17 +244,6 @@ class RecurrentCell(keras.layers.Layer):
         if mask is None or isinstance(mask, (list, tuple)):
             return mask
         return [mask] * self.num_gates
-
-
-def _affine(inputs, kernel, bias):
-    """x W + b, as one product for all steps."""
-    rows = tf.matmul(tf.reshape(inputs, [-1, inputs.shape[-1]]), kernel)
-    if bias is not None:
-        rows = tf.nn.bias_add(rows, bias)
-    if len(inputs.shape) == 2:
-        return rows
-    shape = tf.concat([tf.shape(inputs)[:-1], kernel.shape[1:]], 0)
-    return tf.ensure_shape(tf.reshape(rows, shape), [*inputs.shape[:-1], kernel.shape[1]])
 
 
 def make_equations(

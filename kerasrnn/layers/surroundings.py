@@ -49,24 +49,31 @@ class Slices(NamedTuple):
     updates: list[tf.Tensor | None]
 
 
+def at_steps(tensor: tf.Tensor, t: tf.Tensor, size: int) -> tf.Tensor:
+    """`size` steps of a tensor `(time, ...)`, from step t on."""
+    if size == 1:
+        return tensor[t][None]
+    # XLA, which compiles loops that never run, too, takes no slice longer than the tensor.
+    return tf.gather(tensor, t + tf.range(size))
+
+
 def slices_of(
-    t: tf.Tensor, size: int, inputs: Tensors, around: Surroundings, num_states: int
+    t: tf.Tensor,
+    size: int,
+    inputs: Tensors,
+    around: Surroundings,
+    num_states: int,
+    first_input: tf.Tensor | int = 0,
 ) -> list[Slices]:
-    """What `size` steps read, from step t on."""
+    """What `size` steps read, from step t on; `inputs` begin with step `first_input`."""
 
-    def cut(tensor, over_time=True):
-        if tensor is None or not over_time:
+    def cut(tensor, t=t):
+        if tensor is None or len(tensor.shape) < 3:
             return [tensor] * size
-        if size == 1:
-            return [tensor[t]]
-        # XLA, which compiles loops that never run, too, takes no slice longer than the tensor.
-        return tf.unstack(tf.gather(tensor, t + tf.range(size)), num=size)
+        return tf.unstack(at_steps(tensor, t, size), num=size)
 
-    of_inputs = [cut(p) for p in inputs]
-    of_updates = [
-        cut(u, u is not None and len(u.shape) == 3)
-        for u in around.updates or (None,) * num_states
-    ]
+    of_inputs = [cut(p, t - first_input) for p in inputs]
+    of_updates = [cut(u) for u in around.updates or (None,) * num_states]
     mask = cut(around.mask)
     return [
         Slices([p[k] for p in of_inputs], mask[k], [u[k] for u in of_updates])

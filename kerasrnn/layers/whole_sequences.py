@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from kerasrnn.layers import call_shapes, compilation, recurrence
+from kerasrnn.layers.cell_arguments import check_input_size
 from kerasrnn.layers.dropout import DropoutMasks
 from kerasrnn.layers.recurrent_cell import RecurrentCell
 
@@ -58,13 +59,15 @@ def run_whole(
     dtype = cell.compute_dtype
     inputs, mask = by_time(layer, tf.cast(sequences, dtype), mask)
     masks = dropout_masks or DropoutMasks()
+    read, projection = _read_by_steps(cell, inputs, masks.inputs, execution)
     weights = cell.recurrent_weights(dtype)
     shape = tf.concat([tf.shape(inputs)[:2], [cell.units]], 0)
     states, last_states = recurrence.recur(
         cell.equations(),
-        cell.project(inputs, masks.inputs),
+        read,
         weights,
         initial_state,
+        projection=projection,
         gates=gates,
         mask=mask,
         dropout_masks=_for_weights(masks.states, len(weights)),
@@ -78,6 +81,20 @@ def run_whole(
     last_output, outputs = _mask_outputs(layer, last_output, outputs, mask)
     outputs = last_output[:, None] if outputs is None else tf.transpose(outputs, [1, 0, 2])
     return last_output, outputs, list(last_states)
+
+
+def _read_by_steps(cell, inputs, masks, execution):
+    """p of each gate; or x, and the projection that makes p inside the loop."""
+    inside = (
+        execution is not compilation.Execution.COMPILED
+        and masks is None
+        and cell.kernel is not None
+        and type(cell).project is RecurrentCell.project
+    )
+    if not inside:
+        return cell.project(inputs, masks), None
+    check_input_size(cell, inputs.shape)
+    return [inputs], cell.projection(inputs.dtype)
 
 
 def by_time(
