@@ -46,7 +46,7 @@ def run(options: Options) -> Iterator[Table]:
             "share with it": "{:.1%}",
         },
     )
-    layers = [kerasrnn.VanillaRNN, keras.layers.SimpleRNN, keras.layers.LSTM]
+    layers = [kerasrnn.VanillaRNN, keras.layers.SimpleRNN, kerasrnn.LSTM]
     for recurrent in layers[:1] if options.quick else layers:
         model = keras.Sequential([recurrent(units), keras.layers.Dense(1)])
         model.compile("adam", "mse")

@@ -71,7 +71,7 @@ KINDS = (
     ),
     Kind(
         "LSTM, forget bias",
-        lambda: keras.layers.LSTM(UNITS),
+        lambda: kerasrnn.LSTM(UNITS),
         set_forget_bias,
         (0.0, 1.0, 1.5, 2.0, 3.0, 5.0),
     ),

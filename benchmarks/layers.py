@@ -104,7 +104,11 @@ def measure(problem: Problem, workers: dict[str, Worker], options: Options) -> d
             if name in workers:
                 workers[name].prepare(part, problem, part)
                 turns[name, part] = functools.partial(workers[name].repeat, part)
-        seconds = take_turns(turns, options.rounds_of_a_row, options.seconds_of_a_row)
+        try:
+            seconds = take_turns(turns, options.rounds_of_a_row, options.seconds_of_a_row)
+        except PeerError as error:
+            tell(f"{describe(problem)}: left out: {error}")
+            return found
         found = {name: MILLISECONDS * seconds[name, ""] for name in names}
         found[FLOOR] = MILLISECONDS * sum(
             min(seconds[name, part] for name in PRODUCTS if name in workers)

@@ -94,7 +94,7 @@ def ratio_table(
         rows: its rows.
         contenders: all of them; the ratios are relative to the first.
         digits: the format of the values.
-        floor: a contender whose value nobody can go below. Here the ratio is that of the first
+        floor: a contender that does a part of the work. Here the ratio is that of the first
             one to this.
     """
     first, *others = contenders

@@ -78,8 +78,8 @@ CONTENDERS = (
     Contender("tanh, skip over time", plain(leak_rate=0.1, kernel_stddev=3.0), 0.003),
     Contender("ReLU, identity", plain(**IRNN), 0.001),
     Contender("ReLU, identity, skip", plain(leak_rate=0.02, kernel_stddev=1.0, **IRNN), 0.01),
-    Contender("LSTM", lambda: keras.layers.LSTM(UNITS), 0.02),
-    Contender("GRU", lambda: keras.layers.GRU(UNITS), 0.01),
+    Contender("LSTM", lambda: kerasrnn.LSTM(UNITS), 0.02),
+    Contender("GRU", lambda: kerasrnn.GRU(UNITS), 0.01),
 )
 
 

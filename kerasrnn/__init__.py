@@ -5,7 +5,6 @@ from kerasrnn.analysis.gradient_flow import gradient_flow
 from kerasrnn.analysis.gradient_flow_callback import GradientFlow
 from kerasrnn.analysis.report import GradientFlowReport
 from kerasrnn.analysis.state_jacobian import StateJacobian, state_jacobian
-from kerasrnn.layers.cells import VanillaRNNCell
 from kerasrnn.layers.equations import Equations
 from kerasrnn.layers.gru import GRU
 from kerasrnn.layers.gru_cell import GRUCell
@@ -16,6 +15,7 @@ from kerasrnn.layers.pooling import GlobalMeanMaxPooling1D
 from kerasrnn.layers.recurrent_cell import RecurrentCell
 from kerasrnn.layers.rnn import RNN
 from kerasrnn.layers.truncation import FullBPTT, RandomizedTruncation, TruncatedBPTT
+from kerasrnn.layers.vanilla_cell import VanillaRNNCell
 from kerasrnn.layers.vanilla_rnn import VanillaRNN
 from kerasrnn.models.classifier import TextClassifier
 from kerasrnn.models.language_model import CharLanguageModel

@@ -8,7 +8,7 @@ import pytest
 import tyro
 
 from apps.errors import UserError
-from benchmarks import layers, results, tables
+from benchmarks import layers, remedies, results, tables
 from benchmarks.options import MASKS, Options
 from benchmarks.peers import PEERS, REFERENCE
 from benchmarks.problems import SHAPES, Problem, Shape, choose_shapes, difference, draw_lengths
@@ -39,13 +39,22 @@ def test_kerasrnn_and_keras_compute_the_same(call, masks):
 @pytest.mark.filterwarnings("default", "ignore:CUDA initialization")
 @pytest.mark.parametrize("masks", MASKS)
 @pytest.mark.parametrize("call", ["forward", "training"])
-@pytest.mark.parametrize("cell", ["vanilla", "lstm", "gru"])
-def test_all_peers_compute_the_same(cell, call, masks):
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [(n, c) for n, peer in PEERS.items() if n != REFERENCE for c in sorted(peer.cells)],
+)
+def test_all_peers_compute_the_same(name, cell, call, masks):
+    if not PEERS[name].is_installed:
+        pytest.skip(f"{name} is not installed (extra bench)")
     problem = Problem(cell, SHAPE, call, masks)
     expected = solve(REFERENCE, problem)
-    for name, peer in PEERS.items():
-        if peer.is_installed and cell in peer.cells and name != REFERENCE:
-            assert difference(solve(name, problem), expected) < layers.TOLERANCE, name
+    assert difference(solve(name, problem), expected) < layers.TOLERANCE
+
+
+@pytest.mark.slow
+def test_every_remedy_is_measured():
+    (table,) = remedies.run(Options(quick=True, seconds=0.0, rounds=1))
+    assert len(table.rows) == len(remedies.REMEDIES)
 
 
 def test_a_difference_is_relative_to_the_size_of_an_array():

@@ -27,6 +27,7 @@ def prepare_ours(problem: Problem) -> Prepared:
     make_layer = getattr(kerasrnn, OF_OURS[problem.cell])
     layer = make_layer(problem.shape.units, return_sequences=True)
     if problem.call == "training":
+        set_weights(problem, layer)
         return prepare_training(problem, layer)
     with tempfile.TemporaryDirectory() as folder:
         return prepare_served(problem, kerasrnn.export(as_model(problem, layer), folder))
@@ -36,6 +37,7 @@ def prepare_keras(problem: Problem) -> Prepared:
     """Keras' layer, in a graph."""
     layer = make_keras_layer(problem)
     if problem.call == "training":
+        set_weights(problem, layer)
         return prepare_training(problem, layer)
     with tempfile.TemporaryDirectory() as folder:
         as_model(problem, layer).export(folder, verbose=False)
@@ -45,9 +47,9 @@ def prepare_keras(problem: Problem) -> Prepared:
 def prepare_keras_with_xla(problem: Problem) -> Prepared:
     """Keras' layer, compiled."""
     layer = make_keras_layer(problem)
+    set_weights(problem, layer)
     if problem.call == "training":
         return prepare_training(problem, layer, jit_compile=True)
-    set_weights(problem, layer)
     mask = tensor_mask(problem)
 
     @tf.function(autograph=False, jit_compile=True)
@@ -94,8 +96,7 @@ def prepare_served(problem: Problem, path: Path) -> Prepared:
 def prepare_training(
     problem: Problem, layer: keras.layers.Layer, jit_compile: bool = False
 ) -> Prepared:
-    """Outputs and gradients, in one graph."""
-    set_weights(problem, layer)
+    """Outputs and gradients of a built layer, in one graph."""
     mask = tensor_mask(problem)
 
     @tf.function(autograph=False, jit_compile=jit_compile)

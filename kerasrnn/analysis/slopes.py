@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kerasrnn.analysis.probes import CellRecord
 from kerasrnn.analysis.spectrum import KernelSpectrum
-from kerasrnn.layers.cells import VanillaRNNCell
+from kerasrnn.layers.vanilla_cell import VanillaRNNCell
 
 SATURATED = 0.1
 """A unit is saturated at a step if its slope is less than this share of the steepest."""

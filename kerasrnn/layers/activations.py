@@ -27,6 +27,14 @@ _CLOSED_DERIVATIVES = {
 }
 
 
+# The same functions under the names of other modules.
+for _name in ("tanh", "relu", "sigmoid", "hard_sigmoid"):
+    _known = _CLOSED_DERIVATIVES[getattr(keras.activations, _name)]
+    _CLOSED_DERIVATIVES[getattr(keras.ops, _name)] = _known
+    if hasattr(tf.nn, _name):
+        _CLOSED_DERIVATIVES[getattr(tf.nn, _name)] = _known
+
+
 def closed_derivative(activation: Callable) -> Activation | None:
     """The `Activation` of a Keras activation function, if one is known here.
 
@@ -34,8 +42,9 @@ def closed_derivative(activation: Callable) -> Activation | None:
         activation: what `keras.activations.get` returns.
 
     Returns:
-        An `Activation` for `tanh`, `relu`, `sigmoid`, `hard_sigmoid` and `linear`; `None`
-        for any other, which TensorFlow has to differentiate step by step.
+        An `Activation` for `tanh`, `relu`, `sigmoid`, `hard_sigmoid` and `linear`, those of
+        `keras.ops` and `tf.nn` too; `None` for any other, which TensorFlow has to
+        differentiate step by step.
     """
     try:
         return _CLOSED_DERIVATIVES.get(activation)

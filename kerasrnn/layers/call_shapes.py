@@ -9,7 +9,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-_CELLS = (keras.layers.SimpleRNNCell, keras.layers.LSTMCell, keras.layers.GRUCell)
+from kerasrnn.layers.recurrent_cell import RecurrentCell
+
+_CELLS = (
+    RecurrentCell,
+    keras.layers.SimpleRNNCell,
+    keras.layers.LSTMCell,
+    keras.layers.GRUCell,
+)
 
 
 def check_sequences(layer: keras.layers.RNN, sequences: Any) -> None:
@@ -107,7 +114,10 @@ def fit_mask(layer: keras.layers.RNN, mask: Any, sequences: tf.Tensor) -> tf.Ten
     mask = tf.convert_to_tensor(mask)
     (batch_size, length), shape = sequences.shape[:2], mask.shape
     if shape.rank is None:
-        return mask
+        raise ValueError(
+            f"mask of {layer.name} must have a known number of axes: set its shape, "
+            "for example with tf.ensure_shape(mask, [None, None])."
+        )
     sizes = set(tf.nest.flatten(list(layer.state_size)))
     widths = [1, *(sizes if len(sizes) == 1 else ())]
     fits = any(

@@ -77,6 +77,33 @@ def check_input_size(cell: Any, input_shape: tuple[int | None, ...]) -> None:
         )
 
 
+def check_rates(cell: Any) -> None:
+    """Checks the rates of a cell of any kind, and that it can draw if there are some.
+
+    Raises:
+        ValueError: if one is not in [0, 1), if their number is wrong, or if the cell has no
+            `seed_generator`.
+    """
+    rates = {"dropout": [cell.dropout], "recurrent_dropout": [cell.recurrent_dropout]}
+    several = isinstance(cell.zoneout, Sequence)
+    rates["zoneout"] = list(cell.zoneout) if several else [cell.zoneout]
+    for name, values in rates.items():
+        for value in values:
+            check_rate(name, value)
+    if several and len(cell.zoneout) != cell.num_states:
+        raise ValueError(
+            f"zoneout of {type(cell).__name__} must be one rate, or one for each of its "
+            f"{cell.num_states} states, got zoneout={shown(cell.zoneout)}."
+        )
+    draws = any(value for values in rates.values() for value in values)
+    if draws and getattr(cell, "seed_generator", None) is None:
+        raise ValueError(
+            f"{type(cell).__name__} has dropout or zoneout, which draw random numbers, and no "
+            "seed_generator. Set self.seed_generator = keras.random.SeedGenerator(seed) in its "
+            "constructor."
+        )
+
+
 def _check_implementation(implementation: Any) -> None:
     """Raises a `ValueError` for anything but 1 and 2, and the 0 of old configurations."""
     if not is_integer(implementation) or implementation not in (0, 1, 2):

@@ -33,7 +33,8 @@ class CellLayer(RNN):
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         for name in _arguments_of(cls.cell_class):  # readable as attributes of the layer, too
-            setattr(cls, name, property(operator.attrgetter(f"cell.{name}")))
+            if name not in cls.__dict__:
+                setattr(cls, name, property(operator.attrgetter(f"cell.{name}")))
 
     def __init__(self, given: dict[str, Any], kwargs: dict[str, Any]):
         of_cell = kwargs.keys() & {"implementation"}

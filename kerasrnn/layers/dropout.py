@@ -24,10 +24,10 @@ _changing_rates = threading.RLock()
 class DropoutMasks(NamedTuple):
     """The dropout masks of one cell for one batch of sequences; `None` drops nothing."""
 
-    inputs: tf.Tensor | None = None
-    """For every x_t, `(batch, features)`."""
-    states: tf.Tensor | None = None
-    """For every h_{t-1} that a step reads, `(batch, units)`."""
+    inputs: tuple[tf.Tensor, ...] | None = None
+    """For every x_t, one for each gate, each `(batch, features)`."""
+    states: tuple[tf.Tensor, ...] | None = None
+    """For every h_{t-1} that a step reads, one for each gate, each `(batch, units)`."""
 
 
 def takes_masks(cell: Any) -> bool:

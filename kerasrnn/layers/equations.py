@@ -13,9 +13,9 @@ gradient g of the new states back to all that the step read:
 where `product.back(delta, k, u)` is m_k * (delta W_k^T): the gradient of u, if delta is that
 of the product. It also notes that dW_k = sum_t (m_k * u)^T delta. An adjoint is linear in g.
 
-Both are functions of tensors `(batch, units)` without a state of their own. The loop over
-time, masks, gates on gradients, leaks and zoneout stand around them, once for all cells, in
-`kerasrnn.layers.recurrence`.
+Both are functions of tensors `(batch, units)` without a state of their own. Masks, leaks and
+zoneout stand around them, once for all cells, in `kerasrnn.layers.surroundings`; the loops over
+time and the gates on gradients are in `kerasrnn.layers.scans`.
 """
 
 from collections.abc import Callable, Sequence

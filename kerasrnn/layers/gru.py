@@ -17,8 +17,12 @@ class GRU(CellLayer):
     A drop-in replacement for `keras.layers.GRU`: arguments, defaults, weights, masks, states,
     dropout and saving are the same. Weights can be copied either way with `set_weights`, and
     both layers then compute the same numbers. For the equations see
-    `kerasrnn.layers.gru_equations`; for how they run, and what differs on purpose, see
-    `kerasrnn.VanillaRNN`.
+    `kerasrnn.layers.gru_equations`; for how they run, see `kerasrnn.VanillaRNN`.
+
+    Activations may be `tanh`, `relu`, `sigmoid`, `hard_sigmoid` and linear; with any other, or
+    with `unroll=True`, the layer uses Keras' own loop, which is slower. What differs from Keras
+    on purpose: `seed` is part of the configuration, `reset_state` restores what
+    `get_initial_state` returns, `use_cudnn` has no effect, and inference draws no masks.
 
     Args:
         units: positive integer, the size of the state and of the output.

@@ -77,7 +77,7 @@ class GRUCell(RecurrentCell, keras.layers.GRUCell):
     TensorShape([2, 3, 4])
     """
 
-    own_arguments = ("zoneout", "residual")
+    _own_arguments = ("zoneout", "residual")
 
     def __init__(
         self,

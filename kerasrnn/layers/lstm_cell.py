@@ -79,7 +79,7 @@ class LSTMCell(RecurrentCell, keras.layers.LSTMCell):
     TensorShape([2, 3, 4])
     """
 
-    own_arguments = ("zoneout", "residual")
+    _own_arguments = ("zoneout", "residual")
 
     def __init__(
         self,

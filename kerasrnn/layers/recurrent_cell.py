@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from kerasrnn.layers.activations import Activation, closed_derivative
-from kerasrnn.layers.cell_arguments import check_input_size
+from kerasrnn.layers.cell_arguments import check_input_size, check_rates
 from kerasrnn.layers.dropout import DropoutMasks
 from kerasrnn.layers.equations import Equations, JoinedProduct, Product, masked
 from kerasrnn.layers.projection import Projection, affine
@@ -56,7 +56,7 @@ class RecurrentCell(keras.layers.Layer):
     zoneout: float | Sequence[float] = 0.0
     residual: bool = False
 
-    own_arguments: tuple[str, ...] = ()
+    _own_arguments: tuple[str, ...] = ()
     """The arguments of a constructor that the Keras class behind a cell does not have: they
     become attributes, and part of the configuration."""
 
@@ -66,7 +66,7 @@ class RecurrentCell(keras.layers.Layer):
     bias: Any
 
     def __init__(self, *arguments: Any, **options: Any):
-        own = {name: options.pop(name) for name in self.own_arguments}
+        own = {name: options.pop(name) for name in self._own_arguments}
         super().__init__(*arguments, **options)
         for name, value in own.items():
             setattr(self, name, value)
@@ -76,8 +76,8 @@ class RecurrentCell(keras.layers.Layer):
         super().build(input_shape)
 
     def get_config(self) -> dict:
-        own = {name: getattr(self, name) for name in self.own_arguments}
-        return {**super().get_config(), **own}
+        names = [*self._own_arguments, *(["implementation"] * hasattr(self, "implementation"))]
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     def equations(self) -> Equations:
         """The step and its adjoint, the same objects at each call."""
@@ -153,7 +153,12 @@ class RecurrentCell(keras.layers.Layer):
         Returns:
             For each state u, `(units,)`, or of the given shape in training with zoneout;
             `None` where u is 1 everywhere, or if all are.
+
+        Raises:
+            ValueError: if a rate of the cell is not in [0, 1), if the number of zoneout's
+                rates is wrong, or if there is a rate and no `seed_generator`.
         """
+        check_rates(self)
         rates = self.zoneout
         rates = rates if isinstance(rates, Sequence) else [rates] * self.num_states
         updates = tuple(self._draw_update(rate, shape, training) for rate in rates)

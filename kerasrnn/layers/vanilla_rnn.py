@@ -6,8 +6,8 @@ import keras
 
 from kerasrnn.layers.cell_arguments import Identifier
 from kerasrnn.layers.cell_layer import CellLayer
-from kerasrnn.layers.cells import VanillaRNNCell
 from kerasrnn.layers.truncation import Truncation
+from kerasrnn.layers.vanilla_cell import VanillaRNNCell
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -18,8 +18,8 @@ class VanillaRNN(CellLayer):
     weights, masks, states, dropout and saving are the same. Weights can be copied
     either way with `set_weights`, and both layers then compute the same numbers.
 
-    Inputs are projected for all time steps at once, and gradients come from a backward scan
-    written by hand (`kerasrnn.layers.recurrence`). In training, XLA compiles both scans. In
+    In training, inputs are projected for all time steps at once, and gradients come from a
+    backward scan written by hand (`kerasrnn.layers.recurrence`). XLA compiles both scans. In
     inference, an eager call runs a graph that is traced once for all shapes. A graph contains
     only plain TensorFlow ops, so it can be served anywhere.
     `kerasrnn.layers.compilation.scan_mode` changes that. Several threads may call one layer
@@ -31,8 +31,8 @@ class VanillaRNN(CellLayer):
 
     Args:
         units: positive integer, the size of the state and of the output.
-        activation: phi. Default: `"tanh"`. `None` means linear. `tanh`, `relu`, `sigmoid` and
-            linear use the fast scans; any other activation uses Keras' own loop.
+        activation: phi. Default: `"tanh"`. `None` means linear. `tanh`, `relu`, `sigmoid`,
+            `hard_sigmoid` and linear use the fast scans; any other uses Keras' own loop.
         use_bias: whether there is a `bias`. Default: `True`.
         kernel_initializer: initializer of W_x. Default: `"glorot_uniform"`.
         recurrent_initializer: initializer of W_h. `"identity"` with the activation

@@ -9,6 +9,7 @@ from kerasrnn.layers import call_shapes, compilation, recurrence
 from kerasrnn.layers.cell_arguments import check_input_size
 from kerasrnn.layers.dropout import DropoutMasks
 from kerasrnn.layers.recurrent_cell import RecurrentCell
+from kerasrnn.layers.truncation import gate_gradient
 
 
 def runs_whole(layer: keras.layers.RNN, mask: tf.Tensor | None = None) -> bool:
@@ -19,12 +20,20 @@ def runs_whole(layer: keras.layers.RNN, mask: tf.Tensor | None = None) -> bool:
     if mask is not None and len(mask.shape) == 3 and mask.shape[-1] != 1:
         return False
     cell = layer.cell
-    return (
-        isinstance(cell, RecurrentCell)
-        and type(cell).call is RecurrentCell.call
-        and not layer.unroll
-        and cell.equations().adjoint is not None
-    )
+    if (
+        layer.unroll
+        or not isinstance(cell, RecurrentCell)
+        or type(cell).call is not RecurrentCell.call
+    ):
+        return False
+    equations = cell.equations()
+    if equations.adjoint is not None and equations != cell.equations():
+        raise ValueError(
+            f"equations() of {type(cell).__name__} returns new functions at each call. Define "
+            "the step and the adjoint in a module, or make them in a function with "
+            "functools.cache, so that they are compiled once."
+        )
+    return equations.adjoint is not None
 
 
 def run_whole(
@@ -77,7 +86,7 @@ def run_whole(
     )
     last_output, outputs = last_states[0], states if layer.return_sequences else None
     if cell.residual:
-        last_output, outputs = _skip_layer(last_output, outputs, inputs, mask)
+        last_output, outputs = _skip_layer(last_output, outputs, inputs, mask, gates)
     last_output, outputs = _mask_outputs(layer, last_output, outputs, mask)
     outputs = last_output[:, None] if outputs is None else tf.transpose(outputs, [1, 0, 2])
     return last_output, outputs, list(last_states)
@@ -122,10 +131,10 @@ def _for_weights(masks, num_weights):
     return None if masks is None else [*masks, *[None] * (num_weights - len(masks))]
 
 
-def _skip_layer(last_state, states, inputs, mask):
+def _skip_layer(last_state, states, inputs, mask, gates):
     """x + h, where masked steps repeat the x of the step before."""
     if mask is not None:
-        inputs = _repeat_where_masked(inputs, mask)
+        inputs = _repeat_where_masked(inputs, mask, gates)
     return last_state + inputs[-1], None if states is None else states + inputs
 
 
@@ -144,12 +153,18 @@ def _mask_outputs(layer, last_output, outputs, mask):
     return last_output, outputs
 
 
-def _repeat_where_masked(inputs: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+def _repeat_where_masked(
+    inputs: tf.Tensor, mask: tf.Tensor, gates: tf.Tensor | None = None
+) -> tf.Tensor:
     """Inputs, where each masked step takes the last one before it that is not masked.
+
+    The gradients of those that are repeated pass the gates between the two steps, as those of
+    the states do.
 
     Args:
         inputs: `(time, batch, units)`.
         mask: `(time, batch or 1, 1)`.
+        gates: `(time, batch or 1, 1)`. Default: 1.
 
     Returns:
         `(time, batch, units)`; at masked steps before all others, any step's inputs.
@@ -161,4 +176,21 @@ def _repeat_where_masked(inputs: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     count = tf.cumsum(tf.cast(used, tf.int32), axis=-1)
     latest = tf.gather(used_first, tf.maximum(count - 1, 0), batch_dims=1)
     repeated = tf.gather(tf.transpose(inputs, [1, 0, 2]), latest, batch_dims=1)
+    if gates is not None:
+        between = products_between(tf.transpose(gates[..., 0]), latest)
+        repeated = gate_gradient(repeated, between[..., None])
     return tf.ensure_shape(tf.transpose(repeated, [1, 0, 2]), inputs.shape)
+
+
+def products_between(gates: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
+    """The product of the gates after step `first` up to each step, `(batch, time)`."""
+    gates = tf.broadcast_to(gates, tf.shape(first))
+    closed = gates == 0
+    logarithms = tf.cumsum(tf.math.log(tf.where(closed, tf.ones_like(gates), gates)), axis=1)
+    counts = tf.cumsum(tf.cast(closed, tf.int32), axis=1)
+
+    def grown(sums):
+        return sums - tf.gather(sums, first, batch_dims=1)
+
+    product = tf.exp(grown(logarithms))
+    return tf.where(grown(counts) > 0, tf.zeros_like(product), product)

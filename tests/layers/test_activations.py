@@ -33,6 +33,11 @@ def test_the_function_is_that_of_keras_in_every_precision(name, dtype):
     assert outputs.dtype == activation.derivative(outputs).dtype == dtype
 
 
+@pytest.mark.parametrize("function", [tf.tanh, tf.nn.tanh, keras.ops.tanh, tf.nn.sigmoid])
+def test_other_names_of_a_function_are_known(function):
+    assert closed_derivative(function).function in (tf.tanh, tf.sigmoid)
+
+
 def test_an_unknown_activation_has_no_closed_derivative():
     class Unhashable:
         __hash__ = None
@@ -40,5 +45,5 @@ def test_an_unknown_activation_has_no_closed_derivative():
         def __call__(self, x):
             return x
 
-    for activation in (keras.activations.gelu, tf.tanh, Unhashable()):
+    for activation in (keras.activations.gelu, tf.sin, Unhashable()):
         assert closed_derivative(activation) is None

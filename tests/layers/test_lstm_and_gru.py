@@ -117,6 +117,21 @@ def test_every_argument_and_default_is_that_of_keras(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_implementation_is_part_of_the_configuration(name):
+    layer = getattr(kerasrnn, name)(UNITS, dropout=0.5, implementation=1)
+    assert type(layer).from_config(layer.get_config()).cell.implementation == 1
+    assert type(layer.cell).from_config(layer.cell.get_config()).implementation == 1
+
+
+def test_a_subclass_keeps_its_own_attributes():
+    class Named(kerasrnn.LSTM):
+        residual = property(lambda self: "mine")
+
+    assert Named(UNITS).residual == "mine"
+    assert Named(UNITS).units == UNITS
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_attributes_are_those_of_keras(name):
     layer, reference = (getattr(module, name)(UNITS) for module in (kerasrnn, keras.layers))
     for key in set(reference.get_config()) - {"name", "dtype", "implementation", "seed"}:

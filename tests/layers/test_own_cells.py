@@ -1,12 +1,15 @@
 """A `RecurrentCell` of a user's own, with one gate: h_t = f h_{t-1} + (1 - f) n."""
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
 import kerasrnn
+from kerasrnn.layers.whole_sequences import products_between
 
 F, N = range(2)
+WITH_GAPS = tf.constant([[1, 1, 0, 0, 0, 1, 0, 0, 0], [0, 1, 1, 0, 1, 1, 1, 1, 1], [0] * 9]) > 0
 
 
 def step(p, states, product):
@@ -72,6 +75,7 @@ def outputs_and_gradients(cell, **options):
         ({"dropout": 0.3, "recurrent_dropout": 0.4}, {}),
         ({"residual": True}, {"mask": tf.sequence_mask([9, 4, 1], 9)}),
         ({}, {"truncation": kerasrnn.TruncatedBPTT(4)}),
+        ({"residual": True}, {"mask": WITH_GAPS, "truncation": kerasrnn.TruncatedBPTT(2)}),
     ],
 )
 def test_the_adjoint_gives_the_gradients_of_the_steps(remedies, options):
@@ -106,3 +110,52 @@ def test_dropout_without_masks_says_who_draws_them(rate):
     with pytest.raises(ValueError, match=r"Cell has dropout.* Run it in kerasrnn\.RNN"):
         keras.layers.RNN(Cell(**{rate: 0.5}))(tf.ones([2, 5, 3]), training=True)
     assert kerasrnn.RNN(Cell(**{rate: 0.5}))(tf.ones([2, 5, 3]), training=True).shape == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"zoneout": 1.5}, "zoneout must lie in"),
+        ({"dropout": 1.0}, "dropout must lie in"),
+        ({"recurrent_dropout": -0.1}, "recurrent_dropout must lie in"),
+        (
+            {"zoneout": [0.1, 0.2]},
+            "zoneout of Cell must be one rate, or one for each",
+        ),
+        ({"zoneout": 0.1, "seed_generator": None}, "no seed_generator"),
+    ],
+)
+def test_wrong_rates_are_refused(attributes, message):
+    cell = Cell()
+    for name, value in attributes.items():
+        setattr(cell, name, value)
+    with pytest.raises(ValueError, match=message):
+        kerasrnn.RNN(cell)(tf.ones([2, 5, 3]))
+
+
+def test_inputs_with_other_features_are_refused():
+    layer = kerasrnn.RNN(Cell())
+    layer.build([2, 5, 3])
+    with pytest.raises(ValueError, match="was built for inputs of 3 features"):
+        layer(tf.ones([2, 5, 4]))
+
+
+def test_equations_that_are_new_at_each_call_are_refused():
+    class Forgetful(Cell):
+        def equations(self):
+            step, adjoint = super().equations()
+            return kerasrnn.Equations(lambda *a: step(*a), lambda *a: adjoint(*a))
+
+    with pytest.raises(ValueError, match="Forgetful returns new functions at each call"):
+        kerasrnn.RNN(Forgetful())(tf.ones([2, 5, 3]))
+
+
+def test_gradients_of_repeated_inputs_pass_the_gates_in_between():
+    gates = np.array([[0.5, 2.0, 0.0, 3.0, 2.0], [2.0, 2.0, 2.0, 2.0, 2.0]], "float32")
+    first = np.array([[0, 0, 1, 2, 2], [0, 1, 0, 0, 4]])
+    found = products_between(tf.constant(gates), tf.constant(first))
+    expected = [
+        [np.prod(row[s + 1 : t + 1]) for t, s in enumerate(starts)]
+        for row, starts in zip(gates, first, strict=True)
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -87,7 +87,7 @@ class VanillaRNNCell(RecurrentCell, keras.layers.SimpleRNNCell):
     TensorShape([2, 3, 4])
     """
 
-    own_arguments = ("use_kernel", "zoneout", "leak_rate", "learn_leak_rate", "residual")
+    _own_arguments = ("use_kernel", "zoneout", "leak_rate", "learn_leak_rate", "residual")
 
     def __init__(
         self,
