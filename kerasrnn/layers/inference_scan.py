@@ -4,6 +4,7 @@ A turn of a loop costs about as much as ten operations, so `BLOCK` steps share o
 one product with the inputs for each gate. The steps that are left over have a turn each.
 """
 
+import keras
 import tensorflow as tf
 
 from kerasrnn.layers.equations import Equations, Product
@@ -55,11 +56,16 @@ def scan_to_last(
 def _scan(inputs, projection, weights, states, around, equations, stores):
     """Whole blocks, and then the steps that are left over."""
     run = _make_run(inputs, projection, weights, around, equations, stores)
-    whole_blocks = around.length // BLOCK
-    blocks, states = run(states, tf.constant(0), whole_blocks, BLOCK)
-    start = whole_blocks * BLOCK
-    others, states = run(states, start, around.length - start, 1)
-    return tf.concat([blocks, others], 0) if stores else None, states
+    length = around.length
+    in_blocks = length // BLOCK * BLOCK
+    parts = []
+    for start, end, size in ((0, in_blocks, BLOCK), (in_blocks, length, 1)):
+        if tf.is_tensor(length) or start < end:  # else there is surely nothing to do
+            outputs, states = run(states, start, (end - start) // size, size)
+            parts.append(outputs)
+    if not stores:
+        return None, states
+    return parts[0] if len(parts) == 1 else tf.concat(parts, 0), states
 
 
 def _make_run(inputs, projection, weights, around, equations, stores):
@@ -80,8 +86,8 @@ def _make_run(inputs, projection, weights, around, equations, stores):
         """The outputs and last states of `num_blocks` times `size` steps from `start`."""
         # A tf.TensorArray notes the element's shape as a constant, in which the batch is left
         # open; converters of exported graphs need to know where it comes from.
-        batch_and_units, dtype = tf.shape(states[0]), states[0].dtype
-        shape = tf.concat([[size], batch_and_units], 0)
+        batch_and_units, dtype = keras.ops.shape(states[0]), states[0].dtype
+        shape = tf.stack([size, *batch_and_units])
 
         def body(n, states, *lists):
             outputs, states = take_block(start + n * size, states, size)
@@ -103,7 +109,7 @@ def _make_run(inputs, projection, weights, around, equations, stores):
         blocks = tf.raw_ops.TensorListStack(
             input_handle=lists[0], element_shape=shape, element_dtype=dtype
         )
-        steps = tf.reshape(blocks, tf.concat([[num_blocks * size], batch_and_units], 0))
+        steps = tf.reshape(blocks, [num_blocks * size, *batch_and_units])
         return tf.ensure_shape(steps, [None, *states[0].shape]), states
 
     return run

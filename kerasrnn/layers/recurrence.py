@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from kerasrnn.layers import compilation, inference_scan, scans
 from kerasrnn.layers.compilation import Execution
+from kerasrnn.layers.equation_checks import check_gates
 from kerasrnn.layers.equations import Equations, masked
 from kerasrnn.layers.projection import Projection
 from kerasrnn.layers.second_order import twice_differentiable
@@ -84,7 +85,8 @@ def recur(
     """
     inputs, weights, states = tuple(inputs), tuple(weights), tuple(states)
     shape = inputs[0].shape[:-1] + states[0].shape[-1:]
-    length = tf.shape(inputs[0])[0]
+    known = shape[0] is not None and not execution.is_opaque
+    length = shape[0] if known else tf.shape(inputs[0])[0]
     unknown_length = tf.executing_eagerly() or shape[0] is None
     pads = execution is Execution.COMPILED and unknown_length
     dtype = inputs[0].dtype
@@ -117,7 +119,7 @@ class _Given(NamedTuple):
     equations: Equations
     shape: tf.TensorShape
     """That of p, as far as it is known."""
-    length: tf.Tensor
+    length: tf.Tensor | int
     """How many leading steps count."""
     every_output: bool
     execution: Execution
@@ -236,6 +238,7 @@ def _run_backward(
         weights,
         around,
     )
+    check_gates(dp, len(inputs) if projection is None else len(projection.kernels))
     d_inputs = [tf.ensure_shape(given.cut(x), given.shape) for x in dp]
     d_projection = None
     if projection is not None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from kerasrnn.layers.activations import Activation, closed_derivative
 from kerasrnn.layers.cell_arguments import check_input_size, check_rates
 from kerasrnn.layers.dropout import DropoutMasks
+from kerasrnn.layers.equation_checks import check_step
 from kerasrnn.layers.equations import Equations, JoinedProduct, Product, masked
 from kerasrnn.layers.projection import Projection, affine
 from kerasrnn.layers.surroundings import renew
@@ -77,11 +78,17 @@ class RecurrentCell(keras.layers.Layer):
 
     def get_config(self) -> dict:
         names = [*self._own_arguments, *(["implementation"] * hasattr(self, "implementation"))]
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        own = {name: getattr(self, name) for name in names}
+        # Keras makes lists that are attributes its own, which cannot be copied or pickled.
+        own = {n: list(v) if isinstance(v, (list, tuple)) else v for n, v in own.items()}
+        return {**super().get_config(), **own}
 
     def equations(self) -> Equations:
         """The step and its adjoint, the same objects at each call."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} has no method `equations`, which returns "
+            "kerasrnn.Equations(step, adjoint)."
+        )
 
     @property
     def num_gates(self) -> int:
@@ -216,6 +223,10 @@ class RecurrentCell(keras.layers.Layer):
     ):
         several = isinstance(states, (list, tuple))
         before = tuple(states) if several else (states,)
+        if len(before) != self.num_states:
+            raise ValueError(
+                f"states of {type(self).__name__} must be {self.num_states}, got {len(before)}."
+            )
         if training and dropout_mask is None and self.dropout:
             dropout_mask = self._kept_mask("get_dropout_mask", inputs)
         if training and recurrent_dropout_mask is None and self.recurrent_dropout:
@@ -229,10 +240,10 @@ class RecurrentCell(keras.layers.Layer):
             product = JoinedProduct(kernel, self.num_gates, biases)
         else:
             product = Product(self.recurrent_weights(dtype), masks)
-        new, _ = self.equations().step(projected, before, product)
+        new, _ = check_step(self.equations().step(projected, before, product), before)
         updates = self.draw_updates(tf.shape(before[0]), training) or [None] * len(new)
         after = [renew(s, n, u) for s, n, u in zip(before, new, updates, strict=True)]
-        output = keras.ops.add(inputs, after[0]) if self.residual else after[0]
+        output = inputs + after[0] if self.residual else after[0]
         return output, after if several else after[0]
 
     def _kept_mask(self, getter, tensor):

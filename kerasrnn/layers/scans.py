@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from kerasrnn.layers.equation_checks import check_adjoint
 from kerasrnn.layers.equations import BackwardProduct, Equations, Product
 from kerasrnn.layers.surroundings import Surroundings, Tensors, slices_of, take_step
 
@@ -127,7 +128,8 @@ def scan_backward(
         updates, mask = slices.updates, slices.mask
         used = [d if u is None else u * d for d, u in zip(deltas, updates, strict=True)]
         product = BackwardProduct(transposed, around.dropout_masks)
-        dp, back = equations.adjoint(kept_t, before, after, used, product)
+        returned = equations.adjoint(kept_t, before, after, used, product)
+        dp, back = check_adjoint(returned, before)
         back = [
             b if u is None else b + (1 - u) * d
             for b, d, u in zip(back, deltas, updates, strict=True)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from kerasrnn.layers.equation_checks import check_step
 from kerasrnn.layers.equations import Equations, Product
 
 Tensors = tuple[tf.Tensor, ...]
@@ -24,7 +25,7 @@ Tensors = tuple[tf.Tensor, ...]
 class Surroundings(NamedTuple):
     """What stands around the steps; everything but the length may be `None`."""
 
-    length: tf.Tensor
+    length: tf.Tensor | int
     """int32 scalar, how many leading steps count."""
     mask: tf.Tensor | None = None
     """Booleans, `(time, batch, 1)`."""
@@ -85,7 +86,7 @@ def take_step(
     slices: Slices, before: Tensors, product: Product, equations: Equations
 ) -> tuple[Tensors, list[tf.Tensor], list[tf.Tensor]]:
     """The states after a step, the n of each, and what the step keeps."""
-    new, kept = equations.step(slices.inputs, before, product)
+    new, kept = check_step(equations.step(slices.inputs, before, product), before)
     after = tuple(renew(s, n, u) for s, n, u in zip(before, new, slices.updates, strict=True))
     if slices.mask is not None:
         after = tuple(tf.where(slices.mask, a, s) for a, s in zip(after, before, strict=True))

@@ -8,6 +8,7 @@ import tensorflow as tf
 from kerasrnn.layers import call_shapes, compilation, recurrence
 from kerasrnn.layers.cell_arguments import check_input_size
 from kerasrnn.layers.dropout import DropoutMasks
+from kerasrnn.layers.equations import Equations
 from kerasrnn.layers.recurrent_cell import RecurrentCell
 from kerasrnn.layers.truncation import gate_gradient
 
@@ -27,6 +28,11 @@ def runs_whole(layer: keras.layers.RNN, mask: tf.Tensor | None = None) -> bool:
     ):
         return False
     equations = cell.equations()
+    if not isinstance(equations, Equations):
+        raise TypeError(
+            f"equations() of {type(cell).__name__} must return kerasrnn.Equations(step, "
+            f"adjoint), got {equations!r}."
+        )
     if equations.adjoint is not None and equations != cell.equations():
         raise ValueError(
             f"equations() of {type(cell).__name__} returns new functions at each call. Define "

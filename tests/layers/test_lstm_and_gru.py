@@ -1,6 +1,8 @@
 """What of `LSTM` and `GRU` beside those of Keras is not in `tests/conformance.py`."""
 
+import copy
 import functools
+import pickle
 
 import keras
 import numpy as np
@@ -393,3 +395,28 @@ def test_fit_learns_in_a_graph_with_masks_of_many_lengths(name):
     model.compile(keras.optimizers.Adam(0.05), "binary_crossentropy")
     losses = model.fit(x, y, epochs=8, batch_size=16, verbose=0).history["loss"]
     assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_configuration_can_be_copied_and_pickled():
+    config = kerasrnn.LSTM(3, zoneout=(0.1, 0.3)).get_config()
+    assert pickle.loads(pickle.dumps(copy.deepcopy(config)))["zoneout"] == [0.1, 0.3]
+
+
+def test_cells_name_the_states_that_they_need():
+    x, h = tf.ones([2, 5]), tf.ones([2, 3])
+    for cell, states in ((kerasrnn.LSTMCell(3), [h]), (kerasrnn.GRUCell(3), [h, h])):
+        with pytest.raises(ValueError, match=f"must be {3 - len(states)}, got {len(states)}"):
+            cell(x, states)
+
+
+def test_a_residual_cell_takes_an_empty_batch():
+    cell = kerasrnn.GRUCell(3, residual=True)
+    assert cell(tf.zeros([0, 3]), [tf.zeros([0, 3])])[0].shape == (0, 3)
+
+
+@pytest.mark.parametrize("num_steps", [5, 16])
+def test_a_layer_can_be_vectorized(num_steps):
+    layer = kerasrnn.LSTM(4, return_sequences=True)
+    x = tf.random.stateless_normal([2, 3, num_steps, 4], [0, 1])
+    expected = tf.stack([layer(one) for one in x])
+    tf.debugging.assert_near(keras.ops.vectorized_map(layer, x), expected, atol=1e-6)

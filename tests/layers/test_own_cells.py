@@ -159,3 +159,62 @@ def test_gradients_of_repeated_inputs_pass_the_gates_in_between():
         for row, starts in zip(gates, first, strict=True)
     ]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def returning(step=step, adjoint=adjoint):
+    """A cell with one wrong function."""
+    cell = Cell()
+    cell.EQUATIONS = kerasrnn.Equations(step, adjoint)
+    return cell
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda *a: [*step(*a)[0], *step(*a)[0]], "two lists; got Tensor|two lists; got"),
+        (lambda *a: step(*a)[0][0], "A step must return .* two lists; got a tensor of shape"),
+        (lambda *a: (step(*a)[0] * 2, []), "a new state for each state: 1; got 2"),
+        (lambda *a: (step(*a)[0], [None]), "of tensors; got NoneType None"),
+    ],
+)
+def test_a_wrong_step_is_explained(wrong, message):
+    for layer in (kerasrnn.RNN, keras.layers.RNN):
+        with pytest.raises(ValueError, match=message):
+            layer(returning(step=wrong))(tf.ones([2, 5, 3]))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda *a: adjoint(*a)[0], "An adjoint must return .* two lists; got"),
+        (lambda *a: (adjoint(*a)[0][:1], adjoint(*a)[1]), "dp for each gate: 2; got 1"),
+        (lambda *a: (adjoint(*a)[0], adjoint(*a)[1] * 2), "ds for each state: 1; got 2"),
+        (lambda *a: (adjoint(*a)[0], [None]), "ds for each state of tensors; got NoneType"),
+        (lambda *a: ([0.0, 0.0], adjoint(*a)[1]), "dp for each gate of tensors; got float"),
+    ],
+)
+def test_a_wrong_adjoint_is_explained(wrong, message):
+    x = tf.ones([2, 5, 3])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = kerasrnn.RNN(returning(adjoint=wrong))(x, training=True)
+    with pytest.raises(ValueError, match=message):
+        tape.gradient(y, x)
+
+
+def test_a_step_that_returns_states_of_another_size_is_explained():
+    cell = returning(step=lambda *a: ([step(*a)[0][0][:, :1]], []))
+    with pytest.raises(
+        ValueError, match=r"a new state .* of shape \(2, 4\); got shape \(2, 1\)"
+    ):
+        keras.layers.RNN(cell)(tf.ones([2, 5, 3]))
+
+
+def test_what_is_no_equations_is_refused():
+    cell = Cell()
+    cell.EQUATIONS = (step, adjoint)
+    with pytest.raises(TypeError, match=r"must return kerasrnn\.Equations\(step, adjoint\)"):
+        kerasrnn.RNN(cell)(tf.ones([2, 5, 3]))
+    without = type("Without", (kerasrnn.RecurrentCell,), {"units": 4, "state_size": 4})
+    with pytest.raises(NotImplementedError, match="Without has no method `equations`"):
+        without().equations()
