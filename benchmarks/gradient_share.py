@@ -6,7 +6,7 @@ Then the model is trained: Adam at 0.003, clipped to a norm of 1, 2,000 batches 
 It has learned if its error falls below a tenth of the variance of the target.
 
 Recurrent kernels are scaled, or biases of forget gates set, so that the share differs.
-The thresholds of `kerasrnn.analysis.verdict` follow this table. About 20 minutes.
+The thresholds of `kerasrnn.analysis.verdict` follow this table. About 16 minutes.
 """
 
 import itertools

@@ -42,21 +42,24 @@ class Options:
     output: Path | None = None
     """A folder for the results as JSON and PNG. Created if it is missing."""
     seconds: float | None = None
-    """How long to time each row of a table. Default: 20, or 0.01 with --quick."""
+    """Seconds to time one row of a table, for all libraries together. Default: 20, or 0.01
+    with --quick."""
     rounds: int | None = None
-    """How many turns each one gets in a row. Default: 7, or 1 with --quick."""
+    """How many rounds a row has. In each round, every library runs once. Default: 7, or 1
+    with --quick."""
     cells: tuple[Cell, ...] = ()
     """For layers and memory: the cells. Default: all, and with --quick LSTM."""
     shapes: tuple[str, ...] = ()
-    """For layers: shapes, as positions in the list (0 is the first) or as
-    batch,time,features,units. Default: the whole list."""
+    """For layers: shapes, as batch,time,features,units, or as positions in the list of seven
+    (0 is the first; see benchmarks/README.md). Default: all seven."""
     calls: tuple[Call, ...] = CALLS
     """For layers: inference, or a training step."""
     masks: tuple[Masks, ...] = ()
     """For layers: sequences without masks, or with the lengths of movie reviews. Default: both,
     and with --quick the second."""
     peers: tuple[str, ...] = ()
-    """For layers and memory: who takes part. Default: everyone."""
+    """For layers and memory: which libraries to compare; see the columns in
+    benchmarks/README.md. Default: all."""
 
     @property
     def chosen_cells(self) -> tuple[Cell, ...]:

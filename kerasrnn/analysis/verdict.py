@@ -14,7 +14,7 @@ their share at lag k before training:
     0.0001 to 0.01        vanishing   11 of 25      700
     0.01 to 0.5           fading      30 of 33      600
     0.5 to 2              steady      20 of 26      700
-    2 to 100              growing     17 of 20      900
+    2 to 100              growing     16 of 20      900
     above 100             exploding    6 of 7     1,300
 """
 

@@ -53,7 +53,12 @@ def check_cell(
 
 
 def _check_zoneout(zoneout: Any, may_be_two: bool) -> float | list[float]:
-    if not (may_be_two and isinstance(zoneout, (list, tuple))):
+    if isinstance(zoneout, (list, tuple)) and not may_be_two:
+        raise ValueError(
+            f"zoneout must be one number in [0, 1), got zoneout={shown(zoneout)}. "
+            "Only an LSTM takes two rates."
+        )
+    if not isinstance(zoneout, (list, tuple)):
         check_rate("zoneout", zoneout)
         return plain(zoneout)
     if len(zoneout) != 2:
@@ -73,7 +78,9 @@ def check_input_size(cell: Any, input_shape: tuple[int | None, ...]) -> None:
     """
     if cell.residual and input_shape[-1] != cell.units:
         raise ValueError(
-            f"residual=True takes inputs of units={cell.units} features, got {input_shape[-1]}."
+            f"residual=True takes inputs of units={cell.units} features, "
+            f"got {input_shape[-1]}. It adds them to the outputs: use "
+            f"units={input_shape[-1]}, or project the inputs."
         )
 
 

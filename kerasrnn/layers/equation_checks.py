@@ -5,10 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-_STEP = "A step must return the new states and what its adjoint needs, two lists"
-_ADJOINT = "An adjoint must return the gradients of p and of the states before, two lists"
-
-_DP = "An adjoint must return dp for each gate"
+from kerasrnn.checks import shown
 
 
 def check_step(returned: Any, states: Sequence[tf.Tensor]) -> tuple[list, list]:
@@ -17,9 +14,10 @@ def check_step(returned: Any, states: Sequence[tf.Tensor]) -> tuple[list, list]:
     Raises:
         ValueError: if there are not as many states as before, or of other shapes.
     """
-    new, kept = _two_lists(_STEP, returned)
-    _check_shapes("A step must return a new state for each state", new, states)
-    _check_tensors(_STEP, kept)
+    parts = "the new states and what the adjoint needs"
+    new, kept = _two_lists("A step", parts, returned)
+    _check_tensors("A step", kept)
+    _check_shapes("A step", "new states, one for each state before", new, states)
     return new, kept
 
 
@@ -29,44 +27,56 @@ def check_adjoint(returned: Any, states: Sequence[tf.Tensor]) -> tuple[list, lis
     Raises:
         ValueError: if there is not one ds for each state, or if a shape is wrong.
     """
-    dp, ds = _two_lists(_ADJOINT, returned)
-    _check_shapes(_DP, dp, [states[0]] * len(dp))
-    _check_shapes("An adjoint must return ds for each state", ds, states)
+    parts = "the gradients of p and those of the states before"
+    dp, ds = _two_lists("An adjoint", parts, returned)
+    _check_shapes("An adjoint", "gradients of p", dp, [states[0]] * len(dp))
+    _check_shapes("An adjoint", "gradients of states, one for each state", ds, states)
     return dp, ds
 
 
 def check_gates(dp: Sequence[tf.Tensor], num_gates: int) -> None:
     """Raises a `ValueError` if there is not one dp for each gate."""
     if len(dp) != num_gates:
-        raise ValueError(f"{_DP}: {num_gates}; got {len(dp)}.")
+        raise ValueError(
+            f"An adjoint must return {num_gates} gradients of p, one for each gate, "
+            f"got {len(dp)}."
+        )
 
 
-def _two_lists(what, returned):
-    if not isinstance(returned, (list, tuple)) or len(returned) != 2:
-        raise ValueError(f"{what}; got {_describe(returned)}.")
-    if not all(isinstance(part, (list, tuple)) for part in returned):
-        raise ValueError(f"{what}; got {' and '.join(_describe(part) for part in returned)}.")
+def _two_lists(who, parts, returned):
+    several = isinstance(returned, (list, tuple))
+    if not (several and len(returned) == 2):
+        count = f"{len(returned)} values" if several else _describe(returned)
+        raise ValueError(f"{who} must return two lists, {parts}, got {count}.")
+    for part in returned:
+        if not isinstance(part, (list, tuple)):
+            raise ValueError(
+                f"{who} must return two lists, {parts}, got {_describe(part)} as one of them."
+            )
     return list(returned[0]), list(returned[1])
 
 
-def _check_tensors(what, found):
+def _check_tensors(who, found):
     for one in found:
         if not tf.is_tensor(one):
-            raise ValueError(f"{what} of tensors; got {_describe(one)}.")
+            raise ValueError(
+                f"{who} must return lists of tensors, got {_describe(one)} in one."
+            )
 
 
-def _check_shapes(what, found, expected):
+def _check_shapes(who, what, found, expected):
     if len(found) != len(expected):
-        raise ValueError(f"{what}: {len(expected)}; got {len(found)}.")
-    _check_tensors(what, found)
+        raise ValueError(f"{who} must return {len(expected)} {what}, got {len(found)}.")
+    _check_tensors(who, found)
     for one, like in zip(found, expected, strict=True):
         if not one.shape.is_compatible_with(like.shape):
             raise ValueError(
-                f"{what}, of shape {tuple(like.shape)}; got shape {tuple(one.shape)}."
+                f"{who} must return {what}, of shape {tuple(like.shape)}, "
+                f"got shape {tuple(one.shape)}."
             )
 
 
 def _describe(value):
     if tf.is_tensor(value):
         return f"a tensor of shape {tuple(value.shape)}"
-    return f"{type(value).__name__} {value!r}"
+    return f"{type(value).__name__} {shown(value)}"

@@ -6,12 +6,12 @@ recurrent weights W_k, a step is
     s_t, kept_t = step(p_t, s_{t-1}, product)
 
 where `product(u, k)` is (m_k * u) W_k, with the dropout mask m_k. Its adjoint takes the
-gradient g of the new states back to all that the step read:
+gradients delta of the new states back to all that the step read:
 
-    dp_t, ds_{t-1} = adjoint(kept_t, s_{t-1}, s_t, g, product)
+    dp_t, ds_{t-1} = adjoint(kept_t, s_{t-1}, s_t, delta_t, product)
 
-where `product.back(delta, k, u)` is m_k * (delta W_k^T): the gradient of u, if delta is that
-of the product. It also notes that dW_k = sum_t (m_k * u)^T delta. An adjoint is linear in g.
+where `product.back(d, k, u)` is m_k * (d W_k^T): the gradient of u, if d is that of the
+product. It also notes that dW_k = sum_t (m_k * u)^T d. An adjoint is linear in delta.
 
 Both are functions of tensors `(batch, units)` without a state of their own. Masks, leaks and
 zoneout stand around them, once for all cells, in `kerasrnn.layers.surroundings`; the loops over
@@ -60,7 +60,7 @@ class Product:
 
 
 class JoinedProduct:
-    """The products of one single step without dropout: those that read the same are one.
+    """The products of one step without dropout. Gates that read the same tensor share one.
 
     Args:
         kernel: all W_k, `(units, gates * units)`.

@@ -66,8 +66,8 @@ class GRU(CellLayer):
         residual: whether to add the input to the output: the output is x_t + h_t,
             the state is h_t. Inputs must have `units` features. Default: `False`.
         **kwargs: `zero_output_for_mask` (default `False`);
-            `implementation` (1 or 2): with 1, dropout draws a mask for each gate, as it always
-            does with recurrent dropout; and what every Keras layer takes:
+            `implementation` (1 or 2): with 1, or with recurrent dropout, each gate has its own
+            dropout mask, otherwise all gates share one; and what every Keras layer takes:
             `name`, `dtype`, `trainable`.
 
     Call arguments:

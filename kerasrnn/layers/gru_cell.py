@@ -46,9 +46,9 @@ class GRUCell(RecurrentCell, keras.layers.GRUCell):
             used (Krueger et al. 2016, arXiv:1606.01305). In [0, 1). Default: 0.
         residual: whether to add the input to the output: the output is x_t + h_t,
             the state is h_t. Inputs must have `units` features. Default: `False`.
-        **kwargs: `implementation` (1 or 2): with 1, dropout draws a mask for each gate, as it
-            always does with recurrent dropout; and what every Keras layer takes: `name`,
-            `dtype`, `trainable`.
+        **kwargs: `implementation` (1 or 2): with 1, or with recurrent dropout, each gate has
+            its own dropout mask, otherwise all gates share one; and what every Keras layer
+            takes: `name`, `dtype`, `trainable`.
 
     Call arguments:
         inputs: x_t, `(batch, features)`.

@@ -1,7 +1,8 @@
 """The loop over time of inference, in plain operations, which any runtime has.
 
-A turn of a loop costs about as much as ten operations, so `BLOCK` steps share one turn, and
-one product with the inputs for each gate. The steps that are left over have a turn each.
+An iteration of a loop costs about as much as ten operations, so each iteration runs `BLOCK`
+steps, with one product of their inputs for each gate. Each step that is left over has an
+iteration of its own.
 """
 
 import keras
@@ -12,7 +13,7 @@ from kerasrnn.layers.projection import Projection
 from kerasrnn.layers.surroundings import Surroundings, Tensors, at_steps, slices_of, take_step
 
 BLOCK = 8
-"""Steps in one turn of the loop."""
+"""Steps in one iteration of the loop."""
 
 
 def scan_forward(

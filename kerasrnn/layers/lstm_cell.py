@@ -22,7 +22,7 @@ class LSTMCell(RecurrentCell, keras.layers.LSTMCell):
 
     Args:
         units: positive integer, the size of each state and of the output.
-        activation: phi, of the candidate and of what is read out of c. Default:
+        activation: phi, of the candidate g, and of c where h reads it. Default:
             `"tanh"`. `None` means linear.
         recurrent_activation: sigma, of the gates. Default: `"sigmoid"`.
         use_bias: whether there is a `bias`. Default: `True`.
@@ -41,15 +41,15 @@ class LSTMCell(RecurrentCell, keras.layers.LSTMCell):
         recurrent_dropout: fraction of h_{t-1} to drop where the recurrent kernel reads it, in
             training, with one mask per sequence and gate. In [0, 1). Default: 0.
         seed: seed of the dropout masks and of zoneout. Default: `None`.
-        zoneout: the probability that a unit keeps its previous h and c, each drawn for
-            each unit at each step in training; or two, for h and for c. In inference the
+        zoneout: one probability, or two, for h and for c. In training, at each step, each unit
+            keeps its previous h with this probability, and its previous c. In inference the
             expected value is used (Krueger et al. 2016, arXiv:1606.01305). In [0, 1).
             Default: 0.
         residual: whether to add the input to the output: the output is x_t + h_t,
             the state is h_t. Inputs must have `units` features. Default: `False`.
-        **kwargs: `implementation` (1 or 2): with 1, dropout draws a mask for each gate, as it
-            always does with recurrent dropout; and what every Keras layer takes: `name`,
-            `dtype`, `trainable`.
+        **kwargs: `implementation` (1 or 2): with 1, or with recurrent dropout, each gate has
+            its own dropout mask, otherwise all gates share one; and what every Keras layer
+            takes: `name`, `dtype`, `trainable`.
 
     Call arguments:
         inputs: x_t, `(batch, features)`.

@@ -1,8 +1,8 @@
 """What the inputs add to a step, p_k = x W_x^k + b^k for each gate k, and its adjoint.
 
 The products do not depend on the states. Training computes them for all steps before its loop,
-and needs every p again. Inference computes them inside its loop, for the few steps of a turn:
-while the steps wait for each other, the other cores work on the p of the next ones.
+and needs every p again. Inference computes them inside its loop, for the few steps of one
+iteration: while one core runs the steps, the others can compute the next p.
 """
 
 from collections.abc import Sequence

@@ -4,13 +4,13 @@ With inputs that are projected, p^k = x W_x^k + b^k (`kerasrnn.layers.projection
 
     s_t = step(p_t, s_{t-1})
 
-are a scan, and so are the gradients dp_t and ds_{t-1} of its adjoint
-(`kerasrnn.layers.equations`, `kerasrnn.layers.scans`). Every weight gradient is then one
-matrix product over all time steps:
+are a scan. A second scan, backward in time, computes the gradients dp_t and ds_{t-1} with the
+adjoint of the step (`kerasrnn.layers.equations`, `kerasrnn.layers.scans`). Every weight
+gradient is then one matrix product over all time steps:
 
-    dW_k = sum_t (m_k * u_t)^T delta_t
+    dW_k = sum_t (m_k * u_t)^T d_t
 
-where u_t is what the product with W_k reads, and delta_t the gradient of the product.
+where u_t is what the product with W_k reads, and d_t the gradient of the product.
 Everything here is time-major: the first axis is time.
 """
 
@@ -70,7 +70,7 @@ def recur(
             the states through unchanged.
         dropout_masks: for each weight an optional mask on what its products read,
             `(batch, units)`. No gradient flows to them.
-        updates: for each state the optional share u that steps renew, `(units,)` or
+        updates: for each state the optional share alpha that steps renew, `(units,)` or
             `(time, batch, units)`. Default: 1.
         every_output: whether to return all outputs or only the last. The backward pass of the
             latter is cheaper.
@@ -257,7 +257,7 @@ def _run_backward(
 
 
 def _weight_gradient(given, k, weight, noted, histories) -> tf.Tensor:
-    """dW_k = sum_t (m_k * u_t)^T delta_t, as one product of `(time * batch, units)`."""
+    """dW_k = sum_t (m_k * u_t)^T d_t, as one product of `(time * batch, units)`."""
     mask = None if given.dropout_masks is None else given.dropout_masks[k]
     parts = []
     for number, state, read, delta in noted:
@@ -277,6 +277,6 @@ def _weight_gradient(given, k, weight, noted, histories) -> tf.Tensor:
 
 
 def _update_gradient(given, u, new, history, delta) -> tf.Tensor:
-    """delta_u_t = delta_t * (n_t - s_{t-1}); its sum where all steps share one u."""
+    """dalpha_t = delta_t * (n_t - s_{t-1}); its sum where all steps share one alpha."""
     delta_u = given.cut(tf.math.multiply_no_nan(new - history[:-1], delta))
     return tf.reduce_sum(delta_u, [0, 1]) if len(u.shape) == 1 else delta_u

@@ -18,11 +18,12 @@ Masks = Sequence[tf.Tensor | None]
 
 
 class RecurrentCell(keras.layers.Layer):
-    """A cell that says what a step is, and what the adjoint of the step.
+    """A cell that is defined by its step and the adjoint of the step.
 
     A subclass sets, as every Keras cell does, `state_size`; also `units`; and, in `build`,
     `kernel` `(features, gates * units)`, `recurrent_kernel` `(units, gates * units)` and
-    `bias` `(gates * units,)` or `None`. It has one method, `equations`. All states have
+    `bias` `(gates * units,)` or `None`. It also
+    defines the method `equations`. All states have
     `units` features. The base class does the rest: one step under the Keras cell contract
     (`call`), and what `kerasrnn.RNN` needs to run the steps of a whole sequence as two loops
     compiled by XLA. If `equations` gives no adjoint, `kerasrnn.RNN` runs `call` step by step,
@@ -158,8 +159,8 @@ class RecurrentCell(keras.layers.Layer):
             training: whether zoneout draws. Otherwise a share is its expected value.
 
         Returns:
-            For each state u, `(units,)`, or of the given shape in training with zoneout;
-            `None` where u is 1 everywhere, or if all are.
+            For each state alpha, `(units,)`, or of the given shape in training with zoneout;
+            `None` where alpha is 1 everywhere, or if all are.
 
         Raises:
             ValueError: if a rate of the cell is not in [0, 1), if the number of zoneout's
@@ -225,7 +226,8 @@ class RecurrentCell(keras.layers.Layer):
         before = tuple(states) if several else (states,)
         if len(before) != self.num_states:
             raise ValueError(
-                f"states of {type(self).__name__} must be {self.num_states}, got {len(before)}."
+                f"{type(self).__name__} needs a list of {self.num_states} states, got "
+                f"{len(before)}. Pass the list that get_initial_state returns."
             )
         if training and dropout_mask is None and self.dropout:
             dropout_mask = self._kept_mask("get_dropout_mask", inputs)

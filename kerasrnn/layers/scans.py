@@ -5,10 +5,11 @@ s_t from above and a gate xi_t that says how far gradients flow back in time
 (`kerasrnn.layers.truncation`; 1 for full backpropagation through time):
 
     delta_t = g_t + back_{t+1}
-    dp_t, ds_{t-1} = adjoint(..., u_t * delta_t, ...)
-    back_t = xi_t * (ds_{t-1} + (1 - u_t) * delta_t)         du_t = delta_t * (n_t - s_{t-1})
+    dp_t, ds_{t-1} = adjoint(..., alpha_t * delta_t, ...)
+    back_t = xi_t * (ds_{t-1} + (1 - alpha_t) * delta_t)
+    dalpha_t = delta_t * (n_t - s_{t-1})
 
-with n_t and u_t as in `kerasrnn.layers.surroundings`.
+with n_t and alpha_t as in `kerasrnn.layers.surroundings`.
 
 Reference: P. Werbos, "Backpropagation through time: what it does and how to do it",
 Proceedings of the IEEE 78(10), 1990, doi:10.1109/5.58337.
@@ -76,7 +77,7 @@ def scan_forward_and_keep(
 
 
 class Noted(NamedTuple):
-    """One product of all steps: dW_k = sum_t (m_k * u_t)^T delta_t."""
+    """One product of all steps: dW_k = sum_t (m_k * u_t)^T d_t."""
 
     k: int
     """The number of the weight."""

@@ -1,11 +1,11 @@
-"""What stands around the steps of a cell, and one step inside it. The first axis is time.
+"""What happens around each step, for every cell. The first axis is time.
 
-A mask: a step that is not in it carries the states through unchanged. Shares u of the states
-that a step renews: with n_t = step(...),
+Masks: where a mask is `False`, the states stay unchanged. Partial updates: a step renews only a
+share alpha_t of a state, with n_t = step(...):
 
-    s_t = (1 - u_t) s_{t-1} + u_t n_t
+    s_t = (1 - alpha_t) s_{t-1} + alpha_t n_t
 
-(in leaky integration u is the leak rate, and in zoneout it is 0 where a unit keeps its state).
+(In leaky integration alpha is the leak rate. In zoneout it is 0 where a unit keeps its state.)
 
 References: D. Krueger et al., "Zoneout", 2016, arXiv:1606.01305. H. Jaeger et al.,
 "Optimization and applications of echo state networks with leaky-integrator neurons", Neural
@@ -34,11 +34,11 @@ class Surroundings(NamedTuple):
     dropout_masks: tuple[tf.Tensor | None, ...] | None = None
     """m, `(batch, units)` for each weight."""
     updates: tuple[tf.Tensor | None, ...] | None = None
-    """u, `(units,)` or `(time, batch, units)` for each state."""
+    """alpha, `(units,)` or `(time, batch, units)` for each state."""
 
 
 def renew(before: tf.Tensor, new: tf.Tensor, update: tf.Tensor | None) -> tf.Tensor:
-    """(1 - u) s_{t-1} + u n_t."""
+    """(1 - alpha) s_{t-1} + alpha n_t."""
     return new if update is None else (1 - update) * before + update * new
 
 

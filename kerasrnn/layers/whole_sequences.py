@@ -16,7 +16,8 @@ from kerasrnn.layers.truncation import gate_gradient
 def runs_whole(layer: keras.layers.RNN, mask: tf.Tensor | None = None) -> bool:
     """Whether the layer's cell has an adjoint, and nothing asks for Keras' own loop.
 
-    A mask of units, `(batch, time, units)`, does: an adjoint takes all units of a step.
+    A mask with one value for each unit, `(batch, time, units)`, does: the compiled loops mask
+    all units of a step together.
     """
     if mask is not None and len(mask.shape) == 3 and mask.shape[-1] != 1:
         return False

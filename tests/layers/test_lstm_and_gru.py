@@ -230,7 +230,7 @@ def _error(function):
         (lambda: kerasrnn.LSTM(2, implementation=3), "implementation must be 1 or 2"),
         (lambda: kerasrnn.LSTM(2, zoneout=[0.1]), "one rate, or two for h and c"),
         (lambda: kerasrnn.LSTM(2, zoneout=[0.1, 1.0]), r"zoneout must lie in \[0, 1\)"),
-        (lambda: kerasrnn.GRU(2, zoneout=[0.1, 0.1]), r"zoneout must lie in \[0, 1\)"),
+        (lambda: kerasrnn.GRU(2, zoneout=[0.1, 0.1]), "zoneout must be one number in"),
         (lambda: kerasrnn.GRU(5, residual=True)(X), "takes inputs of units=5 features"),
         (lambda: kerasrnn.LSTM(4)(X, initial_state=[STATE]), "must be a list of 2 tensors"),
         (lambda: trace_unrolled(kerasrnn.GRU), "unroll=True needs sequences of a known"),
@@ -405,7 +405,7 @@ def test_the_configuration_can_be_copied_and_pickled():
 def test_cells_name_the_states_that_they_need():
     x, h = tf.ones([2, 5]), tf.ones([2, 3])
     for cell, states in ((kerasrnn.LSTMCell(3), [h]), (kerasrnn.GRUCell(3), [h, h])):
-        with pytest.raises(ValueError, match=f"must be {3 - len(states)}, got {len(states)}"):
+        with pytest.raises(ValueError, match=f"needs a list of {3 - len(states)} states"):
             cell(x, states)
 
 

@@ -171,10 +171,19 @@ def returning(step=step, adjoint=adjoint):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda *a: [*step(*a)[0], *step(*a)[0]], "two lists; got Tensor|two lists; got"),
-        (lambda *a: step(*a)[0][0], "A step must return .* two lists; got a tensor of shape"),
-        (lambda *a: (step(*a)[0] * 2, []), "a new state for each state: 1; got 2"),
-        (lambda *a: (step(*a)[0], [None]), "of tensors; got NoneType None"),
+        (
+            lambda *a: [*step(*a)[0], *step(*a)[0]],
+            "A step must return two lists, .* as one",
+        ),
+        (lambda *a: step(*a)[0][0], "A step must return two lists, .* got a tensor of shape"),
+        (
+            lambda *a: (step(*a)[0] * 2, []),
+            "A step must return 1 new states, .* got 2",
+        ),
+        (
+            lambda *a: (step(*a)[0], [None]),
+            "A step .* lists of tensors, got NoneType",
+        ),
     ],
 )
 def test_a_wrong_step_is_explained(wrong, message):
@@ -186,11 +195,23 @@ def test_a_wrong_step_is_explained(wrong, message):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda *a: adjoint(*a)[0], "An adjoint must return .* two lists; got"),
-        (lambda *a: (adjoint(*a)[0][:1], adjoint(*a)[1]), "dp for each gate: 2; got 1"),
-        (lambda *a: (adjoint(*a)[0], adjoint(*a)[1] * 2), "ds for each state: 1; got 2"),
-        (lambda *a: (adjoint(*a)[0], [None]), "ds for each state of tensors; got NoneType"),
-        (lambda *a: ([0.0, 0.0], adjoint(*a)[1]), "dp for each gate of tensors; got float"),
+        (lambda *a: adjoint(*a)[0], "An adjoint must return two lists, .* got"),
+        (
+            lambda *a: (adjoint(*a)[0][:1], adjoint(*a)[1]),
+            "must return 2 gradients of p, .* got 1",
+        ),
+        (
+            lambda *a: (adjoint(*a)[0], adjoint(*a)[1] * 2),
+            "must return 1 gradients of st.* got 2",
+        ),
+        (
+            lambda *a: (adjoint(*a)[0], [None]),
+            "An adjoint .* of tensors, got NoneType",
+        ),
+        (
+            lambda *a: ([0.0, 0.0], adjoint(*a)[1]),
+            "An adjoint .* of tensors, got float",
+        ),
     ],
 )
 def test_a_wrong_adjoint_is_explained(wrong, message):
@@ -204,9 +225,7 @@ def test_a_wrong_adjoint_is_explained(wrong, message):
 
 def test_a_step_that_returns_states_of_another_size_is_explained():
     cell = returning(step=lambda *a: ([step(*a)[0][0][:, :1]], []))
-    with pytest.raises(
-        ValueError, match=r"a new state .* of shape \(2, 4\); got shape \(2, 1\)"
-    ):
+    with pytest.raises(ValueError, match=r"of shape \(2, 4\), got shape \(2, 1\)"):
         keras.layers.RNN(cell)(tf.ones([2, 5, 3]))
 
 
