@@ -12,6 +12,7 @@ from apps.quiet import quiet_tensorflow
 with quiet_tensorflow():
     import keras
     import numpy as np
+    import tensorflow as tf
 
     import kerasrnn
 
@@ -39,6 +40,14 @@ def make_model(recurrent: keras.layers.Layer) -> keras.Model:
     return model
 
 
+def make_batches(ids: np.ndarray, labels: np.ndarray) -> tf.data.Dataset:
+    """Shuffled batches, without autotuning: it may wait for seconds where an epoch ends."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    batches = tf.data.Dataset.from_tensor_slices((ids, labels))
+    return batches.shuffle(len(ids)).batch(BATCH_SIZE).prefetch(4).with_options(options)
+
+
 def run(options: Options) -> Iterator[Table]:
     """Seconds of an epoch, for each pair of layers."""
     count = QUICK_NUM_REVIEWS if options.quick else NUM_REVIEWS
@@ -46,7 +55,7 @@ def run(options: Options) -> Iterator[Table]:
     rng = np.random.default_rng(0)
     lengths = draw_lengths(count, time)
     ids = rng.integers(1, NUM_WORDS, size=(count, time)) * (np.arange(time) < lengths[:, None])
-    labels = rng.integers(0, 2, size=count)
+    batches = make_batches(ids, rng.integers(0, 2, size=count))
     rows: list[tables.Row] = []
     for theirs, ours in list(PAIRS.items())[: 1 if options.quick else None]:
         layers = {
@@ -55,7 +64,7 @@ def run(options: Options) -> Iterator[Table]:
         }
         models = {name: make_model(layer) for name, layer in layers.items()}
         epochs = {
-            name: lambda model=model: model.fit(ids, labels, BATCH_SIZE, verbose=0)
+            name: lambda model=model: model.fit(batches, verbose=0)
             for name, model in models.items()
         }
         seconds = time_calls(epochs, options.rounds_of_a_row, options.seconds_of_a_row)
