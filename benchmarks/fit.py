@@ -64,7 +64,7 @@ def run(options: Options) -> Iterator[Table]:
         }
         models = {name: make_model(layer) for name, layer in layers.items()}
         epochs = {
-            name: lambda model=model: model.fit(batches, verbose=0)
+            name: lambda model=model: model.fit(batches, shuffle=False, verbose=0)
             for name, model in models.items()
         }
         seconds = time_calls(epochs, options.rounds_of_a_row, options.seconds_of_a_row)
