@@ -91,7 +91,7 @@ def measure_step(problem: Problem, peer: Peer, here: bool) -> float:
         worker.prepare("layer", problem)
         worker.repeat("layer", 0)
         _, peak = worker.memory()
-    return peak - before
+    return max(0.0, peak - before)
 
 
 def measure_sequences(cases: list[Case], here: bool) -> Table:
