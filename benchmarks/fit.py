@@ -15,6 +15,7 @@ with quiet_tensorflow():
     import tensorflow as tf
 
     import kerasrnn
+    from kerasrnn.text.batches import prefetch
 
 from benchmarks import tables
 from benchmarks.options import Options
@@ -40,14 +41,6 @@ def make_model(recurrent: keras.layers.Layer) -> keras.Model:
     return model
 
 
-def make_batches(ids: np.ndarray, labels: np.ndarray) -> tf.data.Dataset:
-    """Shuffled batches, without autotuning: it may wait for seconds where an epoch ends."""
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    batches = tf.data.Dataset.from_tensor_slices((ids, labels))
-    return batches.shuffle(len(ids)).batch(BATCH_SIZE).prefetch(4).with_options(options)
-
-
 def run(options: Options) -> Iterator[Table]:
     """Seconds of an epoch, for each pair of layers."""
     count = QUICK_NUM_REVIEWS if options.quick else NUM_REVIEWS
@@ -55,7 +48,8 @@ def run(options: Options) -> Iterator[Table]:
     rng = np.random.default_rng(0)
     lengths = draw_lengths(count, time)
     ids = rng.integers(1, NUM_WORDS, size=(count, time)) * (np.arange(time) < lengths[:, None])
-    batches = make_batches(ids, rng.integers(0, 2, size=count))
+    reviews = tf.data.Dataset.from_tensor_slices((ids, rng.integers(0, 2, size=count)))
+    batches = prefetch(reviews.shuffle(count).batch(BATCH_SIZE))
     rows: list[tables.Row] = []
     for theirs, ours in list(PAIRS.items())[: 1 if options.quick else None]:
         layers = {

@@ -17,6 +17,16 @@ def pad(ids: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:
     return tf.pad(ids, [[0, 0], [0, missing]], constant_values=PADDING_ID)
 
 
+def prefetch(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """The batches, the next ones prepared meanwhile, and without autotuning.
+
+    When an iterator ends, autotuning can wait for tens of seconds for nothing.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.prefetch(4).with_options(options)
+
+
 def bucket_by_length(
     ids: tf.RaggedTensor,
     labels: Sequence[float],
@@ -65,7 +75,4 @@ def bucket_by_length(
     counts, _ = np.histogram(lengths, [0, *(bound + 1 for bound in bounds)])
     num_batches = (counts if seed is not None else counts + batch_size - 1) // batch_size
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches.sum()))
-    # When an iterator ends, autotuning can wait for tens of seconds for nothing.
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return dataset.prefetch(4).with_options(options)
+    return prefetch(dataset)

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn.checks import check_positive_integer
+from kerasrnn.text.batches import prefetch
 from kerasrnn.training.random_window import RandomWindow, check_window
 
 _NO_NUMBERS = "OSUMmc"  # kinds of NumPy: objects, bytes, texts, times, complex numbers
@@ -169,9 +170,7 @@ class Stream:
         )
         dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
-        options = tf.data.Options()
-        options.autotune.enabled = False
-        return dataset.prefetch(4).with_options(options)
+        return prefetch(dataset)
 
     def _places(self, window, stride):
         """For each place the sequences that it reads and how many windows each has."""
