@@ -52,8 +52,6 @@ class Slices(NamedTuple):
 
 def at_steps(tensor: tf.Tensor, t: tf.Tensor, size: int) -> tf.Tensor:
     """`size` steps of a tensor `(time, ...)`, from step t on."""
-    if size == 1:
-        return tensor[t][None]
     # XLA, which compiles loops that never run, too, takes no slice longer than the tensor.
     return tf.gather(tensor, t + tf.range(size))
 
@@ -71,6 +69,8 @@ def slices_of(
     def cut(tensor, t=t):
         if tensor is None or len(tensor.shape) < 3:
             return [tensor] * size
+        if size == 1:
+            return [tensor[t]]
         return tf.unstack(at_steps(tensor, t, size), num=size)
 
     of_inputs = [cut(p, t - first_input) for p in inputs]

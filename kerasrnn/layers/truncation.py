@@ -237,3 +237,17 @@ def gate_gradient(state: tf.Tensor, gate: tf.Tensor) -> tf.Tensor:
         return tf.math.multiply_no_nan(upstream, tf.cast(gate, upstream.dtype)), None
 
     return tf.identity(state), gradient
+
+
+def products_between(gates: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
+    """The product of the gates after step `first` up to each step, `(batch, time)`."""
+    gates = tf.broadcast_to(gates, tf.shape(first))
+    closed = gates == 0
+    logarithms = tf.cumsum(tf.math.log(tf.where(closed, tf.ones_like(gates), gates)), axis=1)
+    counts = tf.cumsum(tf.cast(closed, tf.int32), axis=1)
+
+    def grown(sums):
+        return sums - tf.gather(sums, first, batch_dims=1)
+
+    product = tf.exp(grown(logarithms))
+    return tf.where(grown(counts) > 0, tf.zeros_like(product), product)

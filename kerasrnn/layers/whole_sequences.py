@@ -10,7 +10,7 @@ from kerasrnn.layers.cell_arguments import check_input_size
 from kerasrnn.layers.dropout import DropoutMasks
 from kerasrnn.layers.equations import Equations
 from kerasrnn.layers.recurrent_cell import RecurrentCell
-from kerasrnn.layers.truncation import gate_gradient
+from kerasrnn.layers.truncation import gate_gradient, products_between
 
 
 def runs_whole(layer: keras.layers.RNN, mask: tf.Tensor | None = None) -> bool:
@@ -187,17 +187,3 @@ def _repeat_where_masked(
         between = products_between(tf.transpose(gates[..., 0]), latest)
         repeated = gate_gradient(repeated, between[..., None])
     return tf.ensure_shape(tf.transpose(repeated, [1, 0, 2]), inputs.shape)
-
-
-def products_between(gates: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
-    """The product of the gates after step `first` up to each step, `(batch, time)`."""
-    gates = tf.broadcast_to(gates, tf.shape(first))
-    closed = gates == 0
-    logarithms = tf.cumsum(tf.math.log(tf.where(closed, tf.ones_like(gates), gates)), axis=1)
-    counts = tf.cumsum(tf.cast(closed, tf.int32), axis=1)
-
-    def grown(sums):
-        return sums - tf.gather(sums, first, batch_dims=1)
-
-    product = tf.exp(grown(logarithms))
-    return tf.where(grown(counts) > 0, tf.zeros_like(product), product)

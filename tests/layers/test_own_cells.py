@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
-from kerasrnn.layers.whole_sequences import products_between
+from kerasrnn.layers.truncation import products_between
 
 F, N = range(2)
 WITH_GAPS = tf.constant([[1, 1, 0, 0, 0, 1, 0, 0, 0], [0, 1, 1, 0, 1, 1, 1, 1, 1], [0] * 9]) > 0
