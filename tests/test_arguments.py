@@ -63,7 +63,7 @@ CONSTRUCTED = [
         for name in ("units", "embedding_dim", "max_length")
     ),
     ("classifier", "dropout", [*NO_NUMBERS, 2, 1]),
-    ("classifier", "labels", [*NO_TEXTS, "ab", ["a"], ["a", "a"], ["a", "b", "c"]]),
+    ("classifier", "labels", [*NO_TEXTS, "ab", ["a"], ["a", "a"], ["a", "b", "a"], ["a", ""]]),
     ("classifier", "cell", [None, [], {}, "rnn", 3]),
     ("classifier", "pooling", [None, [], {}, "max", 3]),
     ("classifier", "vocabulary", [*NO_TEXTS, "abc"]),
@@ -225,27 +225,30 @@ def test_fit_and_predict_say_which_id_is_out_of_range():
         with pytest.raises(ValueError, match=message):
             model.predict(wrong, verbose=0)
     # Where operations are deterministic, the gradient may tell it first, without the value.
-    with pytest.raises(ValueError, match="targets must lie (from 0 to 3, .* got 9|in the voc)"):
+    with pytest.raises(ValueError, match="targets must lie (from 0 to 3, .* got 9|among the)"):
         writer.fit(right, wrong, verbose=0)
 
 
-@pytest.mark.parametrize(("cell", "pooling"), [("vanilla", "last"), ("lstm", "mean_max")])
-def test_an_empty_batch_has_an_empty_answer(tmp_path, cell, pooling):
-    model = kerasrnn.TextClassifier(
-        WORDS, embedding_dim=4, units=3, cell=cell, pooling=pooling, bidirectional=False
-    )
-    assert model(np.zeros([0, 3], "int32")).shape == (0, 1)
-    assert model.predict(np.zeros([0, 3], "int32"), verbose=0).shape == (0, 1)
-    assert model(np.zeros([0, 0], "int32"), training=True).shape == (0, 1)
+@pytest.mark.parametrize(
+    ("cell", "pooling", "labels"), [("vanilla", "last", "no"), ("lstm", "mean_max", "abc")]
+)
+def test_an_empty_batch_has_an_empty_answer(tmp_path, cell, pooling, labels):
+    layers = {"cell": cell, "pooling": pooling, "bidirectional": False}
+    model = kerasrnn.TextClassifier(WORDS, list(labels), embedding_dim=4, units=3, **layers)
+    expected = (0, 1) if len(labels) == 2 else (0, 3)
+    assert model(np.zeros([0, 3], "int32")).shape == expected
+    assert model.predict(np.zeros([0, 3], "int32"), verbose=0).shape == expected
+    assert model(np.zeros([0, 0], "int32"), training=True).shape == expected
     signatures = tf.saved_model.load(str(kerasrnn.export(model, tmp_path))).signatures
     for size in (0, 3):
         ids = signatures["ids"](ids=tf.zeros([0, size], tf.int32))
         assert ids["probability"].shape == (0,)
     texts = signatures["serving_default"](text=tf.zeros([0], tf.string))
+    shapes = {"probability": (0,), "label": (0,), "probabilities": (0, len(labels))}
     assert {name: value.shape for name, value in texts.items()} == {
-        "probability": (0,),
-        "label": (0,),
+        name: shape for name, shape in shapes.items() if name in texts
     }
+    assert ("probabilities" in texts) == (len(labels) > 2)
 
 
 @pytest.mark.slow

@@ -132,8 +132,8 @@ VOCABULARY = Kind(
 )
 WORD_LIST = Kind([WORDS_OF_TEXTS.map(lambda words: [*WORDS, *words])], VOCABULARY.mad)
 LABELS = Kind(
-    [st.lists(st.text(max_size=4), min_size=2, max_size=2, unique=True)],
-    [3, ["a"], ["a", "a"], ["a", "b", "c"], "ab", [1, 2], ["a", None]],
+    [st.lists(st.text("abé 問", min_size=1, max_size=4), min_size=2, max_size=5, unique=True)],
+    [3, ["a"], ["a", "a"], ["a", "b", "a"], ["a", "b\n"], ["", "a"], "ab", [1, 2], ["a", None]],
 )
 CHARACTERS = Kind(
     [

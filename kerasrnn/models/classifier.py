@@ -1,4 +1,4 @@
-"""Many-to-one: a text in, the probability of one of two labels out."""
+"""Many-to-one: a text in, the probabilities of its labels out."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,7 @@ from kerasrnn.layers.pooling import GlobalMeanMaxPooling1D
 from kerasrnn.layers.vanilla_rnn import VanillaRNN
 from kerasrnn.models.lookup import check_ids
 from kerasrnn.text.batches import pad
-from kerasrnn.text.words import PADDING_ID, Vocabulary
+from kerasrnn.text.words import PADDING_ID, Vocabulary, is_line
 from kerasrnn.training.trainable import TrainableModel
 
 CELLS = {"vanilla": VanillaRNN, "lstm": LSTM, "gru": GRU}
@@ -31,14 +31,17 @@ POOLINGS = ("mean_max", "last")
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class TextClassifier(TrainableModel):
-    """Embedding, a recurrent layer, pooling over time, one sigmoid output.
+    """Embedding, a recurrent layer, pooling over time, a sigmoid or a softmax.
 
     It takes the ids of its `vocabulary`. `kerasrnn.export` includes the text processing in
-    the exported model. Compile it with `"binary_crossentropy"`.
+    the exported model. Two labels have one sigmoid output and the loss
+    `"binary_crossentropy"`; more labels have a softmax over them and the loss
+    `"sparse_categorical_crossentropy"`. Either way, targets are the numbers of the labels.
 
     Args:
         vocabulary: a `kerasrnn.Vocabulary`, or its words.
-        labels: the names of the labels 0 and 1.
+        labels: the names of the labels 0, 1 and so on; at least two. Default: `"negative"` and
+            `"positive"`.
         max_length: how many words of a long text `predict` and an exported model read: the
             last ones.
         embedding_dim: size of the word vectors. Default: 128.
@@ -57,11 +60,13 @@ class TextClassifier(TrainableModel):
         ids: int32 `(batch, time)`, padded with 0, which is masked.
 
     Returns:
-        Probability of label 1, `(batch, 1)`; also finite for a sequence of padding only.
+        Of two labels, the probability of label 1, `(batch, 1)`. Of more, the probability of
+        each, `(batch, labels)`. Also finite for a sequence of padding only.
 
     Raises:
         ValueError: if `cell` or `pooling` is unknown, if a size or a rate is out of range, or
-            if there are not two labels; in calls, if an id is out of range.
+            if `labels` are not two or more different names, each a line of text; in calls, if
+            an id is out of range.
 
     Example:
 
@@ -91,9 +96,11 @@ class TextClassifier(TrainableModel):
         check_rate("dropout", dropout)
         check_flags(bidirectional=bidirectional)
         names = [] if isinstance(labels, str) else as_texts("labels", labels)
-        if len(names) != 2 or names[0] == names[1]:
+        are_names = len(set(names)) == len(names) >= 2 and all(map(is_line, names))
+        if not are_names:
             raise ValueError(
-                f"labels must be two names that differ, got labels={shown(labels)}."
+                "labels must be two names or more that differ, each a line of text, "
+                f"got labels={shown(labels)}."
             )
         max_length, embedding_dim = plain(max_length), plain(embedding_dim)
         units, dropout, bidirectional = plain(units), plain(dropout), plain(bidirectional)
@@ -118,16 +125,24 @@ class TextClassifier(TrainableModel):
         self.recurrent = keras.layers.Bidirectional(recurrent) if bidirectional else recurrent
         self.pooling = GlobalMeanMaxPooling1D() if every_output else None
         self.output_dropout = keras.layers.Dropout(dropout)
-        self.output_layer = keras.layers.Dense(1, activation="sigmoid", dtype="float32")
+        num_outputs, activation = (1, "sigmoid") if len(names) == 2 else (len(names), "softmax")
+        self.output_layer = keras.layers.Dense(num_outputs, activation, dtype="float32")
 
     def compile(
         self,
         optimizer: Any = "adam",
-        loss: Any = "binary_crossentropy",
+        loss: Any = None,
         *arguments: Any,
         **options: Any,
     ) -> None:
-        """`SequenceModel.compile` for whole texts: without windows and teacher forcing."""
+        """`SequenceModel.compile` for whole texts: without windows and teacher forcing.
+
+        The default loss is `"binary_crossentropy"` for two labels, and
+        `"sparse_categorical_crossentropy"` for more.
+        """
+        if loss is None:
+            two = len(self.labels) == 2
+            loss = "binary_crossentropy" if two else "sparse_categorical_crossentropy"
         super().compile(optimizer, loss, *arguments, **options)
 
     def check_inputs(self, inputs: Any) -> None:
@@ -135,7 +150,7 @@ class TextClassifier(TrainableModel):
         check_ids(self.name, inputs, len(self.vocabulary))
 
     def predict(self, x: Any, *arguments: Any, **options: Any) -> np.ndarray:
-        """The probabilities of label 1: `keras.Model.predict`, which also takes texts.
+        """The probabilities of the labels: `keras.Model.predict`, which also takes texts.
 
         Args:
             x: texts, a list or an array of strings; or what `keras.Model.predict` takes,
@@ -143,7 +158,8 @@ class TextClassifier(TrainableModel):
             *arguments, **options: as in Keras.
 
         Returns:
-            `(batch, 1)`.
+            `(batch, 1)`, the probability of label 1; with more than two labels
+            `(batch, labels)`.
 
         Example:
 

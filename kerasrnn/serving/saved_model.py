@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from kerasrnn import files
 from kerasrnn.checks import check_path, check_positive_integer, check_text, shown
+from kerasrnn.models.classifier import TextClassifier
 from kerasrnn.serving.checksums import write_checksums
 from kerasrnn.serving.exportable import check_finite, make_module, names_of_layers_with_state
 from kerasrnn.serving.receipts import digest_weights, find_published, write_receipt
@@ -18,7 +19,7 @@ from kerasrnn.serving.signatures import make_signatures
 from kerasrnn.serving.versions import publish, remove_old_versions
 from kerasrnn.serving.warm_up import write_warm_up
 
-VOCABULARY, EXTRA = "vocabulary.txt", "assets.extra"
+VOCABULARY, LABELS, EXTRA = "vocabulary.txt", "labels.txt", "assets.extra"
 
 
 def export(
@@ -39,6 +40,8 @@ def export(
         serving_default: `text`, string `(batch,)`, gives `probability` of
             label 1, float32 `(batch,)`, and `label`, string `(batch,)`.
         ids: `ids`, int32 `(batch, time)`, padded with 0, gives `probability`.
+        With more than two labels, `probability` is that of the most probable label, and both
+            signatures also give `probabilities`, float32 `(batch, labels)`.
 
     Signatures of a `CharLanguageModel`; `state_0` and so on are `(batch, units)`,
     float32 unless the model's dtype policy says otherwise, and are zeros before the
@@ -65,7 +68,8 @@ def export(
         serving_default: its inputs and outputs by their names in the model. The batch size is
             free, and so is time if the model's `keras.Input` leaves it free.
 
-    The folder also has `assets/vocabulary.txt`, if the model has a vocabulary. `assets.extra`
+    The folder also has `assets/vocabulary.txt`, if the model has a vocabulary, and for a
+    `TextClassifier` `assets/labels.txt`, its labels in their order. `assets.extra`
     contains `config.json`, `model_card.md`, warm-up requests for TensorFlow Serving
     (`tf_serving_warmup_requests`), one for each signature, and the checksums of all these
     files (`SHA256SUMS`). To check them, run `sha256sum --check assets.extra/SHA256SUMS`.
@@ -150,6 +154,10 @@ def _write(model, path, config, model_card):
     if vocabulary is not None:
         vocabulary.save(path.parent / VOCABULARY)
         module.vocabulary = tf.saved_model.Asset(str(path.parent / VOCABULARY))
+    if isinstance(model, TextClassifier):
+        lines = "".join(f"{label}\n" for label in model.labels)
+        (path.parent / LABELS).write_text(lines, "utf-8")
+        module.labels = tf.saved_model.Asset(str(path.parent / LABELS))
     functions = {name: signature.function for name, signature in signatures.items()}
     try:
         tf.saved_model.save(module, str(path), functions)

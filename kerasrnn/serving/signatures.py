@@ -108,14 +108,21 @@ def _of_sequence_model(model):
 
 
 def _of_classifier(model):
+    two_labels = len(model.labels) == 2
+
     def classify_ids(ids):
-        return {"probability": model(pad(ids), training=False)[:, 0]}
+        outputs = model(pad(ids), training=False)
+        if two_labels:
+            return {"probability": outputs[:, 0]}
+        return {"probability": tf.reduce_max(outputs, axis=1), "probabilities": outputs}
 
     def classify_text(text):
-        ids = model.vocabulary.encode(text, model.max_length)
-        probability = classify_ids(ids)["probability"]
-        is_positive = tf.cast(probability >= DECISION_THRESHOLD, tf.int32)
-        return {"probability": probability, "label": tf.gather(model.labels, is_positive)}
+        outputs = classify_ids(model.vocabulary.encode(text, model.max_length))
+        if two_labels:
+            label = tf.cast(outputs["probability"] >= DECISION_THRESHOLD, tf.int32)
+        else:
+            label = tf.argmax(outputs["probabilities"], axis=1, output_type=tf.int32)
+        return {**outputs, "label": tf.gather(model.labels, label)}
 
     text = tf.TensorSpec([None], tf.string, "text")
     ids = tf.TensorSpec([None, None], tf.int32, "ids")

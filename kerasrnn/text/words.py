@@ -68,7 +68,7 @@ class Vocabulary:
         if len(set(self.words)) != len(self.words):
             ((twice, _),) = collections.Counter(self.words).most_common(1)
             raise ValueError(f"words must be unique, but {twice!r} appears twice.")
-        wrong = next((word for word in self.words if not _is_line(word)), None)
+        wrong = next((word for word in self.words if not is_line(word)), None)
         if wrong is not None:
             raise ValueError(
                 "words must be lines of a text file, not empty and without line breaks, "
@@ -150,6 +150,6 @@ class Vocabulary:
             return tf.lookup.StaticHashTable(initializer, UNKNOWN_WORD_ID)
 
 
-def _is_line(word: str) -> bool:
+def is_line(word: str) -> bool:
     """Whether a word can be read back from a text file with one word per line."""
     return word.splitlines() == [word] and to_utf8(word).decode("utf-8") == word

@@ -55,15 +55,17 @@ def _raise_out_of_range(message: str, error: Exception) -> None:
     """Raises the clear error of an id that a table of a graph does not have, if it is one."""
     of_loss = "SparseSoftmaxCrossEntropy" in message
     if of_loss and "segment_ids[" in message:  # told by the gradient, without the value
-        raise ValueError("targets must lie in the vocabulary, but one does not.") from error
+        raise ValueError(
+            "targets must lie among the outputs of the model, but one does not."
+        ) from error
     for what, pattern in _OUT_OF_RANGE.items():
         found = re.search(pattern, message)
         if found:
             value, size = found.groups()
             what = "targets" if of_loss else what
+            of = "outputs of the model" if what == "targets" else "entries of the vocabulary"
             raise ValueError(
-                f"{what} must lie from 0 to {int(size) - 1}, the {size} entries of the "
-                f"vocabulary, got {value}."
+                f"{what} must lie from 0 to {int(size) - 1}, the {size} {of}, got {value}."
             ) from error
 
 

@@ -38,15 +38,47 @@ def test_it_learns_what_a_word_means(rng):
     assert history["accuracy"][-1] > 0.95
 
 
-def test_it_survives_keras_saving(tmp_path):
-    model = make_model(cell="gru", pooling="last", dropout=0.2, labels=("no", "yes"))
+def test_it_learns_more_than_two_labels(rng):
+    """With the loss that follows from the labels."""
+    ids, labels = rng.integers(4, 6, size=(192, 6)), rng.integers(0, 3, size=192)
+    ids[np.arange(192), rng.integers(0, 6, size=192)] = np.array([2, 3, 1])[labels]
+    model = make_model(labels=["1", "2", "3"])
+    model.compile(keras.optimizers.Adam(0.03), metrics=["accuracy"])
+    history = model.fit(ids, labels, epochs=10, batch_size=16, verbose=0).history
+    assert history["accuracy"][-1] > 0.95
+    probabilities = model.predict(["good", "", "bad film"], verbose=0)
+    assert probabilities.shape == (3, 3)
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
+    losses = -np.log(model.predict(ids, verbose=0)[np.arange(192), labels])
+    assert model.evaluate(ids, labels, verbose=0)[0] == pytest.approx(losses.mean(), rel=1e-4)
+
+
+def test_of_two_labels_the_loss_is_that_of_one_probability():
+    model = make_model()
+    model.compile()
+    ids, labels = np.array([[2, 4], [3, 4]]), np.array([1, 0])
+    probabilities = np.abs(model.predict(ids, verbose=0)[:, 0] - [0, 1])
+    loss = model.evaluate(ids, labels, verbose=0)
+    assert loss == pytest.approx(-np.log(probabilities).mean(), rel=1e-5)
+
+
+def test_a_label_that_the_model_does_not_have_is_refused():
+    model = make_model(labels=["1", "2", "3"])
+    model.compile()
+    with pytest.raises(ValueError, match="targets must lie from 0 to 2, the 3 outputs of the"):
+        model.fit(np.ones([4, 2], "int32"), np.array([0, 1, 2, 3]), verbose=0)
+
+
+@pytest.mark.parametrize("labels", [("no", "yes"), ("no", "maybe", "yes")])
+def test_it_survives_keras_saving(tmp_path, labels):
+    model = make_model(cell="gru", pooling="last", dropout=0.2, labels=labels)
     ids = np.array([[2, 4, 0]])
     expected = model(ids)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded(ids), expected, atol=1e-6)
     assert loaded.vocabulary.words == model.vocabulary.words
-    assert loaded.labels == ("no", "yes")
+    assert loaded.labels == labels
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -78,7 +110,9 @@ def test_weights_of_the_layers_of_keras_still_load(tmp_path, monkeypatch, cell):
     [
         ({"cell": "elman"}, "cell must be one of vanilla, lstm, gru, got cell='elman'"),
         ({"pooling": "max"}, "pooling must be one of mean_max, last"),
-        ({"labels": ("one",)}, "labels must be two names"),
+        ({"labels": ("one",)}, "labels must be two names or more"),
+        ({"labels": ("1", "2", "1")}, "or more that differ, .* got labels="),
+        ({"labels": ("1", "2\n3")}, "each a line of text"),
     ],
 )
 def test_wrong_options_are_refused(options, message):

@@ -25,6 +25,21 @@ def loaded_classifier(exported_classifier):
 
 
 @pytest.fixture(scope="session")
+def classifier_of_three():
+    return make_classifier(labels=["1", "2", "drei"])
+
+
+@pytest.fixture(scope="session")
+def exported_classifier_of_three(classifier_of_three, tmp_path_factory):
+    return kerasrnn.export(classifier_of_three, tmp_path_factory.mktemp("models") / "stars")
+
+
+@pytest.fixture(scope="session")
+def loaded_classifier_of_three(exported_classifier_of_three):
+    return tf.saved_model.load(str(exported_classifier_of_three))
+
+
+@pytest.fixture(scope="session")
 def small_model():
     """A model that is exported in no time."""
     return keras.Sequential([keras.Input([2]), keras.layers.Dense(1)])

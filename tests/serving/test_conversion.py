@@ -134,6 +134,19 @@ def test_own_layers_with_gates_are_converted_to_litert(tmp_path, make_layer):
     assert file.stat().st_size > 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("format", "needed"), [("onnx", "tf2onnx"), ("litert", "ai_edge_litert.interpreter")]
+)
+def test_a_classifier_of_more_than_two_labels_is_converted(
+    exported_classifier_of_three, tmp_path, format, needed
+):
+    pytest.importorskip(needed)
+    file, signature = convert(exported_classifier_of_three, tmp_path / "x", format)
+    assert file.stat().st_size > 0  # the outputs are compared
+    assert signature == "ids"
+
+
 @pytest.mark.parametrize(
     ("signature", "message"),
     [

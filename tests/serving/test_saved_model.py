@@ -30,6 +30,17 @@ def test_vocabulary_config_and_model_card_travel_along(exported_classifier):
     assert (extra / "model_card.md").read_text() == "# Card\n"
 
 
+def test_the_labels_travel_along_in_their_order(
+    exported_classifier, exported_classifier_of_three
+):
+    files = [
+        folder / "assets" / "labels.txt"
+        for folder in (exported_classifier, exported_classifier_of_three)
+    ]
+    texts = [file.read_text("utf-8") for file in files]
+    assert texts == ["negative\npositive\n", "1\n2\ndrei\n"]
+
+
 @pytest.mark.slow
 def test_the_vocabulary_of_characters_can_be_loaded(language_model, exported_language_model):
     file = exported_language_model / "assets" / "vocabulary.txt"

@@ -49,6 +49,22 @@ def test_signatures_of_a_classifier_have_the_documented_names_types_and_shapes(
     assert (ids.dtype, ids.shape.as_list()) == (tf.int32, [None, None])
 
 
+def test_more_than_two_labels_have_a_probability_each(
+    classifier_of_three, loaded_classifier_of_three
+):
+    ids = pad(classifier_of_three.vocabulary.encode(tf.constant(TEXTS), 8))
+    expected = classifier_of_three(ids).numpy()
+    signatures = loaded_classifier_of_three.signatures
+    of_texts = signatures["serving_default"](text=tf.constant(TEXTS))
+    for outputs in (of_texts, signatures["ids"](ids=ids)):
+        np.testing.assert_allclose(outputs["probabilities"], expected, atol=1e-6)
+        np.testing.assert_allclose(outputs["probability"], expected.max(1), atol=1e-6)
+    labels = [classifier_of_three.labels[n] for n in expected.argmax(1)]
+    assert [label.decode() for label in of_texts["label"].numpy()] == labels
+    assert len(set(labels)) > 1
+    assert signatures["ids"].structured_outputs["probabilities"].shape.as_list() == [None, 3]
+
+
 def test_an_answer_does_not_depend_on_the_rest_of_the_batch(loaded_classifier):
     signature = loaded_classifier.signatures["serving_default"]
     together = signature(text=tf.constant(TEXTS))["probability"]
@@ -283,6 +299,9 @@ def test_a_model_whose_inputs_are_not_known_is_refused(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_graphs_hold_plain_ops_only(exported_classifier, exported_language_model):
+def test_graphs_hold_plain_ops_only(
+    exported_classifier, exported_classifier_of_three, exported_language_model
+):
     assert_plain(exported_classifier)
+    assert_plain(exported_classifier_of_three)
     assert_plain(exported_language_model)

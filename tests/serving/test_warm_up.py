@@ -5,7 +5,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 
-@pytest.mark.parametrize("kind", ["classifier", "language_model"])
+@pytest.mark.parametrize("kind", ["classifier", "classifier_of_three", "language_model"])
 def test_there_is_a_request_for_each_signature(request, kind):
     exported = request.getfixturevalue(f"exported_{kind}")
     loaded = request.getfixturevalue(f"loaded_{kind}")

@@ -76,7 +76,7 @@ def test_other_errors_pass():
 )
 def test_whatever_operation_tells_it_the_error_is_clear(said, expected):
     what = "ids" if expected == -1 else "targets"
-    message = "in the vocabulary" if expected is None else f"from 0 to 3, .* got {expected}"
+    message = "among the outputs" if expected is None else f"from 0 to 3, .* got {expected}"
     with pytest.raises(ValueError, match=f"^{what} must lie {message}"), clear_errors():
         raise tf.errors.InvalidArgumentError(None, None, said)
 
