@@ -23,6 +23,7 @@ from kerasrnn.models.sequence import SequenceModel
 from kerasrnn.serving.conversion import convert
 from kerasrnn.serving.saved_model import export
 from kerasrnn.text.characters import CharacterVocabulary
+from kerasrnn.text.word_vectors import word_vectors
 from kerasrnn.text.words import Vocabulary
 from kerasrnn.training.loop import train
 from kerasrnn.training.metrics import BitsPerCharacter, Perplexity
@@ -73,4 +74,5 @@ __all__ = [
     "gradient_flow",
     "state_jacobian",
     "train",
+    "word_vectors",
 ]

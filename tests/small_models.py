@@ -16,14 +16,14 @@ LANGUAGE_MODELS = {
     "gru": {"cell": "gru", "tie_weights": True, "recurrent_dropout": 0.1},
 }
 CLASSIFIERS = [
-    ("vanilla", True, "mean_max"),
-    ("vanilla", False, "last"),
-    ("lstm", True, "last"),
-    ("lstm", False, "mean_max"),
-    ("gru", True, "last"),
-    ("gru", False, "mean_max"),
+    ("vanilla", True, "mean_max", 5),
+    ("vanilla", False, "last", None),
+    ("lstm", True, "last", None),
+    ("lstm", False, "mean_max", 5),
+    ("gru", True, "last", 5),
+    ("gru", False, "mean_max", None),
 ]
-"""Cell, `bidirectional` and pooling of a `TextClassifier`: each pair of two of them."""
+"""Cell, `bidirectional`, pooling and `filters` of a `TextClassifier`: each pair of two."""
 
 
 def make_language_model(**options):

@@ -298,6 +298,7 @@ CALLS = {
             "cell": choices("vanilla", "lstm", "gru"),
             "pooling": choices("mean_max", "last"),
             "bidirectional": FLAG,
+            "filters": sizes(optional=True),
             "dropout": RATE,
             "name": NAME,
         },

@@ -27,11 +27,12 @@ from kerasrnn.training.trainable import TrainableModel
 
 CELLS = {"vanilla": VanillaRNN, "lstm": LSTM, "gru": GRU}
 POOLINGS = ("mean_max", "last")
+WORDS_OF_CONVOLUTION = 3
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class TextClassifier(TrainableModel):
-    """Embedding, a recurrent layer, pooling over time, a sigmoid or a softmax.
+    """Embedding, a convolution, a recurrent layer, pooling over time, a sigmoid or a softmax.
 
     It takes the ids of its `vocabulary`. `kerasrnn.export` includes the text processing in
     the exported model. Two labels have one sigmoid output and the loss
@@ -52,12 +53,17 @@ class TextClassifier(TrainableModel):
         pooling: `"mean_max"`, the mean and the maximum of the outputs over
             the unmasked steps, or `"last"`, the last output. Default:
             `"mean_max"`.
+        filters: the number of outputs of a convolution over three words, with a ReLU. The
+            recurrent layer reads them, and with the pooling `"mean_max"` they are pooled
+            beside its outputs. Default: `None`, no convolution.
         dropout: fraction to drop of the word vectors' features (one mask per sequence) and of
             the output layer's inputs. Default: 0.
         **kwargs: `name`. The dtype is that of the global Keras policy.
 
     Call arguments:
         ids: int32 `(batch, time)`, padded with 0, which is masked.
+        vectors: the word vectors to use in place of those of the ids, `(batch, time,
+            embedding_dim)`. Default: `None`.
 
     Returns:
         Of two labels, the probability of label 1, `(batch, 1)`. Of more, the probability of
@@ -75,6 +81,8 @@ class TextClassifier(TrainableModel):
     TensorShape([2, 1])
     """
 
+    takes_vectors = True
+
     def __init__(
         self,
         vocabulary: Vocabulary | Sequence[str],
@@ -85,6 +93,7 @@ class TextClassifier(TrainableModel):
         units: int = 128,
         bidirectional: bool = True,
         pooling: str = "mean_max",
+        filters: int | None = None,
         dropout: float = 0.0,
         **kwargs,
     ):
@@ -93,6 +102,8 @@ class TextClassifier(TrainableModel):
         check_positive_integer("max_length", max_length)
         check_positive_integer("embedding_dim", embedding_dim)
         check_positive_integer("units", units)
+        if filters is not None:
+            check_positive_integer("filters", filters)
         check_rate("dropout", dropout)
         check_flags(bidirectional=bidirectional)
         names = [] if isinstance(labels, str) else as_texts("labels", labels)
@@ -103,7 +114,8 @@ class TextClassifier(TrainableModel):
                 f"got labels={shown(labels)}."
             )
         max_length, embedding_dim = plain(max_length), plain(embedding_dim)
-        units, dropout, bidirectional = plain(units), plain(dropout), plain(bidirectional)
+        units, filters = plain(units), plain(filters)
+        dropout, bidirectional = plain(dropout), plain(bidirectional)
         super().__init__(**kwargs)
         if not isinstance(vocabulary, Vocabulary):
             vocabulary = Vocabulary(vocabulary)
@@ -116,10 +128,16 @@ class TextClassifier(TrainableModel):
             "units": units,
             "bidirectional": bidirectional,
             "pooling": pooling,
+            "filters": filters,
             "dropout": dropout,
         }
         self.embedding = keras.layers.Embedding(len(vocabulary), embedding_dim, mask_zero=True)
         self.feature_dropout = keras.layers.SpatialDropout1D(dropout)
+        self.convolution = None
+        if filters is not None:
+            self.convolution = keras.layers.Conv1D(
+                filters, WORDS_OF_CONVOLUTION, padding="same", activation="relu"
+            )
         every_output = pooling == "mean_max"
         recurrent = CELLS[cell](units, return_sequences=every_output)
         self.recurrent = keras.layers.Bidirectional(recurrent) if bidirectional else recurrent
@@ -173,14 +191,23 @@ class TextClassifier(TrainableModel):
             x = x.numpy()
         return super().predict(x, *arguments, **options)
 
-    def call(self, ids, training: bool = False):
+    def call(self, ids, training: bool = False, vectors=None):
         if ids.shape[0] == 0:  # layers of Keras cannot take an empty batch: one, left out
             return self.call(tf.zeros([1, 1], ids.dtype), training=training)[:0]
         mask = ids != PADDING_ID
-        features = self.feature_dropout(self.embedding(ids), training=training)
-        features = self.recurrent(features, mask=mask, training=training)
-        if self.pooling is not None:
-            features = self.pooling(features, mask=mask)
+        vectors = self.embedding(ids) if vectors is None else vectors
+        features = self.feature_dropout(vectors, training=training)
+        if self.convolution is not None:
+            # Padding is as the words beyond the ends: zeros.
+            features *= keras.ops.expand_dims(keras.ops.cast(mask, features.dtype), -1)
+            features = self.convolution(features)
+        recurrent = self.recurrent(features, mask=mask, training=training)
+        if self.pooling is None:
+            features = recurrent
+        else:
+            if self.convolution is not None:
+                recurrent = keras.ops.concatenate([recurrent, features], axis=-1)
+            features = self.pooling(recurrent, mask=mask)
         return self.output_layer(self.output_dropout(features, training=training))
 
     def get_config(self) -> dict:

@@ -37,6 +37,7 @@ class TrainingOptions:
         teacher_forcing: a `ScheduledSampling`, or the probability of the true input.
         global_clipnorm: largest global norm of the gradient.
         clipvalue: largest absolute entry of the gradient.
+        adversarial_noise: norm of the noise on a sequence's vectors, in norms of a vector.
         time_reduction: `"mean"` or `"sum"` of the losses over time steps.
         parallel_parts: parts of a batch that are computed side by side.
         recompute: whether to keep about sqrt(T) states instead of a tape.
@@ -53,6 +54,7 @@ class TrainingOptions:
     teacher_forcing: ScheduledSampling | float | None = None
     global_clipnorm: float | None = None
     clipvalue: float | None = None
+    adversarial_noise: float | None = None
     time_reduction: str = "mean"
     parallel_parts: int = 1
     recompute: bool = False
@@ -69,7 +71,7 @@ class TrainingOptions:
             object.__setattr__(self, "truncation", truncation.get(self.truncation))
         check_positive_integer("parallel_parts", self.parallel_parts)
         check_flags(carry_state=self.carry_state, recompute=self.recompute)
-        for name in ("global_clipnorm", "clipvalue"):
+        for name in ("global_clipnorm", "clipvalue", "adversarial_noise"):
             value = getattr(self, name)
             if value is not None and not (is_number(value) and 0 < value < math.inf):
                 raise ValueError(f"{name} must be a positive number, got {name}={value!r}.")

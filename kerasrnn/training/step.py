@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from kerasrnn.layers import compilation, truncation
+from kerasrnn.training.adversarial import with_noise
 from kerasrnn.training.carried_states import CarriedStates, start_from
 from kerasrnn.training.errors import NOT_FINITE, required
 from kerasrnn.training.feedback import Feedback, make_feedback
@@ -148,6 +149,10 @@ class TrainingStep:
         with truncation.imposed(self.options.truncation):
             if self.options.overlapping:
                 outputs, states, penalties = self._call_overlapping(window.inputs, states)
+            elif self.options.adversarial_noise is not None:
+                vectors = with_noise(self, window, counts)
+                outputs = self.model(window.inputs, vectors=vectors, training=True)
+                penalties = self.model.losses
             else:
                 feedback = self.feedback(window.inputs)
                 outputs, states = self._call(window.inputs, states, True, feedback)
@@ -184,6 +189,20 @@ class TrainingStep:
     def _outcome(self, window, outputs, states, penalties, counts, share=1.0):
         if outputs.dtype.size < 4:  # losses and metrics in single precision
             outputs = tf.cast(outputs, tf.float32)
+        loss = self.loss_of(window, outputs, counts)
+        if penalties:
+            penalty = tf.add_n([tf.cast(p, loss.dtype) for p in penalties])
+            loss += tf.cast(share / num_replicas(), loss.dtype) * penalty
+        return Outcome(loss, outputs, states)
+
+    def loss_of(self, window: Window, outputs: tf.Tensor, counts: Counts) -> tf.Tensor:
+        """The loss of a window, or a part of it, without regularization losses.
+
+        Args:
+            window: with the targets, and which steps count.
+            outputs: of the model.
+            counts: how many steps of the whole window count.
+        """
         if not self.every_output:
             check_targets(window.inputs.shape, window.targets.shape, outputs.shape)
         alike = window.counted is None and window.sample_weight is None
@@ -192,11 +211,7 @@ class TrainingStep:
             losses = losses * tf.cast(window.sample_weight, losses.dtype)
         if window.counted is not None:  # where a step does not count, its loss may be anything
             losses = tf.math.multiply_no_nan(losses, tf.cast(window.counted, losses.dtype))
-        loss = tf.reduce_sum(losses) / tf.cast(counts.denominator, losses.dtype)
-        if penalties:
-            penalty = tf.add_n([tf.cast(p, loss.dtype) for p in penalties])
-            loss += tf.cast(share / num_replicas(), loss.dtype) * penalty
-        return Outcome(loss, outputs, states)
+        return tf.reduce_sum(losses) / tf.cast(counts.denominator, losses.dtype)
 
     def losses(
         self, targets: tf.Tensor, outputs: tf.Tensor, counts_alike: bool = False

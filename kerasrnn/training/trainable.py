@@ -43,6 +43,8 @@ class TrainableModel(OnBatch, keras.Model):
 
     carries_states = False
     """Whether `call` takes `states`, and returns the new ones with `return_states`."""
+    takes_vectors = False
+    """Whether there is an `embedding`, and `call` takes `vectors` in place of its outputs."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -95,6 +97,7 @@ class TrainableModel(OnBatch, keras.Model):
         teacher_forcing: ScheduledSampling | float | None = None,
         global_clipnorm: float | None = None,
         clipvalue: float | None = None,
+        adversarial_noise: float | None = None,
         time_reduction: str = "mean",
         parallel_parts: int = 1,
         recompute: bool = False,
@@ -129,6 +132,10 @@ class TrainableModel(OnBatch, keras.Model):
                 scaled down to it. The norm before clipping is logged as `gradient_norm`.
             clipvalue: the largest absolute value of an entry of the gradient; larger entries
                 are clipped.
+            adversarial_noise: trains on word vectors with noise that makes the loss larger
+                (Miyato et al. 2017, arXiv:1605.07725). This is the norm of the noise on a
+                whole sequence, relative to the norm of one vector. Each step takes twice as
+                long. Only for a `TextClassifier`. Default: `None`, no noise.
             time_reduction: `"mean"` of the losses over all steps that count,
                 or their `"sum"` over time, divided by the batch size. Masked
                 steps and steps of weight 0 do not count. Default: `"mean"`.
@@ -159,6 +166,7 @@ class TrainableModel(OnBatch, keras.Model):
             teacher_forcing=teacher_forcing,
             global_clipnorm=global_clipnorm,
             clipvalue=clipvalue,
+            adversarial_noise=adversarial_noise,
             time_reduction=time_reduction,
             parallel_parts=parallel_parts,
             recompute=recompute,
@@ -169,6 +177,11 @@ class TrainableModel(OnBatch, keras.Model):
             raise ValueError(
                 f"{type(self).__name__} reads whole sequences. Use window=None, "
                 "recompute=False and teacher_forcing=1.0, or a kerasrnn.SequenceModel."
+            )
+        if checked.adversarial_noise is not None and not self.takes_vectors:
+            raise ValueError(
+                f"{type(self).__name__} has no word vectors. Use adversarial_noise=None, or a "
+                "kerasrnn.TextClassifier."
             )
         check_layers(self.ordered_layers, checked)
         if isinstance(optimizer, dict):

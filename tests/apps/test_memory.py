@@ -39,8 +39,8 @@ def test_the_weights_of_a_language_model_are_counted_as_keras_does(options):
     assert counted == model.count_params()
 
 
-@pytest.mark.parametrize(("cell", "bidirectional", "pooling"), CLASSIFIERS)
-def test_the_weights_of_a_classifier_are_counted_as_keras_does(cell, bidirectional, pooling):
+@pytest.mark.parametrize(("cell", "bidirectional", "pooling", "_"), CLASSIFIERS)
+def test_the_weights_of_a_classifier_are_counted_as_keras_does(cell, bidirectional, pooling, _):
     layers = {"cell": cell, "bidirectional": bidirectional, "pooling": pooling}
     layers |= {"units": 3, "embedding_dim": 5}
     model = kerasrnn.TextClassifier(["[PAD]", "[UNK]", "good", "bad"], **layers)

@@ -15,9 +15,12 @@ def make_model(**options):
     return kerasrnn.TextClassifier(WORDS, max_length=8, embedding_dim=4, units=3, **options)
 
 
-@pytest.mark.parametrize(("cell", "bidirectional", "pooling"), CLASSIFIERS)
-def test_padding_does_not_change_the_answer(cell, bidirectional, pooling):
-    model = make_model(cell=cell, bidirectional=bidirectional, pooling=pooling)
+@pytest.mark.parametrize(("cell", "bidirectional", "pooling", "filters"), CLASSIFIERS)
+def test_padding_does_not_change_the_answer(cell, bidirectional, pooling, filters):
+    model = make_model(cell=cell, bidirectional=bidirectional, pooling=pooling, filters=filters)
+    model(np.zeros([1, 1], "int32"))
+    for variable in model.trainable_variables:
+        variable.assign(variable + 0.1)  # padding has a vector, and biases are not zero
     short = model(np.array([[2, 4], [3, 0]]))
     padded = model(np.array([[2, 4, 0, 0, 0], [3, 0, 0, 0, 0]]))
     assert short.shape == (2, 1)
@@ -71,7 +74,7 @@ def test_a_label_that_the_model_does_not_have_is_refused():
 
 @pytest.mark.parametrize("labels", [("no", "yes"), ("no", "maybe", "yes")])
 def test_it_survives_keras_saving(tmp_path, labels):
-    model = make_model(cell="gru", pooling="last", dropout=0.2, labels=labels)
+    model = make_model(cell="gru", pooling="last", filters=5, dropout=0.2, labels=labels)
     ids = np.array([[2, 4, 0]])
     expected = model(ids)
     model.save(tmp_path / "model.keras")

@@ -26,7 +26,7 @@ def loaded_classifier(exported_classifier):
 
 @pytest.fixture(scope="session")
 def classifier_of_three():
-    return make_classifier(labels=["1", "2", "drei"])
+    return make_classifier(labels=["1", "2", "drei"], filters=5)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,95 @@
+"""Word vectors from how often words stand near each other."""
+
+import numpy as np
+import scipy.sparse
+import scipy.sparse.linalg
+import tensorflow as tf
+
+from kerasrnn.checks import check_positive_integer
+from kerasrnn.text.words import UNKNOWN_WORD_ID
+
+SMOOTHING = 0.75
+"""The power of context counts, which makes rare contexts count less (Levy et al. 2015)."""
+
+
+def word_vectors(
+    ids: tf.RaggedTensor, num_words: int, size: int, window: int = 5
+) -> np.ndarray:
+    """Vectors of words: words that stand near the same words have similar vectors.
+
+    With n(w, c) how often word c stands near word w, and p the shares of these counts, the
+    matrix of
+
+        max(0, log(p(w, c) / (p(w) p(c))))
+
+    is approximated by U S V^T of rank `size`. The vectors are the rows of U sqrt(S). A
+    distance of d words counts (window + 1 - d) / window.
+
+    Args:
+        ids: the ids of the words of each text, `(texts, None)`.
+        num_words: the size of the vocabulary.
+        size: the size of the vectors. The matrix has no more than `num_words - 1`; the
+            others are zero.
+        window: how many words before and after a word are near it. Default: 5.
+
+    Returns:
+        float32 `(num_words, size)`. Padding, unknown words and words that do not occur have
+        zeros. The same texts give the same vectors.
+
+    Raises:
+        ValueError: if a size is not a positive integer.
+
+    Reference: O. Levy et al., "Improving distributional similarity with lessons learned from
+    word embeddings", 2015, doi:10.1162/tacl_a_00134.
+
+    Example:
+
+    >>> from kerasrnn.text.words import Vocabulary
+    >>> vocabulary = Vocabulary.from_texts(["a good film", "a bad film", "we saw it"], 9)
+    >>> ids = vocabulary.encode(["a good film", "a bad film", "we saw it"], max_length=9)
+    >>> vectors = word_vectors(ids, len(vocabulary), size=2)
+    >>> good, bad, saw = (vectors[vocabulary.words.index(w)] for w in ("good", "bad", "saw"))
+    >>> bool(np.allclose(good, bad, atol=1e-5)), bool(np.allclose(good, saw, atol=1e-5))
+    (True, False)
+    """
+    for name, value in {"num_words": num_words, "size": size, "window": window}.items():
+        check_positive_integer(name, value)
+    information = _mutual_information(_count_pairs(ids, num_words, window))
+    rank = min(size, num_words - 1)
+    vectors = np.zeros([num_words, size], np.float32)
+    if information.nnz and rank:
+        start = np.ones(num_words, np.float32)  # the same each time
+        left, values, _ = scipy.sparse.linalg.svds(information, rank, v0=start)
+        vectors[:, :rank] = (left * np.sqrt(np.maximum(values, 0)))[:, ::-1]
+        vectors[np.diff(information.indptr) == 0] = 0  # and not nearly 0
+    return vectors
+
+
+def _count_pairs(ids, num_words, window):
+    """How often each pair of known words stands near each other, nearer pairs more."""
+    words, texts = ids.flat_values.numpy(), ids.value_rowids().numpy()
+    counts = scipy.sparse.csr_matrix((num_words, num_words), dtype=np.float32)
+    for distance in range(1, min(window, len(words) - 1) + 1):
+        before, after = words[:-distance], words[distance:]
+        near = texts[:-distance] == texts[distance:]
+        near &= (before > UNKNOWN_WORD_ID) & (after > UNKNOWN_WORD_ID)
+        share = np.full(near.sum(), (window + 1 - distance) / window, np.float32)
+        pairs = (share, (before[near], after[near]))
+        counts += scipy.sparse.coo_matrix(pairs, counts.shape).tocsr()
+    return (counts + counts.T).tocoo()
+
+
+def _mutual_information(counts):
+    """The positive pointwise mutual information of words and contexts."""
+    of_word = np.bincount(counts.row, counts.data, counts.shape[0])
+    of_context = of_word**SMOOTHING
+    share = of_context[counts.col] / max(of_context.sum(), 1e-9)
+    information = np.log(counts.data / (of_word[counts.row] * share))
+    positive = information > 0
+    return scipy.sparse.csr_matrix(
+        (
+            information[positive].astype(np.float32),
+            (counts.row[positive], counts.col[positive]),
+        ),
+        counts.shape,
+    )
