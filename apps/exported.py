@@ -17,6 +17,7 @@ from apps.quiet import quiet_tensorflow
 FOLDER = Path("saved_models")
 _BESIDE_THE_APPS = Path(__file__).parent.parent / FOLDER
 _GRAPH, _VOCABULARY = "saved_model.pb", "assets/vocabulary.txt"
+_LABELS = "assets/labels.txt"
 _CHECKSUMS, _CONFIG = "assets.extra/SHA256SUMS", "assets.extra/config.json"
 _PARTS = (_GRAPH, "fingerprint.pb", "variables", "assets", "assets.extra")
 _LARGEST_TEXT = 2**26  # bytes
@@ -118,6 +119,21 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     try:
         return _parse_config(folder) if (folder / _CONFIG).exists() else {}
+    except _DamageError as damage:
+        raise UserError(f"{folder}: the model is damaged: {damage}.") from None
+
+
+def read_labels(folder: Path) -> tuple[str, ...]:
+    """The labels of a classifier in their order; empty for a version that does not name them.
+
+    Args:
+        folder: what `find_version` returned.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    try:
+        return tuple(_read(folder, _LABELS).splitlines()) if (folder / _LABELS).exists() else ()
     except _DamageError as damage:
         raise UserError(f"{folder}: the model is damaged: {damage}.") from None
 

@@ -1,6 +1,7 @@
 """Texts and labels from files, streamed: CSV, TSV, JSONL, or one text a line."""
 
 import codecs
+import contextlib
 import csv
 import io
 import itertools
@@ -12,7 +13,7 @@ from typing import BinaryIO
 from apps.errors import UserError
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_SPOKEN = {",": "comma", "\t": "tab"}
+_SPOKEN = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _JSON_LINES = (".jsonl", ".ndjson", ".json")
 _LONGEST = 2**27
 """Bytes of a line, and characters of a field: what is longer is no text, or an open quote."""
@@ -31,14 +32,21 @@ def open_binary(path: Path) -> BinaryIO:
 
 
 def read_rows(
-    path: Path, columns: tuple[str, ...], opener: Opener = open_binary
+    path: Path,
+    columns: tuple[str, ...],
+    opener: Opener = open_binary,
+    delimiter: str | None = None,
+    advice: str = "",
 ) -> Iterator[tuple[str, dict]]:
     """Rows of a CSV, TSV or JSONL file, one at a time.
 
     Args:
-        path: the file; its ending tells the format.
+        path: the file; its ending tells whether it is JSONL.
         columns: the columns that every row must have.
         opener: opens the file to read its bytes.
+        delimiter: what separates the columns. Default: comma, semicolon, tab or vertical bar;
+            the one with which the first line has the columns.
+        advice: what to do if a column is not there, for the error message.
 
     Yields:
         Where the row stands (`"reviews.csv, line 3"`), and the row.
@@ -46,17 +54,16 @@ def read_rows(
     Raises:
         UserError: for what is not UTF-8, not of the format, or lacks a column.
     """
+    advice = advice or f"Name the columns {' and '.join(columns)}."
     with opener(path) as file:
         lines = _without_nul(decode_lines(read_lines(file, str(path)), str(path)), path)
-        read = _read_csv if path.suffix.lower() in _DELIMITERS else _read_json_lines
-        for where, row in read(lines, path, columns):
+        if path.suffix.lower() in _JSON_LINES:
+            rows = _read_json_lines(lines, path, columns)
+        else:
+            rows = _read_csv(lines, path, columns, delimiter, advice)
+        for where, row in rows:
+            _check_columns(row, columns, where, advice)
             for column in columns:
-                if column not in row:
-                    has = ", ".join(str(key)[:20] for key in row)[:100]
-                    raise UserError(
-                        f"{where}: there is no column {column!r}; there are: {has}. "
-                        f"Name the columns {' and '.join(columns)}."
-                    )
                 if row[column] is None:
                     raise UserError(f"{where}: {column} is missing. Fill it in.")
                 if isinstance(row[column], (dict, list)):
@@ -160,9 +167,33 @@ def _without_nul(lines, path):
         yield line
 
 
-def _read_csv(lines, path, columns):
+def _check_columns(found, columns, where, advice):
+    for column in columns:
+        if column not in found:
+            has = ", ".join(str(key)[:20] for key in found)[:100]
+            raise UserError(
+                f"{where}: there is no column {column!r}; there are: {has}. {advice}"
+            )
+
+
+def _find_delimiter(header, columns, usual):
+    """With what a header has the columns; else, with what it has the most."""
+
+    def fit(delimiter):
+        names: list[str] = []
+        with contextlib.suppress(csv.Error):  # which the reading of the file tells
+            names = next(csv.reader([header], delimiter=delimiter), [])
+        return set(columns) <= set(names), len(names), delimiter == usual
+
+    return max(_SPOKEN, key=fit)
+
+
+def _read_csv(lines, path, columns, delimiter, advice):
     csv.field_size_limit(_LONGEST)
-    delimiter = _DELIMITERS[path.suffix.lower()]
+    header = list(itertools.islice(lines, 1))
+    lines = itertools.chain(header, lines)
+    usual = _DELIMITERS.get(path.suffix.lower(), ",")
+    delimiter = delimiter or _find_delimiter("".join(header), columns, usual)
     of_row: list[str] = []  # the lines of the row that is being read
     num_lines = 0
 
@@ -180,6 +211,8 @@ def _read_csv(lines, path, columns):
                     f"{path}, line 1: there are {reader.fieldnames.count(name)} columns "
                     f"{name!r}. Keep only one of them."
                 )
+        if reader.fieldnames is not None:
+            _check_columns(reader.fieldnames, columns, f"{path}, line 1", advice)
         of_row.clear()
         for row in reader:
             begin = num_lines - len(of_row) + 1
@@ -189,7 +222,7 @@ def _read_csv(lines, path, columns):
                 num_fields = num_columns + len(row[None])
                 raise UserError(
                     f"{path}, {where}: there are {num_fields} fields, but {num_columns} "
-                    f"columns. Quote fields that hold a {_SPOKEN[delimiter]}."
+                    f"columns. Quote fields that hold a {_SPOKEN.get(delimiter, delimiter)}."
                 )
             yield f"{path}, {where}", row
             of_row.clear()

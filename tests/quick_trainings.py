@@ -24,11 +24,11 @@ def quick_trainings(app: str) -> Iterator[None]:
     train = importlib.import_module(f"apps.{app}.train")
     make, known = train.make_model, {}
 
-    def make_model(vocabulary, options, num_steps):
+    def make_model(vocabulary, options, num_steps, *labels):
         keras.utils.set_random_seed(0)
         key = tuple(getattr(vocabulary, "words", None) or vocabulary.characters)
         if key not in known:
-            model = make(vocabulary, options, num_steps)
+            model = make(vocabulary, options, num_steps, *labels)
             model(np.zeros([1, 1], "int32"))
             model.optimizer.build(model.trainable_variables)
             known[key] = model, {id(v): v.numpy() for v in variables_of(model)}

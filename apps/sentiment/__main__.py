@@ -1,4 +1,4 @@
-"""`python -m apps.sentiment`: train, evaluate and use a sentiment model."""
+"""`python -m apps.sentiment`: train, evaluate and use a model that labels texts."""
 
 import sys
 
@@ -7,12 +7,13 @@ from apps.sentiment import config
 
 
 def train(options: config.Train) -> None:
-    from apps.sentiment import data, sizes
+    from apps.sentiment import data, files, labels, sizes
 
     sizes.check_training(options)
     # First the data, and only then TensorFlow, which takes seconds to import.
-    loaded = data.load(options.data, options.data_dir)
-    sizes.check_training(options, loaded.train)
+    names = None if options.labels is None else labels.split_labels(options.labels)
+    loaded = data.load(options.data, options.data_dir, files.table_of(options), names)
+    sizes.check_training(options, loaded.train, len(loaded.labels))
     print(f"data: {loaded.source}", flush=True)
 
     from apps.sentiment.train import run
@@ -44,4 +45,10 @@ COMMANDS = {
 }
 
 if __name__ == "__main__":
-    sys.exit(cli.main("apps.sentiment", "Is a movie review positive or negative?", COMMANDS))
+    sys.exit(
+        cli.main(
+            "apps.sentiment",
+            "Is a movie review positive or negative? Or labels of your own.",
+            COMMANDS,
+        )
+    )

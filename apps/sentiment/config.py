@@ -15,24 +15,48 @@ from apps.cli import (
     check_option,
     check_truncation,
 )
+from apps.sentiment.labels import split_labels
 
 MODELS = Path("saved_models/sentiment")
 
 
+def _check_columns(options) -> None:
+    """Raises a `UserError` for columns that no file can have."""
+    given = options.delimiter
+    separates = given in (None, "tab", "\t") or (
+        len(given) == 1 and given.isprintable() and given != '"'
+    )
+    check_option(options, "delimiter", separates, "must be one character, or tab")
+    other = getattr(options, "label_column", None)
+    rule = f"must not be the column of the labels, {other}"
+    check_option(options, "text_column", options.text_column != other, rule)
+
+
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """Train a model on labelled reviews, evaluate it on the test split and export it."""
+    """Train a model on labelled texts, evaluate it on the test split and export it."""
 
     preset: Literal["default", "classic"] = "default"
     """Defaults of the options below: default, or classic, the textbook model (10,000 words, 200
     tokens, one vanilla RNN of 128 units read at its last state)."""
     data: str = "auto"
-    """Where labelled reviews come from: auto, tfds, packaged, or a path (a CSV, TSV or JSONL
-    file with the columns text and label, or a folder laid out as aclImdb)."""
+    """Where labelled texts come from: auto, tfds or packaged (movie reviews), or a path: a CSV,
+    TSV or JSONL file, or a folder that holds a folder of .txt files for each label, as that of
+    aclImdb."""
     data_dir: Path | None = None
     """Folder of tensorflow_datasets. Default: TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    text_column: str = "text"
+    """Name of the column of the texts in a CSV, TSV or JSONL file."""
+    label_column: str = "label"
+    """Name of the column of the labels there."""
+    delimiter: str | None = None
+    """What separates the columns: one character, or tab. Default: comma, semicolon, tab or |,
+    as the first line of the file shows."""
+    labels: str | None = None
+    """The labels in their order, with commas between them, such as ham,spam. Default: those of
+    the texts, numbers by size, other names by the alphabet."""
     max_examples: int | None = None
-    """Use at most this many reviews of each split, for a quick trial."""
+    """Use at most this many texts of each split, for a quick trial."""
     run_dir: Path | None = None
     """Folder for config.json, history.csv, metrics.json and checkpoints.
     A finished run there is shown again, or replaced if the options differ.
@@ -53,9 +77,9 @@ class Train:
     pooling: Literal["mean_max", "last"] = "mean_max"
     """How the outputs become one vector: their mean and maximum over time, or the last one."""
     vocabulary_size: int = 20_000
-    """How many words the model knows: the most frequent ones in the training reviews."""
+    """How many words the model knows: the most frequent ones in the training texts."""
     max_length: int = 400
-    """Maximum number of words to read from a review. From a longer review, the last ones are
+    """Maximum number of words to read from a text. From a longer text, the last ones are
     read."""
     embedding_dim: int = 64
     """Size of the word vectors."""
@@ -67,7 +91,7 @@ class Train:
     """Stop after this many epochs without a higher validation accuracy, and keep the best
     weights."""
     batch_size: int = 64
-    """Number of reviews in a training step."""
+    """Number of texts in a training step."""
     learning_rate: float = 2e-3
     """Initial learning rate of Adam; it decays to 0 over the epochs along a cosine."""
     global_clipnorm: float = 1.0
@@ -76,7 +100,7 @@ class Train:
     """How far gradients flow back through time: full, a number N (cut every N words), or
     randomized (cut at random, without bias; they pass each step with probability 0.9)."""
     validation_fraction: float = 0.1
-    """Fraction of the training reviews to hold out for choosing the best epoch."""
+    """Fraction of the training texts to hold out for choosing the best epoch."""
     seed: int = 0
     """The same seed gives the same model, bit for bit, on the same machine."""
 
@@ -90,6 +114,11 @@ class Train:
         check_numbers(self, "learning_rate", *FLOATS)
         check_numbers(self, "global_clipnorm", *FLOATS)
         check_truncation(self)
+        _check_columns(self)
+        if self.labels is not None:
+            names = split_labels(self.labels)
+            differ = len(set(names)) == len(names) >= 2 and all(names)
+            check_option(self, "labels", differ, "must be two names or more that differ")
         check_option(self, "seed", 0 <= self.seed < 2**32, "must lie in [0, 2**32)")
         check_option(self, "dropout", 0 <= self.dropout < 1, "must lie in [0, 1)")
         check_option(
@@ -116,43 +145,57 @@ PRESETS = {
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    """Score an exported model on labelled reviews."""
+    """Score an exported model on labelled texts."""
 
     model: Path = MODELS
     """An exported model, or a folder of versions, whose newest version is used."""
     data: str = "auto"
-    """Where labelled reviews come from: auto, tfds, packaged, or a path (a CSV, TSV or JSONL
-    file with the columns text and label, or a folder laid out as aclImdb). Scores the test
-    split if there is one, else all reviews."""
+    """Where labelled texts come from: auto, tfds or packaged (movie reviews), or a path: a CSV,
+    TSV or JSONL file, or a folder that holds a folder of .txt files for each label, as that of
+    aclImdb. Scores the test split if there is one, else all texts."""
     data_dir: Path | None = None
     """Folder of tensorflow_datasets. Default: TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    text_column: str = "text"
+    """Name of the column of the texts in a CSV, TSV or JSONL file."""
+    label_column: str = "label"
+    """Name of the column of the labels there."""
+    delimiter: str | None = None
+    """What separates the columns: one character, or tab. Default: comma, semicolon, tab or |,
+    as the first line of the file shows."""
     max_examples: int | None = None
-    """Score at most this many reviews."""
+    """Score at most this many texts."""
     json: bool = False
     """Print one line of JSON instead of the tables."""
 
     def __post_init__(self):
+        _check_columns(self)
         check_numbers(self, "max_examples", 1, COUNT)
 
 
 @dataclasses.dataclass(frozen=True)
 class Predict:
-    """Say whether reviews are positive or negative."""
+    """Say which labels texts have: whether reviews are positive or negative, for example."""
 
-    reviews: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """The reviews. Without any, and without --file, they are read from standard input, one per
+    texts: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """The texts. Without any, and without --file, they are read from standard input, one per
     line."""
     file: Path | None = None
-    """Read reviews from a file: CSV, TSV or JSONL with a column text, or text with one review
-    per line."""
+    """Read texts from a file: CSV, TSV or JSONL with columns, or else one text per line."""
+    text_column: str = "text"
+    """Name of the column of the texts in --file."""
+    delimiter: str | None = None
+    """What separates the columns of --file: one character, or tab. Default: comma, semicolon,
+    tab or |, as the first line shows."""
     model: Path = MODELS
     """An exported model, or a folder of versions, whose newest version is used."""
     json: bool = False
-    """Print one line of JSON per review, with the keys text, label and probability."""
+    """Print one line of JSON per text, with the keys text, label and probability, and for more
+    than two labels probabilities."""
 
     def __post_init__(self):
-        if self.reviews and self.file is not None:
-            raise UserError("reviews were given both as arguments and with --file. Use one.")
+        _check_columns(self)
+        if self.texts and self.file is not None:
+            raise UserError("texts were given both as arguments and with --file. Use one.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,17 +1,19 @@
-"""Labelled reviews: from TFDS, from a package, from files."""
+"""Labelled texts: movie reviews from TFDS or from a package, your own from files."""
 
+import collections
 import dataclasses
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from apps import sources
 from apps.errors import UserError
 from apps.exported import read_config
-from apps.records import Opener, decode_lines, is_table, open_binary, read_lines, read_rows
-
-LABELS = ("negative", "positive")
+from apps.records import read_rows
+from apps.sentiment.files import USUAL, Named, Table, read_folder, read_table
+from apps.sentiment.labels import LABELS as LABELS
+from apps.sentiment.labels import find_labels, listed, number_of
 
 TFDS_NAME = "imdb_reviews/plain_text"
 TFDS_FILE = "http://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
@@ -29,19 +31,15 @@ the seed of a training, so that no model is ever tested on what it was trained o
 
 _TFDS, _PACKAGED = "tfds", "packaged"
 
-_LABEL_NAMES = {
-    "0": 0, "0.0": 0, "neg": 0, "negative": 0,
-    "1": 1, "1.0": 1, "pos": 1, "positive": 1,
-}  # fmt: skip
-_ACCEPTED = "0, 0.0, neg or negative, or 1, 1.0, pos or positive"
-
 FEW = 5
-"""Training reviews of a label, below which nothing can be learned of it."""
+"""Training texts of a label, below which nothing can be learned of it."""
+MANY_LABELS = 20
+"""Above this number, there must be two texts for each label."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Reviews:
-    """Texts with their labels, 0 for negative and 1 for positive."""
+    """Texts with the numbers of their labels: 0 for negative and 1 for positive."""
 
     texts: list[str]
     labels: list[int]
@@ -73,23 +71,42 @@ class Reviews:
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """Reviews to train on and to test on, and where they come from."""
+    """Texts to train on and to test on, and where they come from."""
 
     source: str
     train: Reviews
     test: Reviews
     num_dropped: int = 0
-    """How many rows were left out as duplicates."""
+    """How many texts were left out, since an earlier one is the same."""
+    labels: tuple[str, ...] = LABELS
+    """Their names, in the order of their numbers."""
 
 
-def load(data: str, data_dir: Path | None) -> Data:
-    """Reviews from `data`: `auto`, `tfds`, `packaged` or a path.
+def load(
+    data: str,
+    data_dir: Path | None,
+    table: Table = USUAL,
+    labels: tuple[str, ...] | None = None,
+) -> Data:
+    """Labelled texts from `data`: `auto`, `tfds`, `packaged` or a path.
+
+    Args:
+        data: the name or the path.
+        data_dir: the folder of TFDS.
+        table: how the columns of a file are found.
+        labels: their names in their order. Default: those in the data.
 
     Raises:
         UserError: if there are none, or if they cannot be read.
     """
+    if data in sources.NAMES and labels not in (None, LABELS):
+        raise UserError(f"--labels: {data} has the labels {listed(LABELS)}. Leave it out.")
     return sources.load(
-        data, lambda: _load_tfds(data_dir), _load_packaged, _load_path, "reviews"
+        data,
+        lambda: _load_tfds(data_dir),
+        _load_packaged,
+        lambda path: _load_path(path, table, labels),
+        "reviews",
     )
 
 
@@ -107,113 +124,184 @@ def _load_packaged() -> Data:
     columns = ("text", "label", "source")
     rows = [row for _, row in read_rows(path, columns) if row["source"] == "imdb"]
     reviews = Reviews([row["text"] for row in rows], [int(row["label"]) for row in rows])
-    train, test = reviews.without_duplicates().split(TEST_FRACTION, TEST_SEED)
+    distinct = reviews.without_duplicates()
+    train, test = distinct.split(TEST_FRACTION, TEST_SEED)
     package, version = PACKAGE["package"], PACKAGE["version"]
-    return Data(f"{_PACKAGED} IMDB training reviews ({package} {version})", train, test)
+    source = f"{_PACKAGED} IMDB training reviews ({package} {version})"
+    return Data(source, train, test, len(reviews) - len(distinct))
 
 
-def _load_path(path: Path) -> Data:
+def _load_path(path: Path, table: Table, labels: tuple[str, ...] | None) -> Data:
     if path.is_dir():
-        splits = [_read_folder(path / split) for split in ("train", "test")]
+        splits = [read_folder(path / split) for split in ("train", "test")]
         if all(splits):
-            for part in splits:
+            labels = _labels_of(path, splits[0], labels)
+            train, test = (_number(part, labels, "the labels are") for part in splits)
+            for part in (train, test):
                 _warn_of_contradictions(str(path), part, "Each of them counts.")
-            train, test = splits
-            return Data(path.name, train, test)
-        reviews = _read_folder(path)
-        if not reviews:
+            return Data(path.name, train, test, labels=labels)
+        named = read_folder(path)
+        if not named:
             raise UserError(
-                f"{path}: no reviews there. Expected *.txt in {path}/train/pos, train/neg, "
-                "test/pos and test/neg, or in pos and neg."
+                f"{path}: no texts there. Expected *.txt in a folder for each label, such as "
+                f"{path}/pos and neg, or in such folders in train and test."
             )
     elif path.exists():
-        reviews = _read_table(path)
+        named = read_table(path, table)
     else:
         raise _there_is_nothing(path)
+    labels = _labels_of(path, named, labels)
+    reviews = _number(named, labels, "the labels are")
     _warn_of_contradictions(str(path), reviews, "The first label of each counts.")
     distinct = reviews.without_duplicates()
     train, test = distinct.split(TEST_FRACTION, TEST_SEED)
-    return Data(path.name, train, test, len(reviews) - len(distinct))
+    return Data(path.name, train, test, len(reviews) - len(distinct), labels)
 
 
-def check_splits(source: str, splits: Mapping[str, Reviews], num_dropped: int = 0) -> None:
+def _labels_of(path: Path, named: Named, given: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The labels that are given, or else those that the texts have."""
+    found = find_labels(named.places)
+    if given is not None:
+        used = {number_of(name, given) for name in named.places}
+        unused = [name for number, name in enumerate(given) if number not in used]
+        if unused:
+            raise UserError(
+                f"--labels: no text of {path} is labelled {listed(unused)}; there are: "
+                f"{listed(found)}. Leave out what never occurs."
+            )
+        return given
+    if len(found) > max(MANY_LABELS, len(named) // 2):
+        raise UserError(
+            f"{path}: {len(found):,} different labels of {len(named):,} texts are too many to "
+            f"learn: {listed(found, 3)}. Name the column of the labels with --label-column."
+        )
+    return found
+
+
+def _number(named: Named, labels: tuple[str, ...], whose: str) -> Reviews:
+    """Texts with the numbers of their labels; `whose` labels these are is for the message."""
+    numbers = {}
+    for name, place in named.places.items():
+        number = number_of(name, labels)
+        if number is None:
+            raise UserError(
+                f"{place}: the label is {listed([name])!r}, but {whose} {listed(labels)}. "
+                "Use one of these, or leave the text out."
+            )
+        numbers[name] = number
+    return Reviews(named.texts, [numbers[name] for name in named.names])
+
+
+def check_splits(
+    source: str,
+    splits: Mapping[str, Reviews],
+    num_dropped: int = 0,
+    labels: tuple[str, ...] = LABELS,
+) -> None:
     """Refuses splits that teach nothing; warns, on standard error, of those that teach little.
 
     Args:
         source: where they come from.
         splits: `train`, `validation` and `test`.
-        num_dropped: how many rows were left out as duplicates.
+        num_dropped: how many texts were left out as duplicates.
+        labels: their names.
 
     Raises:
-        UserError: if one is empty, or there is one label only to learn.
+        UserError: if one is empty, if there is one label only to learn, or if a label never
+            occurs in training.
     """
     total = sum(map(len, splits.values()))
     if not all(map(len, splits.values())):
         dropped = (
-            f" {num_dropped:,} of {total + num_dropped:,} rows were left out as duplicates: an "
-            "earlier row has the same text."
+            f" {num_dropped:,} of {total + num_dropped:,} texts were left out as duplicates: "
+            "an earlier one is the same."
             if num_dropped
             else ""
         )
         raise UserError(
-            f"{source}: {total:,} reviews are too few to split: training, validation and test "
-            f"need one each.{dropped} Use more reviews."
+            f"{source}: {total:,} texts are too few to split: training, validation and test "
+            f"need one each.{dropped} Use more texts."
         )
-    for label, name in enumerate(LABELS):
-        other = LABELS[1 - label]
-        if all(part.labels.count(label) == len(part) for part in splits.values()):
-            raise UserError(
-                f"{source}: all {total:,} reviews are labelled {name}: there is nothing to "
-                f"learn. Add {other} ones."
-            )
-        count, num_training = splits["train"].labels.count(label), len(splits["train"])
-        if count == num_training:
-            raise UserError(
-                f"{source}: all {num_training:,} training reviews are labelled {name}: there "
-                f"is nothing to learn. Add more {other} ones."
-            )
-        if 0 < count < FEW:
-            _warn(
-                f"{source}: only {count} of {num_training:,} training reviews "
-                f"{'is' if count == 1 else 'are'} labelled {name}, too few to learn from."
-            )
+    counts = collections.Counter(splits["train"].labels)
+    num_training = len(splits["train"])
+    if len(counts) == 1:
+        (only,) = counts
+        everywhere = all(set(part.labels) == {only} for part in splits.values())
+        what = f"{total:,} texts" if everywhere else f"{num_training:,} training texts"
+        raise UserError(
+            f"{source}: all {what} are labelled {labels[only]}: there is nothing to learn. "
+            "Add more texts with other labels."
+        )
+    missing = [name for number, name in enumerate(labels) if number not in counts]
+    if missing:
+        raise UserError(
+            f"{source}: none of the {num_training:,} training texts is labelled "
+            f"{listed(missing)}. Add more of them, or leave them out of the data."
+        )
+    few = [f"{labels[n]} ({count})" for n, count in sorted(counts.items()) if count < FEW]
+    if few:
+        _warn(
+            f"{source}: of {num_training:,} training texts, too few to learn from are labelled "
+            f"{listed(few)}."
+        )
     for name, part in splits.items():
         if name != "train":
-            warn_of_one_label(f"{source}, {name} split", part)
+            warn_of_one_label(f"{source}, {name} split", part, labels)
 
 
-def warn_of_one_label(source: str, labelled: Reviews) -> None:
-    """Says it on standard error if all reviews have the same label."""
+def warn_of_one_label(source: str, labelled: Reviews, labels: tuple[str, ...] = LABELS) -> None:
+    """Says it on standard error if all texts have the same label."""
     found = set(labelled.labels)
     if len(found) == 1:
         _warn(
-            f"{source}: all {len(labelled):,} reviews are labelled {LABELS[found.pop()]}: "
-            "scores say nothing of the other label."
+            f"{source}: all {len(labelled):,} texts are labelled {labels[found.pop()]}: "
+            "scores say nothing of other labels."
         )
 
 
 def _warn_of_contradictions(source: str, labelled: Reviews, counted: str) -> None:
-    both = set(zip(labelled.texts, labelled.labels, strict=True))
-    count = len(both) - len(set(labelled.texts))
+    distinct = set(zip(labelled.texts, labelled.labels, strict=True))
+    num_labels = collections.Counter(text for text, _ in distinct)
+    count = sum(number > 1 for number in num_labels.values())
     if count:
-        _warn(f"{source}: {count:,} texts appear with both labels. {counted}")
+        _warn(f"{source}: {count:,} texts appear with more than one label. {counted}")
 
 
 def _warn(message: str) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
-def load_for_evaluation(data: str, data_dir: Path | None) -> tuple[str, Reviews]:
-    """The test split of `data`; everything, if it is a path without one."""
+def load_for_evaluation(
+    data: str,
+    data_dir: Path | None,
+    table: Table = USUAL,
+    labels: tuple[str, ...] = LABELS,
+) -> tuple[str, Reviews]:
+    """The test split of `data`; everything, if it is a path without one.
+
+    Args:
+        data, data_dir, table: as of `load`.
+        labels: those that the model knows, in their order.
+
+    Raises:
+        UserError: if there are no texts, if they cannot be read, or if the model does not know
+            one of their labels.
+    """
     if data in sources.NAMES:
+        if labels != LABELS:
+            raise UserError(
+                f"{data} has the labels {listed(LABELS)}, but the model knows "
+                f"{listed(labels)}. Name texts with these labels with --data."
+            )
         loaded = load(data, data_dir)
         return f"{loaded.source}, test split", loaded.test
     path = sources.find_path(data)
     if not path.exists():
         raise _there_is_nothing(path)
-    if path.is_dir() and (test := _read_folder(path / "test")):
-        return f"{path}, test split", test
-    reviews = _read_folder(path) if path.is_dir() else _read_table(path)
+    if path.is_dir() and (test := read_folder(path / "test")):
+        return f"{path}, test split", _number(test, labels, "the model knows")
+    named = read_folder(path) if path.is_dir() else read_table(path, table)
+    reviews = _number(named, labels, "the model knows")
     _warn_of_contradictions(str(path), reviews, "Each of them counts.")
     return str(path), reviews
 
@@ -221,7 +309,7 @@ def load_for_evaluation(data: str, data_dir: Path | None) -> tuple[str, Reviews]
 def _there_is_nothing(path: Path) -> UserError:
     return UserError(
         f"{path}: there is no such file or folder. "
-        f"Use {', '.join(sources.NAMES)}, or the path of labelled reviews."
+        f"Use {', '.join(sources.NAMES)}, or the path of labelled texts."
     )
 
 
@@ -232,58 +320,3 @@ def was_trained_on(model: Path, source: str) -> bool:
     """
     trained_on = str(read_config(model).get("data_source", ""))
     return trained_on.startswith(_TFDS) and source.startswith(_PACKAGED)
-
-
-def _read_table(path: Path) -> Reviews:
-    if not is_table(path):
-        raise UserError(
-            f"{path}: labelled reviews come from a .csv, .tsv or .jsonl file with the columns "
-            "text and label, or from a folder. Name the file so."
-        )
-    texts, labels = [], []
-    for where, row in read_rows(path, ("text", "label")):
-        label = _LABEL_NAMES.get(str(row["label"]).strip().lower())
-        if label is None:
-            found = repr(row["label"])
-            found = found if len(found) < 40 else found[:40] + "..."
-            raise UserError(f"{where}: the label is {found}. Use {_ACCEPTED}.")
-        texts.append(str(row["text"]))
-        labels.append(label)
-    if not texts:
-        raise UserError(f"{path}: the file is empty. Give it rows with text and label.")
-    return Reviews(texts, labels)
-
-
-def _read_folder(path: Path) -> Reviews:
-    texts, labels = [], []
-    for label, name in enumerate(("neg", "pos")):
-        for file in sorted((path / name).glob("*.txt")):
-            with file.open("rb") as opened:
-                lines = read_lines(opened, str(file))
-                texts.append("".join(decode_lines(lines, str(file))))
-            labels.append(label)
-    return Reviews(texts, labels)
-
-
-def read_texts(path: Path, opener: Opener = open_binary) -> Iterator[str]:
-    """Reviews of a file, one at a time: the column text, or the lines.
-
-    Args:
-        path: the file.
-        opener: opens it to read its bytes.
-
-    Raises:
-        UserError: if the file is empty or cannot be read.
-    """
-    empty = True
-    if is_table(path):
-        for _, row in read_rows(path, ("text",), opener):
-            empty = False
-            yield str(row["text"])
-    else:
-        with opener(path) as file:
-            for line in decode_lines(read_lines(file, str(path)), str(path)):
-                empty = False
-                yield line.rstrip("\r\n")
-    if empty:
-        raise UserError(f"{path}: the file is empty. Give it one review a line.")

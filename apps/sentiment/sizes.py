@@ -9,34 +9,38 @@ from apps.sentiment.data import Reviews
 GATES = {"vanilla": 1, "lstm": 4, "gru": 3}
 
 
-def count_weights(options: Train, num_words: int) -> int:
+def count_weights(options: Train, num_words: int, num_labels: int = 2) -> int:
     """The weights of a model with a vocabulary of `num_words`."""
     units, directions = options.units, 2 if options.bidirectional else 1
     biases = 2 if options.cell == "gru" else 1  # of a step's input and of its state
     recurrent = GATES[options.cell] * units * (options.embedding_dim + units + biases)
     pooled = (2 if options.pooling == "mean_max" else 1) * directions * units
-    return num_words * options.embedding_dim + directions * recurrent + pooled + 1
+    outputs = num_labels if num_labels > 2 else 1
+    return num_words * options.embedding_dim + directions * recurrent + (pooled + 1) * outputs
 
 
-def check_training(options: Train, training: Reviews | None = None) -> None:
+def check_training(
+    options: Train, training: Reviews | None = None, num_labels: int = 2
+) -> None:
     """Refuses a training that the memory cannot hold.
 
     Args:
         options: of the training.
-        training: its reviews, once they are known.
+        training: its texts, once they are known.
+        num_labels: how many labels there are.
 
     Raises:
         UserError: it names the options that ask for too much.
     """
-    num_reviews = options.batch_size if training is None else len(training)
+    num_texts = options.batch_size if training is None else len(training)
     num_words = 2 if training is None else _count_words(options, training)
     directions = 2 if options.bidirectional else 1
     # Of each step: the word vector, and for each direction the inputs of the gates and the
     # output, which the backward pass reads. The longest batches are padded to max_length.
     of_step = options.embedding_dim + directions * options.units * (GATES[options.cell] + 1)
-    steps = min(options.batch_size, num_reviews) * options.max_length
+    steps = min(options.batch_size, num_texts) * options.max_length
     parts = training_parts(
-        count_weights(options, num_words),
+        count_weights(options, num_words, num_labels),
         ("vocabulary_size", "embedding_dim", "units"),
         steps * of_step,
         ("batch_size", "max_length", "embedding_dim", "units"),

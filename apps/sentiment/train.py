@@ -1,5 +1,6 @@
-"""Training: labelled reviews in, an exported model and its figures out."""
+"""Training: labelled texts in, an exported model and its figures out."""
 
+import collections
 import dataclasses
 import hashlib
 
@@ -10,6 +11,7 @@ from apps.cli import UserError
 from apps.quiet import quiet_tensorflow
 from apps.sentiment import data as reviews
 from apps.sentiment.config import PRESETS, Train
+from apps.sentiment.labels import listed
 from apps.tables import make_table
 
 with quiet_tensorflow():
@@ -30,9 +32,12 @@ def run(options: Train, loaded: reviews.Data) -> dict:
     training, validation = available.split(options.validation_fraction, options.seed)
     test = loaded.test.sample(options.max_examples)
     sizes = {"train": len(training), "validation": len(validation), "test": len(test)}
-    print("splits: " + ", ".join(f"{size} {name}" for name, size in sizes.items()), flush=True)
+    print(f"splits: {describe_splits(sizes, loaded.num_dropped)}", flush=True)
     splits = {"train": training, "validation": validation, "test": test}
-    reviews.check_splits(loaded.source, splits, loaded.num_dropped)
+    reviews.check_splits(loaded.source, splits, loaded.num_dropped, loaded.labels)
+    counts = collections.Counter(training.labels)
+    num_of_each = {name: counts[n] for n, name in enumerate(loaded.labels)}
+    print(f"labels: {describe_labels(num_of_each)}", flush=True)
 
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
@@ -41,14 +46,14 @@ def run(options: Train, loaded: reviews.Data) -> dict:
     num_steps = int(training_batches.cardinality())
     if not num_steps:
         raise UserError(
-            f"{len(training)} training reviews do not fill a batch of {options.batch_size} "
-            "reviews of similar length. Use a smaller --batch-size or more reviews."
+            f"{len(training)} training texts do not fill a batch of {options.batch_size} "
+            "texts of similar length. Use a smaller --batch-size or more texts."
         )
     options.output.expanduser().mkdir(parents=True, exist_ok=True)  # fail before training
-    data = digest(training, validation, test)
+    data = digest(training, validation, test, labels=loaded.labels)
     with run_dir.prepared(options.run_dir, "sentiment", options, data) as folder:
         print(f"run: {folder}", flush=True)
-        model = make_model(vocabulary, options, num_steps * options.epochs)
+        model = make_model(vocabulary, options, num_steps * options.epochs, loaded.labels)
         history, train_seconds = fit(
             model,
             training_batches,
@@ -73,6 +78,8 @@ def run(options: Train, loaded: reviews.Data) -> dict:
             "num_parameters": model.count_params(),
             "data_source": loaded.source,
             "split_sizes": sizes,
+            "num_dropped": loaded.num_dropped,
+            "labels": num_of_each,
             "seed": options.seed,
             "versions": run_dir.versions(),
         }
@@ -95,7 +102,7 @@ def run(options: Train, loaded: reviews.Data) -> dict:
             {
                 "accuracy": f"{metrics['test_accuracy']:.4f}",
                 "loss": f"{metrics['test_loss']:.4f}",
-                "reviews": f"{len(test):,}",
+                "texts": f"{len(test):,}",
                 "training": f"{train_seconds:.0f} s",
                 "parameters": f"{metrics['num_parameters']:,}",
             },
@@ -105,9 +112,20 @@ def run(options: Train, loaded: reviews.Data) -> dict:
     return metrics
 
 
-def digest(*parts: reviews.Reviews) -> str:
-    """The SHA-256 of reviews and their labels."""
-    found = hashlib.sha256()
+def describe_splits(sizes: dict[str, int], num_dropped: int) -> str:
+    """How many texts there are, and how many are left out since an earlier one is the same."""
+    splits = ", ".join(f"{size} {name}" for name, size in sizes.items())
+    return f"{splits} ({num_dropped:,} duplicates dropped)" if num_dropped else splits
+
+
+def describe_labels(num_of_each: dict[str, int]) -> str:
+    """The labels in their order, and how many training texts have each."""
+    return listed([f"{name} ({count:,})" for name, count in num_of_each.items()])
+
+
+def digest(*parts: reviews.Reviews, labels: tuple[str, ...] = reviews.LABELS) -> str:
+    """The SHA-256 of texts and their labels."""
+    found = hashlib.sha256("\n".join(labels).encode())
     for part in parts:
         for text, label in zip(part.texts, part.labels, strict=True):
             found.update(f"{label} {len(text)} {text}".encode())
@@ -120,7 +138,7 @@ def make_batches(
     options: Train,
     training: bool = False,
 ) -> tf.data.Dataset:
-    """Batches of ids and labels, reviews of similar length together."""
+    """Batches of ids and labels, texts of similar length together."""
     return bucket_by_length(
         vocabulary.encode(tf.constant(part.texts), options.max_length),
         part.labels,
@@ -131,12 +149,15 @@ def make_batches(
 
 
 def make_model(
-    vocabulary: kerasrnn.Vocabulary, options: Train, num_steps: int
+    vocabulary: kerasrnn.Vocabulary,
+    options: Train,
+    num_steps: int,
+    labels: tuple[str, ...] = reviews.LABELS,
 ) -> kerasrnn.TextClassifier:
     """A compiled classifier, for a training of `num_steps` steps."""
     model = kerasrnn.TextClassifier(
         vocabulary,
-        labels=reviews.LABELS,
+        labels=labels,
         max_length=options.max_length,
         embedding_dim=options.embedding_dim,
         cell=options.cell,
@@ -148,7 +169,6 @@ def make_model(
     learning_rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, num_steps)
     model.compile(
         keras.optimizers.Adam(learning_rate),
-        loss="binary_crossentropy",
         metrics=["accuracy"],
         truncation=truncation_policy(options.truncation),
         global_clipnorm=options.global_clipnorm,
@@ -157,17 +177,13 @@ def make_model(
 
 
 OF_IMDB = (
-    "Sentiment of movie reviews",
-    "English movie reviews",
     "Trained on English reviews from one site. Expect less on other kinds of text; it does\n"
-    "not work in other languages.",
+    "not work in other languages."
 )
 OF_OTHER_TEXTS = (
-    "Sentiment of texts",
-    "texts",
-    "Expect less on texts of another kind or language than those it was trained on.",
+    "Expect less on texts of another kind or language than those it was trained on."
 )
-"""Title, texts and limits in a model card."""
+"""The limits in a model card."""
 
 
 def write_model_card(options: Train, metrics: dict) -> str:
@@ -176,16 +192,24 @@ def write_model_card(options: Train, metrics: dict) -> str:
     kind = metrics["data_source"].split()[0]  # what `auto` came to
     pinned = dataclasses.replace(options, data=kind) if options.data == "auto" else options
     of_imdb = options.data in sources.NAMES
-    title, texts, limits = OF_IMDB if of_imdb else OF_OTHER_TEXTS
+    limits = OF_IMDB if of_imdb else OF_OTHER_TEXTS
+    texts = "movie reviews" if of_imdb else "texts"
+    if tuple(metrics["labels"]) == reviews.LABELS:
+        title = f"Sentiment of {texts}"
+        task = f"Tells positive {'English ' if of_imdb else ''}{texts} from negative ones."
+    else:
+        title = "Labels of texts"
+        task = f"Gives a text one of the labels {listed(metrics['labels'], 100)}."
     return f"""# {title}
 
-Tells positive {texts} from negative ones.
-Raw text goes in; the last {options.max_length} words of a review are read.
+{task}
+Raw text goes in; the last {options.max_length} words of a text are read.
 
 | | |
 | --- | --- |
 | data | {metrics["data_source"]} |
-| splits | {", ".join(f"{size} {name}" for name, size in sizes.items())} |
+| splits | {describe_splits(sizes, metrics["num_dropped"])} |
+| labels, with their training texts | {describe_labels(metrics["labels"])} |
 | test accuracy | {metrics["test_accuracy"]:.4f} |
 | test loss | {metrics["test_loss"]:.4f} |
 | validation accuracy | {metrics["validation_accuracy"]:.4f} |

@@ -76,6 +76,15 @@ FILES = {
 }
 
 
+SANE = {
+    "text_column": ["text"],
+    "label_column": ["label"],
+    "delimiter": [None, ","],
+    "labels": [None, "negative,positive"],
+}
+"""What options for texts are given, of which anything else finds nothing in the files."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Value:
     """What an option is given."""
@@ -183,6 +192,8 @@ def sane_values(app: str, name: str, option: str, kind, folder: Path) -> st.Sear
         return st.sampled_from(["", "no-"]).map(Value)
     if typing.get_origin(kind) is typing.Literal:
         return st.sampled_from(typing.get_args(kind)).map(Value)
+    if option in SANE:
+        return st.sampled_from(SANE[option]).map(Value)
     if option == "data":
         return st.just(Value(str(folder / f"sane.{'csv' if app == 'sentiment' else 'txt'}")))
     if option == "file":

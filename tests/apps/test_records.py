@@ -28,6 +28,22 @@ def test_tsv_and_jsonl_hold_the_same(tmp_path):
     assert [row["text"] for _, row in read_rows(jsonl, ("text", "label"))] == ["été, oui"]
 
 
+@pytest.mark.parametrize("name", ["r.csv", "r.tsv", "r.txt", "reviews"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_header_shows_the_delimiter(tmp_path, name, delimiter):
+    rows = ["id,text,label", '1,"good; a\tb | c, d",1', "2,bad,0"]
+    header, *rows = [row.replace(",", delimiter) for row in rows]
+    path = write(tmp_path / name, "\n".join([header, *rows, ""]))
+    texts = [row["text"] for _, row in read_rows(path, ("text", "label"))]
+    assert texts == [f"good; a\tb | c{delimiter} d", "bad"]
+
+
+def test_a_delimiter_may_be_given(tmp_path):
+    path = write(tmp_path / "r.csv", "text,a:label\ngood,b:1\n")
+    ((_, row),) = read_rows(path, ("label",), delimiter=":")
+    assert row == {"text,a": "good,b", "label": "1"}
+
+
 def test_a_byte_order_mark_is_dropped(tmp_path):
     path = write(tmp_path / "r.csv", "\ufefftext,label\na,1\n")
     assert [row["text"] for _, row in read_rows(path, ("text",))] == ["a"]
@@ -55,7 +71,12 @@ def test_rows_are_read_one_at_a_time():
             b"text,label\ngood,1\nbad \xff,0\n",
             "line 3: byte 5 of the line is not UTF-8",
         ),
-        ("r.csv", "review,label\ngood,1\n", "line 2: there is no column 'text'"),
+        (
+            "r.csv",
+            "review,label\ngood,1\n",
+            "line 1: there is no column 'text'; there are: review, label. Name the col",
+        ),
+        ("r.jsonl", '{"label": 1}', "line 1: there is no column 'text'; there are: label"),
         ("r.csv", "text,label\ngood\n", "line 2: label is missing"),
         ("r.csv", 'text,label\n"good"x,1\n', "Quote fields"),
         ("r.csv", 'text,label\n"a ""b"",\n c",1\nok,1\n"open,0\na,1\n', "line 6: .* line 5\\."),

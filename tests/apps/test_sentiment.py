@@ -16,6 +16,7 @@ from apps import cli
 from apps.sentiment import config, train
 from apps.sentiment.__main__ import COMMANDS
 from apps.sentiment.data import Reviews
+from apps.sentiment.predict import Answer
 from kerasrnn.training import clipping
 from tests.apps.killed_training import train_and_kill
 
@@ -107,6 +108,8 @@ def test_training_exports_a_version_with_its_card(trained):
     assert "python -m apps.sentiment train" in card
     assert card.startswith("# Sentiment of texts")  # of a file of one's own, not of movies
     assert "--units 8" in card
+    assert "| splits | 216 train, 24 validation, 60 test |" in card
+    assert "negative (10" in card
 
 
 def test_the_exported_model_keeps_the_best_weights(trained):
@@ -188,7 +191,7 @@ def test_evaluate_prints_scores_and_confusion(trained, reviews, capsys):
     assert "predicted negative" in out
     assert run("evaluate", "--model", trained / "models", "--data", reviews, "--json") == 0
     scores = json.loads(capsys.readouterr().out)
-    (negatives, positives), total = scores["confusion"], scores["num_reviews"]
+    (negatives, positives), total = scores["confusion"], scores["num_texts"]
     assert (sum(negatives) + sum(positives), total) == (300, 300)
     assert scores["accuracy"] == (negatives[0] + positives[1]) / 300 > 0.9
     assert 0 < scores["loss"] < 0.5
@@ -203,7 +206,7 @@ def test_figures_that_are_no_numbers_are_json_all_the_same(
     trained, reviews, capsys, monkeypatch, command
 ):
     def answers(signature, texts):
-        return [("positive", float("nan"))] * len(texts)
+        return [Answer("positive", float("nan"))] * len(texts)
 
     monkeypatch.setattr(f"apps.sentiment.{command}.classify", answers)
     source = ["--data", reviews] if command == "evaluate" else ["fine"]
@@ -276,8 +279,8 @@ def test_scores_of_one_label_are_warned_of(trained, tmp_path, capsys):
     arguments = ["--model", trained / "models", "--data", tmp_path / "r.csv", "--json"]
     assert run("evaluate", *arguments) == 0
     captured = capsys.readouterr()
-    assert json.loads(captured.out)["num_reviews"] == 2
-    assert "all 2 reviews are labelled positive" in captured.err
+    assert json.loads(captured.out)["num_texts"] == 2
+    assert "all 2 texts are labelled positive" in captured.err
 
 
 def test_reviews_of_one_label_are_not_trained_on(tmp_path, capsys):
@@ -285,13 +288,84 @@ def test_reviews_of_one_label_are_not_trained_on(tmp_path, capsys):
     (tmp_path / "r.csv").write_text("text,label\n" + rows)
     places = ["--run-dir", tmp_path / "run", "--output", tmp_path / "models"]
     assert run("train", "--data", tmp_path / "r.csv", *places, *SMALL) == 2
-    assert "all 200 reviews are labelled positive" in capsys.readouterr().err
+    assert "all 200 texts are labelled positive" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["r.csv"]
 
 
 def test_a_review_that_is_not_utf8_is_refused(trained, capsys):
     assert run("predict", "--model", trained / "models", "fine", "caf\udce9") == 2
-    assert "review 2: character 4 is no valid Unicode" in capsys.readouterr().err
+    assert "text 2: character 4 is no valid Unicode" in capsys.readouterr().err
+
+
+TOPICS = {"sport": "goal match team", "food": "soup bread salt", "art & co": "paint opera ink"}
+
+
+@pytest.fixture(scope="module")
+def of_topics(tmp_path_factory):
+    """Folders of a training on 200 texts with labels of their own, in columns of their own."""
+    folder = tmp_path_factory.mktemp("topics")
+    rng = np.random.default_rng(0)
+    rows = [("what;about", "said", "n")]
+    for i in range(200):
+        about = list(TOPICS)[i % 3]
+        words = [*rng.choice(FILLER, size=6), rng.choice(TOPICS[about].split())]
+        rows.append((about, " ".join(rng.permutation(words)), str(i)))
+    rows += rows[-7:]
+    with (folder / "said.txt").open("w", newline="") as file:
+        csv.writer(file, delimiter="|").writerows(rows)
+    columns = ["--data", folder / "said.txt", "--label-column", "what;about"]
+    columns += ["--text-column", "said"]
+    places = ["--run-dir", folder / "run", "--output", folder / "models"]
+    assert run("train", *columns, *places, *SMALL) == 0
+    return folder, columns
+
+
+def test_labels_of_ones_own_are_learned(of_topics, capsys):
+    folder, columns = of_topics
+    metrics = json.loads((folder / "run" / "metrics.json").read_text())
+    assert metrics["num_dropped"] == 7
+    assert list(metrics["labels"]) == ["art & co", "food", "sport"]
+    assert sum(metrics["labels"].values()) == metrics["split_sizes"]["train"]
+    assert metrics["test_accuracy"] > 0.9
+    assert run("evaluate", *columns, "--model", folder / "models", "--json") == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert [len(row) for row in scores["confusion"]] == [3, 3, 3]
+    assert scores["accuracy"] == sum(scores["confusion"][n][n] for n in range(3)) / 207 > 0.9
+    assert 0 < scores["loss"] < 0.5
+
+
+def test_the_card_of_a_model_tells_its_labels(of_topics):
+    version = of_topics[0] / "models" / "1"
+    card = (version / "assets.extra" / "model_card.md").read_text("utf-8")
+    assert card.startswith("# Labels of texts\n")
+    assert "one of the labels art & co, food, sport." in card
+    assert "test (7 duplicates dropped) |" in card
+    assert "| data | said.txt |" in card
+    assert "review" not in card
+    assert "--label-column 'what;about'" in card
+
+
+def test_predict_gives_the_probability_of_each_label(of_topics, tmp_path, capsys):
+    (tmp_path / "said.dat").write_text("n;said\n1;the soup\n2;a goal for the team\n")
+    arguments = ["--model", of_topics[0] / "models", "--file", tmp_path / "said.dat"]
+    found = predictions(capsys, *arguments, "--text-column", "said")
+    assert [row["label"] for row in found] == ["food", "sport"]
+    for row in found:
+        assert list(row["probabilities"]) == ["art & co", "food", "sport"]
+        assert row["probability"] == row["probabilities"][row["label"]] > 0.5
+        assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert run("predict", *arguments, "--text-column", "said") == 0
+    assert capsys.readouterr().out.startswith("food\t0.")
+
+
+def test_evaluate_refuses_labels_that_the_model_does_not_know(
+    of_topics, trained, reviews, capsys
+):
+    folder, columns = of_topics
+    assert run("evaluate", "--model", folder / "models", "--data", reviews) == 2
+    assert "the label is '0', but the model knows art & co, food" in capsys.readouterr().err
+    assert run("evaluate", "--model", trained / "models", *columns) == 2
+    assert "the model knows negative, positive" in capsys.readouterr().err
 
 
 @pytest.mark.slow

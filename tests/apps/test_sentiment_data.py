@@ -8,13 +8,14 @@ import pytest
 from apps import sources
 from apps.cli import UserError
 from apps.sentiment import data
+from apps.sentiment.files import Table
 
 REVIEWS = data.Reviews([f"review {i}" for i in range(100)], [i % 2 for i in range(100)])
 
 
-def write_csv(path, rows):
+def write_csv(path, rows, header=("text", "label"), delimiter=","):
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("text", "label"), *rows])
+        csv.writer(file, delimiter=delimiter).writerows([header, *rows])
     return path
 
 
@@ -47,6 +48,63 @@ def test_a_table_may_name_its_labels_in_several_ways(tmp_path, labels):
     path = write_csv(tmp_path / "r.csv", [("bad", labels[0]), ("good", labels[1])])
     source, reviews = data.load_for_evaluation(str(path), None)
     assert (source, reviews) == (str(path), data.Reviews(["bad", "good"], [0, 1]))
+
+
+STARS = [(f"text {i}", str(i % 3 + 1)) for i in range(30)]
+
+
+def test_labels_of_ones_own_are_found_and_numbered(tmp_path):
+    loaded = data.load(str(write_csv(tmp_path / "r.csv", STARS)), None)
+    assert loaded.labels == ("1", "2", "3")
+    for part in (loaded.train, loaded.test):
+        assert part.labels == [int(text.split()[1]) % 3 for text in part.texts]
+
+
+def test_columns_and_delimiter_have_the_names_that_are_given(tmp_path):
+    header = ("id", "stars", "what was said")
+    rows = [(n, name, text) for n, (text, name) in enumerate(STARS)]
+    path = write_csv(tmp_path / "r.csv", rows, header, ";")
+    table = Table("what was said", "stars")
+    assert data.load(str(path), None, table).labels == ("1", "2", "3")
+    with pytest.raises(
+        UserError, match="no column 'text'; there are: id, stars, what was said"
+    ):
+        data.load(str(path), None)
+
+
+def test_given_labels_set_the_order(tmp_path):
+    path = str(write_csv(tmp_path / "r.csv", STARS))
+    loaded = data.load(path, None, labels=("3", "1", "2"))
+    assert loaded.labels == ("3", "1", "2")
+    assert loaded.test.labels == [(int(text.split()[1]) + 1) % 3 for text in loaded.test.texts]
+
+
+def test_a_given_label_that_never_occurs_is_refused(tmp_path):
+    path = str(write_csv(tmp_path / "r.csv", STARS))
+    with pytest.raises(UserError, match="is labelled 4, 5; there are: 1, 2, 3. Leave out"):
+        data.load(path, None, labels=("1", "2", "3", "4", "5"))
+    with pytest.raises(UserError, match="line 4: the label is '3', but the labels are 1, 2"):
+        data.load(path, None, labels=("1", "2"))
+    with pytest.raises(UserError, match="--labels: packaged has the labels negative, positive"):
+        data.load("packaged", None, labels=("bad", "good"))
+
+
+def test_a_label_that_the_model_does_not_know_is_refused(tmp_path):
+    path = str(write_csv(tmp_path / "r.csv", STARS))
+    _, reviews = data.load_for_evaluation(path, None, labels=("3", "2", "1"))
+    assert reviews.labels[:3] == [2, 1, 0]
+    with pytest.raises(
+        UserError, match="line 2: the label is '1', but the model knows ham, sp"
+    ):
+        data.load_for_evaluation(path, None, labels=("ham", "spam"))
+    with pytest.raises(UserError, match="tfds has the labels .* but the model knows ham, spam"):
+        data.load_for_evaluation("tfds", None, labels=("ham", "spam"))
+
+
+def test_a_column_that_holds_no_labels_is_refused(tmp_path):
+    rows = [(f"text {i}", f"another text {i}") for i in range(50)]
+    with pytest.raises(UserError, match="50 different labels of 50 texts .* --label-column"):
+        data.load(str(write_csv(tmp_path / "r.csv", rows)), None)
 
 
 def test_a_table_is_split_the_same_way_every_time(tmp_path):
@@ -89,20 +147,31 @@ def test_a_folder_of_pos_and_neg_is_evaluated_whole(tmp_path):
     assert len(data.load(str(tmp_path), None).test) == 2
 
 
+def test_the_folders_of_a_folder_are_its_labels(tmp_path):
+    names = ("5", "10", "1")
+    write_folder(tmp_path, {f"{name}/{i}.txt": f"{name} {i}" for name in names for i in "12"})
+    loaded = data.load(str(tmp_path), None)
+    assert loaded.labels == ("1", "5", "10")
+    for text, label in zip(loaded.train.texts, loaded.train.labels, strict=True):
+        assert text.startswith(loaded.labels[label])
+
+
+def test_a_test_folder_has_no_other_labels_than_the_training(tmp_path):
+    names = ("train/a", "train/b", "test/a", "test/c")
+    write_folder(tmp_path, {f"{name}/{i}.txt": f"{name} {i}" for name in names for i in "12"})
+    with pytest.raises(UserError, match="test/c: the label is 'c', but the labels are a, b"):
+        data.load(str(tmp_path), None)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("missing.csv", None, "no such file or folder. Use auto, tfds, packaged"),
         ("empty.csv", "", "the file is empty"),
         ("only_header.csv", "text,label\n", "the file is empty"),
-        ("labels.csv", "text,label\nso so,3\n", "line 2: the label is '3'"),
-        (
-            "true.jsonl",
-            '{"text": "a", "label": true}',
-            "is True. Use 0, 0.0, neg or negative, or 1",
-        ),
-        ("long.csv", f"text,label\na,{'x' * 999}\n", r"the label is 'x{39}\.{4} Use"),
-        ("reviews.txt", "good\n", r"a \.csv, \.tsv or \.jsonl file"),
+        ("labels.csv", "text,label\nso so, \n", "line 2: label is missing. Fill it in"),
+        ("nan.jsonl", '{"text": "a", "label": NaN}', "line 1: label is missing"),
+        ("reviews.txt", "good\n", "line 1: there is no column 'text'; there are: good. Name"),
     ],
 )
 def test_wrong_files_are_refused(tmp_path, name, content, message):
@@ -113,6 +182,12 @@ def test_wrong_files_are_refused(tmp_path, name, content, message):
         data.load(str(path), None)
     with pytest.raises(UserError, match=message):
         data.load_for_evaluation(str(path), None)
+
+
+def test_a_long_label_is_cut_in_a_message(tmp_path):
+    (tmp_path / "long.csv").write_text(f"text,label\na,{'x' * 999}\n")
+    with pytest.raises(UserError, match="the label is 'x{39}…', but the model knows neg"):
+        data.load_for_evaluation(str(tmp_path / "long.csv"), None)
 
 
 @pytest.mark.parametrize("load", [data.load, data.load_for_evaluation])
@@ -136,13 +211,10 @@ def check_splits(train, validation=(5, 5), test=(5, 5), num_dropped=0):
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        (((0, 9), (0, 1), (0, 2)), "all 12 reviews are labelled positive.*Add negative ones"),
-        (((9, 0), (1, 0), (2, 0)), "all 12 reviews are labelled negative.*Add positive ones"),
-        (
-            ((9, 0), (0, 1), (2, 2)),
-            "all 9 training reviews are labelled negative.*more positive",
-        ),
-        (((1, 1), (0, 0), (0, 0)), "r.csv: 2 reviews are too few to split.*one each. Use more"),
+        (((0, 9), (0, 1), (0, 2)), "all 12 texts are labelled positive.*with other labels"),
+        (((9, 0), (1, 0), (2, 0)), "all 12 texts are labelled negative.*with other labels"),
+        (((9, 0), (0, 1), (2, 2)), "all 9 training texts are labelled negative.*other labels"),
+        (((1, 1), (0, 0), (0, 0)), "r.csv: 2 texts are too few to split.*one each. Use more"),
     ],
 )
 def test_splits_that_teach_nothing_are_refused(counts, message):
@@ -150,8 +222,14 @@ def test_splits_that_teach_nothing_are_refused(counts, message):
         check_splits(*counts)
 
 
+def test_a_label_that_is_not_in_the_training_split_is_refused():
+    splits = dict.fromkeys(("train", "validation", "test"), make_reviews(5, 5))
+    with pytest.raises(UserError, match="none of the 10 training texts is labelled c"):
+        data.check_splits("r.csv", splits, labels=("a", "b", "c"))
+
+
 def test_how_many_duplicates_were_dropped_is_said():
-    with pytest.raises(UserError, match="198 of 200 rows were left out as duplicates"):
+    with pytest.raises(UserError, match="198 of 200 texts were left out as duplicates"):
         check_splits((1, 1), (0, 0), (0, 0), num_dropped=198)
 
 
@@ -160,17 +238,17 @@ def test_duplicates_of_a_table_are_counted(tmp_path):
     assert data.load(str(write_csv(tmp_path / "r.csv", rows)), None).num_dropped == 198
 
 
+FEW = "warning: r.csv: of 54 training texts, too few to learn from are labelled"
+
+
 @pytest.mark.parametrize(
     ("counts", "warning"),
     [
         (((5, 5), (1, 1), (1, 1)), ""),
-        (((4, 50),), "warning: r.csv: only 4 of 54 training reviews are labelled negative"),
-        (((50, 1),), "warning: r.csv: only 1 of 51 training reviews is labelled positive"),
-        (((5, 5), (0, 3)), "warning: r.csv, validation split: all 3 reviews are labelled pos"),
-        (
-            ((5, 5), (3, 3), (2, 0)),
-            "warning: r.csv, test split: all 2 reviews are labelled neg",
-        ),
+        (((4, 50),), f"{FEW} negative (4)."),
+        (((4, 1),), f"{FEW.replace('54', '5')} negative (4), positive (1)."),
+        (((5, 5), (0, 3)), "warning: r.csv, validation split: all 3 texts are labelled pos"),
+        (((5, 5), (3, 3), (2, 0)), "warning: r.csv, test split: all 2 texts are labelled neg"),
     ],
 )
 def test_splits_that_teach_little_are_warned_of(capsys, counts, warning):
@@ -181,17 +259,17 @@ def test_splits_that_teach_little_are_warned_of(capsys, counts, warning):
 
 
 def test_texts_with_both_labels_are_warned_of(tmp_path, capsys):
-    rows = [("a", 1), ("a", 0), ("b", 0), ("b", 0), ("a", 0), ("c", 1), ("c", 0)]
+    rows = [("a", 1), ("a", 0), ("b", 0), ("b", 0), ("a", "neg"), ("c", 1), ("c", 0)]
     path = write_csv(tmp_path / "r.csv", rows)
     data.load(str(path), None)
-    warning = f"warning: {path}: 2 texts appear with both labels. "
+    warning = f"warning: {path}: 2 texts appear with more than one label. "
     assert capsys.readouterr().err == warning + "The first label of each counts.\n"
     data.load_for_evaluation(str(path), None)
     assert capsys.readouterr().err == warning + "Each of them counts.\n"
 
 
 def test_a_folder_without_reviews_is_refused(tmp_path):
-    with pytest.raises(UserError, match="no reviews there"):
+    with pytest.raises(UserError, match="no texts there"):
         data.load(str(tmp_path), None)
 
 
