@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from apps.cli import UserError
-from apps.exported import find_version, load_signature
+from apps.exported import announce, load_signature
 from apps.quiet import quiet_tensorflow
 
 _ENDINGS = {"onnx": ".onnx", "litert": ".tflite"}
@@ -20,7 +20,7 @@ class Export:
     format: Literal["onnx", "litert"] = "onnx"
     """The format. It needs the extra of the same name: pip install 'kerasrnn[onnx]'."""
     output: Path | None = None
-    """The file to write. Default: <app>-<version>.onnx or .tflite, in the working directory."""
+    """The file to write. Default: <app>.onnx or <app>.tflite, in the working directory."""
     model: Path = Path()
     """An exported model, or a folder of versions, whose newest version is used."""
 
@@ -34,9 +34,7 @@ def run(options: Export, app: str, name: str, outputs: Iterable[str]) -> Path:
         name, outputs: the signature to convert, and the outputs that it must have.
     """
     ending = _ENDINGS[options.format]
-    again = f"Train one: python -m apps.{app} train, or name another with --model."
-    version = find_version(options.model, again).name
-    output = (options.output or Path(f"{app}-{version}{ending}")).expanduser()
+    output = (options.output or Path(f"{app}{ending}")).expanduser()
     if not output.parent.is_dir():
         raise UserError(f"{output.parent}: there is no such folder. Make it first.")
     if output.is_dir():
@@ -48,6 +46,7 @@ def run(options: Export, app: str, name: str, outputs: Iterable[str]) -> Path:
     if not os.access(output.parent, os.W_OK):
         raise UserError(f"{output.parent}: this folder is not writable. Use another one.")
     _, folder = load_signature(options.model, app, name, outputs)
+    announce(options.model, folder)
     with quiet_tensorflow():
         from kerasrnn.serving.conversion import convert
 

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ _LABELS = "assets/labels.txt"
 _CHECKSUMS, _CONFIG = "assets.extra/SHA256SUMS", "assets.extra/config.json"
 _PARTS = (_GRAPH, "fingerprint.pb", "variables", "assets", "assets.extra")
 _LARGEST_TEXT = 2**26  # bytes
+_FIGURES = ("validation_accuracy", "validation_loss")
+"""What the apps export into the configuration; the first that is there is told."""
 
 
 def load_signature(
@@ -108,6 +111,23 @@ def find_version(model: Path, again: str) -> Path:
     return folder
 
 
+def announce(model: Path, folder: Path) -> None:
+    """Names, on standard error, the model that a command uses, and how to choose another.
+
+    Args:
+        model: what the user named.
+        folder: the version that `load_signature` took for it.
+    """
+    notes, config = [], read_config(folder)
+    figure = next((name for name in _FIGURES if isinstance(config.get(name), float)), None)
+    if figure:
+        notes.append(f"{figure.replace('_', ' ')} {config[figure]:.4f}")
+    num_versions = len(_find_versions(folder.parent))
+    if num_versions > 1 and folder != expand(model, "the model"):
+        notes.append(f"newest of {num_versions}, choose with --model")
+    print(f"model: {folder}" + (f" ({'; '.join(notes)})" if notes else ""), file=sys.stderr)
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """What stands in `assets.extra/config.json` of a version; empty if it is not there.
 
@@ -145,8 +165,11 @@ class _DamageError(Exception):
 def _newest_version(model: Path) -> Path | None:
     if any((model / part).exists() for part in (_GRAPH, "variables", _CHECKSUMS)):
         return model
-    versions = [p for p in model.glob("*") if p.name.isdecimal() and p.is_dir()]
-    return max(versions, key=lambda path: int(path.name), default=None)
+    return max(_find_versions(model), key=lambda path: int(path.name), default=None)
+
+
+def _find_versions(models: Path) -> list[Path]:
+    return [path for path in models.glob("*") if path.name.isdecimal() and path.is_dir()]
 
 
 def _check_whole(folder: Path) -> None:

@@ -9,7 +9,7 @@ from rich.progress import Progress
 from apps.chargen import data
 from apps.chargen.config import Evaluate
 from apps.cli import UserError
-from apps.exported import find_model, load_signature
+from apps.exported import announce, find_model, load_signature
 from apps.plain_json import to_line
 from apps.tables import make_table
 
@@ -27,11 +27,12 @@ def run(options: Evaluate) -> dict:
     if length < 2:
         raise UserError(f"{source}: a text of two characters or more is needed, got {length}.")
     signature, folder = load_signature(options.model, "chargen", "score", ["nats"])
+    announce(options.model, folder)
     scores = score(signature.loaded, pieces, length, show_progress=not options.json)
     if options.json:
         print(to_line({"model": str(folder), "data_source": source, **scores}))
         return scores
-    print(f"model: {folder}\ndata: {source}")
+    print(f"data: {source}")
     figures = {
         "nats/character": f"{scores['nats_per_character']:.4f}",
         "bits/character": f"{scores['bits_per_character']:.4f}",

@@ -12,7 +12,7 @@ from apps.chargen.config import Sample
 from apps.chargen.data import show_characters
 from apps.chargen.sizes import check_sample
 from apps.cli import UserError
-from apps.exported import load_signature
+from apps.exported import announce, load_signature
 from apps.records import check_text
 
 PIECE = 16
@@ -33,6 +33,7 @@ def run(options: Sample) -> None:
     read, folder = load_signature(options.model, "chargen", "read", ["ids"])
     writer = Writer(read.loaded, options)
     known = read_characters(folder)
+    announce(options.model, folder)
     if options.interactive:
         _answer(writer, known, options)
         return

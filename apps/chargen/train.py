@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,7 @@ def _run(options, text, vocabulary, weights, folder, ids_file) -> dict:
         config={
             **run_dir.without_places(run_dir.as_config(options)),
             "data_source": text.source,
+            "validation_loss": loss,
         },
         model_card=write_model_card(options, metrics, sample),
         keep=options.keep_versions,
@@ -132,7 +134,7 @@ def _run(options, text, vocabulary, weights, folder, ids_file) -> dict:
             },
         )
     )
-    print(f"model: {exported}")
+    print(f"ask it: python -m apps.chargen sample --model {shlex.quote(str(exported))}")
     return metrics
 
 

@@ -11,7 +11,7 @@ from rich.progress import track
 from rich.table import Table
 
 from apps.cli import UserError
-from apps.exported import find_model, load_signature, read_labels
+from apps.exported import announce, find_model, load_signature, read_labels
 from apps.plain_json import to_line
 from apps.sentiment import data as reviews
 from apps.sentiment.config import Evaluate
@@ -33,6 +33,7 @@ def run(options: Evaluate) -> dict:
         raise UserError(f"{source}: there are no labelled texts.")
     reviews.warn_of_one_label(source, labelled, labels)
     signature, folder = load_signature(options.model, "sentiment", *SIGNATURE)
+    announce(options.model, folder)
     if reviews.was_trained_on(folder, source):
         print(
             "warning: this model was trained on the very texts of this test split: "
@@ -44,7 +45,7 @@ def run(options: Evaluate) -> dict:
         described = {"model": str(folder), "data_source": source, "labels": labels}
         print(to_line({**described, **scores}))
         return scores
-    print(f"model: {folder}\ndata: {source}")
+    print(f"data: {source}")
     figures = {
         "accuracy": f"{scores['accuracy']:.4f}",
         "loss": f"{scores['loss']:.4f}",

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from apps.errors import UserError
-from apps.exported import load_signature, read_labels
+from apps.exported import announce, load_signature, read_labels
 from apps.plain_json import to_line
 from apps.records import check_text, decode_lines, read_lines
 from apps.sentiment.config import Predict
@@ -41,6 +41,7 @@ def run(options: Predict) -> None:
         raise UserError("standard input is closed. Give texts as arguments or with --file.")
     signature, folder = load_signature(options.model, "sentiment", *SIGNATURE)
     labels = read_labels(folder)
+    announce(options.model, folder)
     size = CHUNK_SIZE if options.file is not None else BATCH_SIZE
     if from_input and sys.stdin.isatty():
         size = 1  # an answer to each line that is typed

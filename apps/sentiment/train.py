@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import hashlib
+import shlex
 
 import rich
 
@@ -89,6 +90,8 @@ def run(options: Train, loaded: reviews.Data) -> dict:
             config={
                 **run_dir.without_places(run_dir.as_config(options)),
                 "data_source": loaded.source,
+                "validation_accuracy": metrics["validation_accuracy"],
+                "validation_loss": metrics["validation_loss"],
             },
             model_card=write_model_card(options, metrics),
             keep=options.keep_versions,
@@ -108,7 +111,8 @@ def run(options: Train, loaded: reviews.Data) -> dict:
             },
         )
     )
-    print(f"model: {exported}")
+    named = f"--model {shlex.quote(str(exported))}"
+    print(f'ask it: python -m apps.sentiment predict {named} "I loved it."')
     return metrics
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+import shlex
 import shutil
 import sys
 
@@ -88,6 +89,23 @@ def test_training_exports_a_version_with_its_card(trained):
     assert "--units 24" in card
     vocabulary = kerasrnn.CharacterVocabulary.load(version / "assets" / "vocabulary.txt")
     assert "ἄ" in vocabulary.characters
+
+
+@pytest.mark.slow
+def test_training_ends_with_the_command_that_asks_its_model(trained, text, tmp_path, capsys):
+    run_dir = shutil.copytree(trained / "run", tmp_path / "run")
+    places = ["--data", text, "--run-dir", run_dir, "--output", tmp_path / "my models"]
+    assert run("train", *places, *SMALL) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    model = tmp_path / "my models" / "1"
+    asked = ["python", "-m", "apps.chargen", "sample", "--model", str(model)]
+    assert shlex.split(last.removeprefix("ask it: ")) == asked
+    metrics = json.loads((run_dir / "metrics.json").read_text())
+    assert run(*asked[3:], "--length", 8) == 0
+    captured = capsys.readouterr()
+    assert len(captured.out) == 9
+    figure = f"validation loss {metrics['validation_loss']:.4f}"
+    assert captured.err == f"model: {model} ({figure})\n"
 
 
 @pytest.mark.slow

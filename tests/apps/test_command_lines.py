@@ -258,7 +258,8 @@ def command_lines(draw, folder: Path = Path(), most_odd: int = 2):
 
 def check_said(status: int, err: str, is_mad: bool) -> None:
     assert status == 2 if is_mad else status in (0, 2)
-    lines = [line for line in err.split("\n") if line and not line.startswith("warning: ")]
+    said = ("warning: ", "model: ")  # before the error
+    lines = [line for line in err.split("\n") if line and not line.startswith(said)]
     if status == 2:
         assert [line.partition(" ")[0] for line in lines] == ["error:"], err
         assert err.endswith("\n")

@@ -320,6 +320,8 @@ def test_the_newest_version_is_read_in_integer_order(models, tmp_path, capsys):
     shutil.rmtree(tmp_path / "2" / "variables")  # an older version, damaged
     assert find_version(tmp_path, "") == tmp_path / "10"
     assert run("sentiment", "predict", "--model", tmp_path, "good") == 0
+    named = f"model: {tmp_path / '10'} (newest of 2, choose with --model)\n"
+    assert capsys.readouterr().err == named
     assert run("sentiment", "predict", "--model", tmp_path / "2", "good") == 2
 
 
@@ -343,8 +345,8 @@ def test_a_model_is_written_in_another_format(models, app, tmp_path, monkeypatch
     assert run(app, "export", "--model", models / app) == 0
     name = {"sentiment": "ids", "chargen": "step"}[app]
     expected = f"its outputs match the signature {name} of {models / app / '1'}."
-    assert capsys.readouterr().out == f"Wrote {app}-1.onnx; {expected}\n"
-    assert "ids" in [value.name for value in onnx.load(f"{app}-1.onnx").graph.input]
+    assert capsys.readouterr().out == f"Wrote {app}.onnx; {expected}\n"
+    assert "ids" in [value.name for value in onnx.load(f"{app}.onnx").graph.input]
     for output, message in {
         "no/where.onnx": "no: there is no such folder",
         "x.tflite": "a file in the format onnx must end with .onnx",
@@ -352,7 +354,7 @@ def test_a_model_is_written_in_another_format(models, app, tmp_path, monkeypatch
     }.items():
         assert run(app, "export", "--model", models / app, "--output", output) == 2
         assert message in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == [f"{app}-1.onnx"]
+    assert [path.name for path in tmp_path.iterdir()] == [f"{app}.onnx"]
 
 
 @pytest.mark.parametrize("app", ["sentiment", "chargen"])

@@ -52,9 +52,10 @@ def test_a_sample_is_whole_or_absent_where_the_disk_is_full(
         else:
             patch.setattr(os, moment, fail)
         assert run(*SAMPLE, "--output", output) == 2
-    err = capsys.readouterr().err
-    assert err == (
-        f"error: {output}: No space left on device. Check the path, the rights and the disk.\n"
+    model, error = capsys.readouterr().err.splitlines()
+    assert model.startswith("model: ")
+    assert error == (
+        f"error: {output}: No space left on device. Check the path, the rights and the disk."
     )
     left = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert left == ({} if before is None else {"sample.txt": before})
@@ -65,7 +66,8 @@ def test_a_sample_is_whole_or_absent_where_the_disk_is_full(
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_a_device_that_is_full_is_named(capsys):
     assert run(*SAMPLE, "--output", "/dev/full") == 2
-    assert capsys.readouterr().err.startswith("error: /dev/full: No space left on device. ")
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: /dev/full: No space left on device. ")
     assert os.path.exists("/dev/full")
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shlex
 import shutil
 import sys
 
@@ -120,6 +121,22 @@ def test_the_exported_model_keeps_the_best_weights(trained):
     np.testing.assert_allclose(exported, best(ids)[:, 0], atol=1e-6)
 
 
+def test_training_ends_with_the_command_that_asks_its_model(trained, reviews, tmp_path, capsys):
+    run_dir = shutil.copytree(trained / "run", tmp_path / "run")
+    places = ["--data", reviews, "--run-dir", run_dir, "--output", tmp_path / "my models"]
+    assert run("train", *places, *SMALL) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    model = tmp_path / "my models" / "1"
+    asked = ["python", "-m", "apps.sentiment", "predict", "--model", str(model), "I loved it."]
+    assert shlex.split(last.removeprefix("ask it: ")) == asked
+    metrics = json.loads((run_dir / "metrics.json").read_text())
+    assert run(*asked[3:]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.endswith("\tI loved it.\n")
+    figure = f"validation accuracy {metrics['validation_accuracy']:.4f}"
+    assert captured.err == f"model: {model} ({figure})\n"
+
+
 def test_predict_answers_arguments_in_order(trained, capsys):
     model = trained / "models"
     texts = ["A LOVELY film!", "awful<br />story", "", "été 😀 素晴らしい"]
@@ -132,7 +149,9 @@ def test_predict_answers_arguments_in_order(trained, capsys):
 
 def predictions(capsys, *arguments):
     assert run("predict", "--json", *arguments) == 0
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    captured = capsys.readouterr()
+    assert captured.err.startswith("model: ")
+    return [json.loads(line) for line in captured.out.splitlines()]
 
 
 @pytest.mark.parametrize("name", ["r.txt", "r.csv", "r.jsonl"])

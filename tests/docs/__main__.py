@@ -32,6 +32,8 @@ from tests.docs.python import run_python
 
 NUM_SIDE_BY_SIDE = 2
 """Pages that are run at a time."""
+APPS = "python -m apps."
+"""Commands of which a page shows what they print on standard error, too."""
 END = "\x1e"
 """Written between the outputs of two commands, before the status of the first."""
 
@@ -88,6 +90,8 @@ def mistakes_in_commands(page: Page, folder: str) -> Iterator[str]:
     ]
     results = run(commands, folder) if commands else []
     for command, (status, printed, errors) in zip(commands, results, strict=True):
+        if APPS in command.line:  # they print messages, and then what they were asked for
+            printed = errors + printed
         as_shown = command.output is None or prints_as_expected(command.output, printed)
         if status or not as_shown:
             yield (

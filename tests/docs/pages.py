@@ -5,7 +5,8 @@ A fenced block is run by its language:
 - `python`: all blocks of a page, one after the other, in one fresh interpreter. A block of
   `text` that follows at once is what it prints.
 - `shell`: each command must succeed.
-- `console`: each command after `$ ` must print what stands below it.
+- `console`: each command after `$ ` must print what stands below it; the apps first what they
+  print on standard error.
 
 In expected output `...` stands for anything. A block whose first line is
 `# not run in CI: <reason>` is shown only. So are blocks in any other language.
