@@ -85,13 +85,16 @@ class Train:
     """Size of the word vectors."""
     dropout: float = 0.5
     """Dropout rate of the word vectors and of the features below the output."""
-    epochs: int = 3
-    """Maximum number of epochs."""
-    patience: int = 2
-    """Stop after this many epochs without a higher validation accuracy, and keep the best
-    weights."""
-    batch_size: int = 64
-    """Number of texts in a training step."""
+    epochs: int | None = None
+    """Maximum number of epochs. Default: enough for about --steps steps, from 3 to 30."""
+    steps: int = 900
+    """Approximate number of training steps, unless --epochs is given."""
+    patience: int | None = None
+    """Stop after this many epochs without a lower validation loss, and keep the best weights.
+    Default: a third of the epochs, at least 2."""
+    batch_size: int | None = None
+    """Number of texts in a training step. Default: 64; for few texts 32, 16 or 8, so that an
+    epoch has 20 steps."""
     learning_rate: float = 2e-3
     """Initial learning rate of Adam; it decays to 0 over the epochs along a cosine."""
     global_clipnorm: float = 1.0
@@ -108,7 +111,7 @@ class Train:
         check_numbers(self, "units embedding_dim", 1, 100_000)
         check_numbers(self, "vocabulary_size", 1, 10_000_000)
         check_numbers(self, "max_length epochs batch_size", 1, 1_000_000)
-        check_numbers(self, "keep_versions", 1, COUNT)
+        check_numbers(self, "steps keep_versions", 1, COUNT)
         check_numbers(self, "patience", 0, COUNT)
         check_numbers(self, "max_examples", 20, COUNT)
         check_numbers(self, "learning_rate", *FLOATS)
@@ -137,7 +140,7 @@ PRESETS = {
         embedding_dim=128,
         units=128,
         dropout=0.0,
-        epochs=5,
+        steps=1750,
         learning_rate=1e-3,
     ),
 }

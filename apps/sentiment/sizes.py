@@ -5,6 +5,7 @@ import re
 from apps.memory import COPIES, FLOAT_BYTES, check_memory, find_limit, training_parts
 from apps.sentiment.config import PRESETS, Train
 from apps.sentiment.data import Reviews
+from apps.sentiment.fitting import BATCH_SIZE, choose_batch_size
 
 GATES = {"vanilla": 1, "lstm": 4, "gru": 3}
 
@@ -32,13 +33,15 @@ def check_training(
     Raises:
         UserError: it names the options that ask for too much.
     """
-    num_texts = options.batch_size if training is None else len(training)
+    batch_size = options.batch_size or BATCH_SIZE
+    if training is not None:
+        batch_size = choose_batch_size(options, len(training))
     num_words = 2 if training is None else _count_words(options, training)
     directions = 2 if options.bidirectional else 1
     # Of each step: the word vector, and for each direction the inputs of the gates and the
     # output, which the backward pass reads. The longest batches are padded to max_length.
     of_step = options.embedding_dim + directions * options.units * (GATES[options.cell] + 1)
-    steps = min(options.batch_size, num_texts) * options.max_length
+    steps = batch_size * options.max_length
     parts = training_parts(
         count_weights(options, num_words, num_labels),
         ("vocabulary_size", "embedding_dim", "units"),

@@ -3,15 +3,22 @@
 import collections
 import dataclasses
 import hashlib
+import math
 import shlex
+import sys
 
 import rich
 
 from apps import run_dir, sources
-from apps.cli import UserError
 from apps.quiet import quiet_tensorflow
 from apps.sentiment import data as reviews
 from apps.sentiment.config import PRESETS, Train
+from apps.sentiment.fitting import (
+    choose_batch_size,
+    choose_epochs,
+    choose_patience,
+    find_misfits,
+)
 from apps.sentiment.labels import listed
 from apps.tables import make_table
 
@@ -24,7 +31,7 @@ with quiet_tensorflow():
     from kerasrnn.text.batches import bucket_by_length
 
 EVALUATION_BATCH_SIZE = 256
-CHOSEN_BY = "val_accuracy"  # what the best epoch is the best in
+CHOSEN_BY = "val_loss"  # what the best epoch is the best in
 
 
 def run(options: Train, loaded: reviews.Data) -> dict:
@@ -43,29 +50,33 @@ def run(options: Train, loaded: reviews.Data) -> dict:
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
     vocabulary = kerasrnn.Vocabulary.from_texts(training.texts, options.vocabulary_size)
-    training_batches = make_batches(training, vocabulary, options, training=True)
+    if misfits := find_misfits(options, training.texts, len(vocabulary) - 2):
+        whats = "; ".join(misfits)
+        print(f"warning: preset {options.preset}: {whats}.", file=sys.stderr)
+    batch_size = choose_batch_size(options, len(training))
+    training_batches = make_batches(training, vocabulary, options, batch_size)
     num_steps = int(training_batches.cardinality())
-    if not num_steps:
-        raise UserError(
-            f"{len(training)} training texts do not fill a batch of {options.batch_size} "
-            "texts of similar length. Use a smaller --batch-size or more texts."
-        )
+    epochs = choose_epochs(options, num_steps)
+    print(
+        f"epochs: at most {epochs} of {num_steps:,} steps, {batch_size:,} texts each",
+        flush=True,
+    )
     options.output.expanduser().mkdir(parents=True, exist_ok=True)  # fail before training
     data = digest(training, validation, test, labels=loaded.labels)
     with run_dir.prepared(options.run_dir, "sentiment", options, data) as folder:
         print(f"run: {folder}", flush=True)
-        model = make_model(vocabulary, options, num_steps * options.epochs, loaded.labels)
+        model = make_model(vocabulary, options, num_steps * epochs, loaded.labels)
         history, train_seconds = fit(
             model,
             training_batches,
             validation_data=make_batches(validation, vocabulary, options),
             folder=folder,
-            epochs=options.epochs,
+            epochs=epochs,
             chosen_by=CHOSEN_BY,
-            mode="max",
-            patience=options.patience,
+            mode="min",
+            patience=choose_patience(options, epochs),
         )
-        best = max(range(len(history[CHOSEN_BY])), key=history[CHOSEN_BY].__getitem__)
+        best = min(range(len(history[CHOSEN_BY])), key=history[CHOSEN_BY].__getitem__)
         test_batches = make_batches(test, vocabulary, options)
         scores = model.evaluate(test_batches, verbose=0, return_dict=True)
         metrics = {
@@ -75,6 +86,8 @@ def run(options: Train, loaded: reviews.Data) -> dict:
             "validation_loss": history["val_loss"][best],
             "best_epoch": best + 1,
             "epochs": len(history["val_loss"]),
+            "steps_in_an_epoch": num_steps,
+            "batch_size": batch_size,
             "train_seconds": round(train_seconds, 1),
             "num_parameters": model.count_params(),
             "data_source": loaded.source,
@@ -140,15 +153,25 @@ def make_batches(
     part: reviews.Reviews,
     vocabulary: kerasrnn.Vocabulary,
     options: Train,
-    training: bool = False,
+    batch_size: int | None = None,
 ) -> tf.data.Dataset:
-    """Batches of ids and labels, texts of similar length together."""
+    """Batches of ids and labels, texts of similar length together.
+
+    Args:
+        part: the texts.
+        vocabulary: their words.
+        options: of the training.
+        batch_size: texts in a training step; then they are shuffled. Default: `None`, for
+            evaluation.
+    """
+    ids = vocabulary.encode(tf.constant(part.texts), options.max_length)
+    longest = int(tf.reduce_max(ids.row_lengths()))
     return bucket_by_length(
-        vocabulary.encode(tf.constant(part.texts), options.max_length),
+        ids,
         part.labels,
-        batch_size=options.batch_size if training else EVALUATION_BATCH_SIZE,
-        max_length=options.max_length,
-        seed=options.seed if training else None,
+        batch_size=batch_size or EVALUATION_BATCH_SIZE,
+        max_length=min(8 * math.ceil(max(longest, 1) / 8), options.max_length),
+        seed=None if batch_size is None else options.seed,
     )
 
 
@@ -195,6 +218,7 @@ def write_model_card(options: Train, metrics: dict) -> str:
     sizes, versions = metrics["split_sizes"], metrics["versions"]
     kind = metrics["data_source"].split()[0]  # what `auto` came to
     pinned = dataclasses.replace(options, data=kind) if options.data == "auto" else options
+    training = f"{metrics['epochs']} epochs of {metrics['steps_in_an_epoch']:,} steps"
     of_imdb = options.data in sources.NAMES
     limits = OF_IMDB if of_imdb else OF_OTHER_TEXTS
     texts = "movie reviews" if of_imdb else "texts"
@@ -218,7 +242,7 @@ Raw text goes in; the last {options.max_length} words of a text are read.
 | test loss | {metrics["test_loss"]:.4f} |
 | validation accuracy | {metrics["validation_accuracy"]:.4f} |
 | parameters | {metrics["num_parameters"]:,} |
-| training | {metrics["train_seconds"]} s, {metrics["epochs"]} epochs |
+| training | {metrics["train_seconds"]} s, {training} |
 | seed | {options.seed} |
 | versions | {", ".join(f"{name} {version}" for name, version in versions.items())} |
 

@@ -173,7 +173,7 @@ def commands_of(block: Block) -> list[Command]:
     commands = []
     for part in re.split(r"^\$ ", block.content, flags=re.MULTILINE)[1:]:
         line, output = re.split(r"(?<!\\)\n", part, maxsplit=1)
-        commands.append(Command(line, output))
+        commands.append(Command(line.replace("\\\n", " "), output))
     return commands
 
 
