@@ -76,13 +76,22 @@ class Train:
     """Whether a second recurrent layer reads backwards."""
     pooling: Literal["mean_max", "last"] = "mean_max"
     """How the outputs become one vector: their mean and maximum over time, or the last one."""
-    vocabulary_size: int = 20_000
+    filters: int | None = 128
+    """Number of outputs of a convolution over three words. The recurrent layer reads them, and
+    with mean_max they are pooled beside its outputs. None: no convolution."""
+    vocabulary_size: int = 30_000
     """How many words the model knows: the most frequent ones in the training texts."""
     max_length: int = 400
     """Maximum number of words to read from a text. From a longer text, the last ones are
     read."""
     embedding_dim: int = 64
     """Size of the word vectors."""
+    word_vectors: bool = True
+    """Whether the word vectors start from which words stand near each other in the training
+    texts. --no-word-vectors starts from random ones."""
+    adversarial_noise: float | None = 0.8
+    """Train on word vectors with noise that makes the loss larger: its norm in a text, relative
+    to the norm of a word vector. A step then takes twice as long. None: no noise."""
     dropout: float = 0.5
     """Dropout rate of the word vectors and of the features below the output."""
     epochs: int | None = None
@@ -108,14 +117,14 @@ class Train:
     """The same seed gives the same model, bit for bit, on the same machine."""
 
     def __post_init__(self):
-        check_numbers(self, "units embedding_dim", 1, 100_000)
+        check_numbers(self, "units embedding_dim filters", 1, 100_000)
         check_numbers(self, "vocabulary_size", 1, 10_000_000)
         check_numbers(self, "max_length epochs batch_size", 1, 1_000_000)
         check_numbers(self, "steps keep_versions", 1, COUNT)
         check_numbers(self, "patience", 0, COUNT)
         check_numbers(self, "max_examples", 20, COUNT)
         check_numbers(self, "learning_rate", *FLOATS)
-        check_numbers(self, "global_clipnorm", *FLOATS)
+        check_numbers(self, "global_clipnorm adversarial_noise", *FLOATS)
         check_truncation(self)
         _check_columns(self)
         if self.labels is not None:
@@ -135,9 +144,12 @@ PRESETS = {
         preset="classic",
         bidirectional=False,
         pooling="last",
+        filters=None,
         vocabulary_size=10_000,
         max_length=200,
         embedding_dim=128,
+        word_vectors=False,
+        adversarial_noise=None,
         units=128,
         dropout=0.0,
         steps=1750,

@@ -8,16 +8,22 @@ from apps.sentiment.data import Reviews
 from apps.sentiment.fitting import BATCH_SIZE, choose_batch_size
 
 GATES = {"vanilla": 1, "lstm": 4, "gru": 3}
+WORDS_OF_CONVOLUTION = 3
 
 
 def count_weights(options: Train, num_words: int, num_labels: int = 2) -> int:
     """The weights of a model with a vocabulary of `num_words`."""
     units, directions = options.units, 2 if options.bidirectional else 1
+    size, filters = options.embedding_dim, options.filters or 0
     biases = 2 if options.cell == "gru" else 1  # of a step's input and of its state
-    recurrent = GATES[options.cell] * units * (options.embedding_dim + units + biases)
-    pooled = (2 if options.pooling == "mean_max" else 1) * directions * units
+    convolution = filters * (WORDS_OF_CONVOLUTION * size + 1)
+    recurrent = GATES[options.cell] * units * ((filters or size) + units + biases)
+    pooled = directions * units
+    if options.pooling == "mean_max":
+        pooled = 2 * (pooled + filters)
     outputs = num_labels if num_labels > 2 else 1
-    return num_words * options.embedding_dim + directions * recurrent + (pooled + 1) * outputs
+    layers = num_words * size + convolution + directions * recurrent
+    return layers + (pooled + 1) * outputs
 
 
 def check_training(
@@ -38,15 +44,17 @@ def check_training(
         batch_size = choose_batch_size(options, len(training))
     num_words = 2 if training is None else _count_words(options, training)
     directions = 2 if options.bidirectional else 1
-    # Of each step: the word vector, and for each direction the inputs of the gates and the
-    # output, which the backward pass reads. The longest batches are padded to max_length.
-    of_step = options.embedding_dim + directions * options.units * (GATES[options.cell] + 1)
+    # Of each step: the word vector, the convolution, and for each direction the inputs of the
+    # gates and the output, which the backward pass reads. The longest batches are padded to
+    # max_length.
+    of_step = options.embedding_dim + (options.filters or 0)
+    of_step += directions * options.units * (GATES[options.cell] + 1)
     steps = batch_size * options.max_length
     parts = training_parts(
         count_weights(options, num_words, num_labels),
-        ("vocabulary_size", "embedding_dim", "units"),
+        ("vocabulary_size", "embedding_dim", "units", "filters"),
         steps * of_step,
-        ("batch_size", "max_length", "embedding_dim", "units"),
+        ("batch_size", "max_length", "embedding_dim", "units", "filters"),
     )
     check_memory(options, PRESETS[options.preset], parts)
 

@@ -6,6 +6,7 @@ import hashlib
 import math
 import shlex
 import sys
+from collections.abc import Sequence
 
 import rich
 
@@ -31,6 +32,7 @@ with quiet_tensorflow():
     from kerasrnn.text.batches import bucket_by_length
 
 EVALUATION_BATCH_SIZE = 256
+WHOLE_TEXT = 2**31 - 1  # words to read of a text
 CHOSEN_BY = "val_loss"  # what the best epoch is the best in
 
 
@@ -66,6 +68,9 @@ def run(options: Train, loaded: reviews.Data) -> dict:
     with run_dir.prepared(options.run_dir, "sentiment", options, data) as folder:
         print(f"run: {folder}", flush=True)
         model = make_model(vocabulary, options, num_steps * epochs, loaded.labels)
+        if options.word_vectors:
+            print("word vectors: counting neighbouring words", flush=True)
+            start_from_neighbours(model, training.texts)
         history, train_seconds = fit(
             model,
             training_batches,
@@ -191,6 +196,7 @@ def make_model(
         units=options.units,
         bidirectional=options.bidirectional,
         pooling=options.pooling,
+        filters=options.filters,
         dropout=options.dropout,
     )
     learning_rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, num_steps)
@@ -199,8 +205,17 @@ def make_model(
         metrics=["accuracy"],
         truncation=truncation_policy(options.truncation),
         global_clipnorm=options.global_clipnorm,
+        adversarial_noise=options.adversarial_noise,
     )
+    model(tf.zeros([1, 1], tf.int32))
     return model
+
+
+def start_from_neighbours(model: kerasrnn.TextClassifier, texts: Sequence[str]) -> None:
+    """Gives a model word vectors from which words stand near each other in texts."""
+    ids = model.vocabulary.encode(tf.constant(texts), WHOLE_TEXT)
+    (embeddings,) = model.embedding.weights
+    embeddings.assign(kerasrnn.word_vectors(ids, *embeddings.shape))
 
 
 OF_IMDB = (

@@ -22,8 +22,8 @@ def word_vectors(
 
         max(0, log(p(w, c) / (p(w) p(c))))
 
-    is approximated by U S V^T of rank `size`. The vectors are the rows of U sqrt(S). A
-    distance of d words counts (window + 1 - d) / window.
+    is approximated by U S V^T of rank `size`. The vectors are the rows of U sqrt(S), made to
+    have length 1. A distance of d words counts (window + 1 - d) / window.
 
     Args:
         ids: the ids of the words of each text, `(texts, None)`.
@@ -33,7 +33,7 @@ def word_vectors(
         window: how many words before and after a word are near it. Default: 5.
 
     Returns:
-        float32 `(num_words, size)`. Padding, unknown words and words that do not occur have
+        float32 `(num_words, size)`. Padding, unknown words and words without neighbours have
         zeros. The same texts give the same vectors.
 
     Raises:
@@ -62,6 +62,8 @@ def word_vectors(
         left, values, _ = scipy.sparse.linalg.svds(information, rank, v0=start)
         vectors[:, :rank] = (left * np.sqrt(np.maximum(values, 0)))[:, ::-1]
         vectors[np.diff(information.indptr) == 0] = 0  # and not nearly 0
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors /= np.where(lengths > 0, lengths, 1)
     return vectors
 
 

@@ -39,9 +39,12 @@ def test_the_weights_of_a_language_model_are_counted_as_keras_does(options):
     assert counted == model.count_params()
 
 
-@pytest.mark.parametrize(("cell", "bidirectional", "pooling", "_"), CLASSIFIERS)
-def test_the_weights_of_a_classifier_are_counted_as_keras_does(cell, bidirectional, pooling, _):
+@pytest.mark.parametrize(("cell", "bidirectional", "pooling", "filters"), CLASSIFIERS)
+def test_the_weights_of_a_classifier_are_counted_as_keras_does(
+    cell, bidirectional, pooling, filters
+):
     layers = {"cell": cell, "bidirectional": bidirectional, "pooling": pooling}
+    layers["filters"] = filters
     layers |= {"units": 3, "embedding_dim": 5}
     model = kerasrnn.TextClassifier(["[PAD]", "[UNK]", "good", "bad"], **layers)
     model(np.array([[2, 0]]))
