@@ -7,12 +7,11 @@ from apps.sentiment import config
 
 
 def train(options: config.Train) -> None:
-    from apps.sentiment import data, files, labels, sizes
+    from apps.sentiment import data, sizes
 
     sizes.check_training(options)
     # First the data, and only then TensorFlow, which takes seconds to import.
-    names = None if options.labels is None else labels.split_labels(options.labels)
-    loaded = data.load(options.data, options.data_dir, files.table_of(options), names)
+    loaded = data.load_for_training(options)
     sizes.check_training(options, loaded.train, len(loaded.labels))
     print(f"data: {loaded.source}", flush=True)
 
@@ -23,6 +22,12 @@ def train(options: config.Train) -> None:
 
 def evaluate(options: config.Evaluate) -> None:
     from apps.sentiment.evaluate import run
+
+    run(options)
+
+
+def baseline(options: config.Baseline) -> None:
+    from apps.sentiment.baseline import run
 
     run(options)
 
@@ -40,6 +45,7 @@ def export(options: config.Export) -> None:
 COMMANDS = {
     "train": cli.Command(config.Train, train, config.PRESETS, prints=lambda _: False),
     "evaluate": cli.Command(config.Evaluate, evaluate),
+    "baseline": cli.Command(config.Baseline, baseline),
     "predict": cli.Command(config.Predict, predict),
     "export": cli.Command(config.Export, export, prints=lambda _: False),
 }

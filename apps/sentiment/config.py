@@ -32,6 +32,19 @@ def _check_columns(options) -> None:
     check_option(options, "text_column", options.text_column != other, rule)
 
 
+def _check_splits(options) -> None:
+    """Raises a `UserError` for texts that no training can have."""
+    _check_columns(options)
+    if options.labels is not None:
+        names = split_labels(options.labels)
+        differ = len(set(names)) == len(names) >= 2 and all(names)
+        check_option(options, "labels", differ, "must be two names or more that differ")
+    check_numbers(options, "max_examples", 20, COUNT)
+    check_option(options, "seed", 0 <= options.seed < 2**32, "must lie in [0, 2**32)")
+    is_part = 0 < options.validation_fraction < 1
+    check_option(options, "validation_fraction", is_part, "must lie in (0, 1)")
+
+
 @dataclasses.dataclass(frozen=True)
 class Train:
     """Train a model on labelled texts, evaluate it on the test split and export it."""
@@ -122,20 +135,11 @@ class Train:
         check_numbers(self, "max_length epochs batch_size", 1, 1_000_000)
         check_numbers(self, "steps keep_versions", 1, COUNT)
         check_numbers(self, "patience", 0, COUNT)
-        check_numbers(self, "max_examples", 20, COUNT)
         check_numbers(self, "learning_rate", *FLOATS)
         check_numbers(self, "global_clipnorm adversarial_noise", *FLOATS)
         check_truncation(self)
-        _check_columns(self)
-        if self.labels is not None:
-            names = split_labels(self.labels)
-            differ = len(set(names)) == len(names) >= 2 and all(names)
-            check_option(self, "labels", differ, "must be two names or more that differ")
-        check_option(self, "seed", 0 <= self.seed < 2**32, "must lie in [0, 2**32)")
+        _check_splits(self)
         check_option(self, "dropout", 0 <= self.dropout < 1, "must lie in [0, 1)")
-        check_option(
-            self, "validation_fraction", 0 < self.validation_fraction < 1, "must lie in (0, 1)"
-        )
 
 
 PRESETS = {
@@ -185,6 +189,42 @@ class Evaluate:
     def __post_init__(self):
         _check_columns(self)
         check_numbers(self, "max_examples", 1, COUNT)
+
+
+@dataclasses.dataclass(frozen=True)
+class Baseline:
+    """Train a linear model on the splits of train, and score it beside an exported model."""
+
+    data: str = "auto"
+    """Where labelled texts come from: auto, tfds or packaged (movie reviews), or a path: a CSV,
+    TSV or JSONL file, or a folder that holds a folder of .txt files for each label, as that of
+    aclImdb."""
+    data_dir: Path | None = None
+    """Folder of tensorflow_datasets. Default: TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    text_column: str = "text"
+    """Name of the column of the texts in a CSV, TSV or JSONL file."""
+    label_column: str = "label"
+    """Name of the column of the labels there."""
+    delimiter: str | None = None
+    """What separates the columns: one character, or tab. Default: comma, semicolon, tab or |,
+    as the first line of the file shows."""
+    labels: str | None = None
+    """The labels in their order, with commas between them, such as ham,spam. Default: those of
+    the texts, numbers by size, other names by the alphabet."""
+    max_examples: int | None = None
+    """Use at most this many texts of each split, for a quick trial."""
+    validation_fraction: float = 0.1
+    """Fraction of the training texts to hold out for choosing the regularization."""
+    seed: int = 0
+    """The same seed gives the same splits, here and in train."""
+    model: Path = MODELS
+    """The exported model to score on the same test split, or a folder of versions, whose newest
+    version is used."""
+    json: bool = False
+    """Print one line of JSON instead of the table."""
+
+    def __post_init__(self):
+        _check_splits(self)
 
 
 @dataclasses.dataclass(frozen=True)

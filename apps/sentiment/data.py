@@ -11,9 +11,9 @@ from apps import sources
 from apps.errors import UserError
 from apps.exported import read_config
 from apps.records import read_rows
-from apps.sentiment.files import USUAL, Named, Table, read_folder, read_table
+from apps.sentiment.files import USUAL, Named, Table, read_folder, read_table, table_of
 from apps.sentiment.labels import LABELS as LABELS
-from apps.sentiment.labels import find_labels, listed, number_of
+from apps.sentiment.labels import find_labels, listed, number_of, split_labels
 
 TFDS_NAME = "imdb_reviews/plain_text"
 TFDS_FILE = "http://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
@@ -80,6 +80,24 @@ class Data:
     """How many texts were left out, since an earlier one is the same."""
     labels: tuple[str, ...] = LABELS
     """Their names, in the order of their numbers."""
+
+    def splits(
+        self, max_examples: int | None, validation_fraction: float, seed: int
+    ) -> dict[str, Reviews]:
+        """`train`, `validation` and `test`, the same for the same arguments."""
+        available = self.train.sample(max_examples)
+        training, validation = available.split(validation_fraction, seed)
+        return {
+            "train": training,
+            "validation": validation,
+            "test": self.test.sample(max_examples),
+        }
+
+
+def describe_splits(sizes: Mapping[str, int], num_dropped: int) -> str:
+    """How many texts there are, and how many are left out since an earlier one is the same."""
+    splits = ", ".join(f"{size} {name}" for name, size in sizes.items())
+    return f"{splits} ({num_dropped:,} duplicates dropped)" if num_dropped else splits
 
 
 def load(
@@ -271,6 +289,12 @@ def _warn(message: str) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
+def load_for_training(options) -> Data:
+    """What the options `data`, `data_dir`, `labels` and those of columns name."""
+    labels = None if options.labels is None else split_labels(options.labels)
+    return load(options.data, options.data_dir, table_of(options), labels)
+
+
 def load_for_evaluation(
     data: str,
     data_dir: Path | None,
@@ -320,3 +344,12 @@ def was_trained_on(model: Path, source: str) -> bool:
     """
     trained_on = str(read_config(model).get("data_source", ""))
     return trained_on.startswith(_TFDS) and source.startswith(_PACKAGED)
+
+
+def warn_of_training_texts(model: Path, source: str) -> None:
+    """Says it on standard error if a model is scored on the very texts it was trained on."""
+    if was_trained_on(model, source):
+        _warn(
+            "this model was trained on the very texts of this test split: "
+            "its scores are too good. Use --data tfds."
+        )

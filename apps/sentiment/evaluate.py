@@ -1,7 +1,6 @@
 """Scoring an exported model on labelled texts."""
 
 import math
-import sys
 from collections.abc import Sequence
 
 import rich
@@ -34,12 +33,7 @@ def run(options: Evaluate) -> dict:
     reviews.warn_of_one_label(source, labelled, labels)
     signature, folder = load_signature(options.model, "sentiment", *SIGNATURE)
     announce(options.model, folder)
-    if reviews.was_trained_on(folder, source):
-        print(
-            "warning: this model was trained on the very texts of this test split: "
-            "the scores are too good. Use --data tfds.",
-            file=sys.stderr,
-        )
+    reviews.warn_of_training_texts(folder, source)
     scores = score(signature, labelled, labels, show_progress=not options.json)
     if options.json:
         described = {"model": str(folder), "data_source": source, "labels": labels}

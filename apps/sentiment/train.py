@@ -38,12 +38,10 @@ CHOSEN_BY = "val_loss"  # what the best epoch is the best in
 
 def run(options: Train, loaded: reviews.Data) -> dict:
     """Trains, evaluates, exports; returns what stands in `metrics.json`."""
-    available = loaded.train.sample(options.max_examples)
-    training, validation = available.split(options.validation_fraction, options.seed)
-    test = loaded.test.sample(options.max_examples)
-    sizes = {"train": len(training), "validation": len(validation), "test": len(test)}
-    print(f"splits: {describe_splits(sizes, loaded.num_dropped)}", flush=True)
-    splits = {"train": training, "validation": validation, "test": test}
+    splits = loaded.splits(options.max_examples, options.validation_fraction, options.seed)
+    training, validation, test = splits.values()
+    sizes = {name: len(part) for name, part in splits.items()}
+    print(f"splits: {reviews.describe_splits(sizes, loaded.num_dropped)}", flush=True)
     reviews.check_splits(loaded.source, splits, loaded.num_dropped, loaded.labels)
     counts = collections.Counter(training.labels)
     num_of_each = {name: counts[n] for n, name in enumerate(loaded.labels)}
@@ -110,6 +108,7 @@ def run(options: Train, loaded: reviews.Data) -> dict:
                 "data_source": loaded.source,
                 "validation_accuracy": metrics["validation_accuracy"],
                 "validation_loss": metrics["validation_loss"],
+                "train_seconds": metrics["train_seconds"],
             },
             model_card=write_model_card(options, metrics),
             keep=options.keep_versions,
@@ -132,12 +131,6 @@ def run(options: Train, loaded: reviews.Data) -> dict:
     named = f"--model {shlex.quote(str(exported))}"
     print(f'ask it: python -m apps.sentiment predict {named} "I loved it."')
     return metrics
-
-
-def describe_splits(sizes: dict[str, int], num_dropped: int) -> str:
-    """How many texts there are, and how many are left out since an earlier one is the same."""
-    splits = ", ".join(f"{size} {name}" for name, size in sizes.items())
-    return f"{splits} ({num_dropped:,} duplicates dropped)" if num_dropped else splits
 
 
 def describe_labels(num_of_each: dict[str, int]) -> str:
@@ -251,7 +244,7 @@ Raw text goes in; the last {options.max_length} words of a text are read.
 | | |
 | --- | --- |
 | data | {metrics["data_source"]} |
-| splits | {describe_splits(sizes, metrics["num_dropped"])} |
+| splits | {reviews.describe_splits(sizes, metrics["num_dropped"])} |
 | labels, with their training texts | {describe_labels(metrics["labels"])} |
 | test accuracy | {metrics["test_accuracy"]:.4f} |
 | test loss | {metrics["test_loss"]:.4f} |

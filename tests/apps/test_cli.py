@@ -90,7 +90,7 @@ def test_a_preset_sets_defaults_that_flags_override():
         (["--epochs", "9" * 20], "--epochs must be from 1 to 1,000,000"),
         (["--epochs", "9" * 4000], f"got {'9' * 40}...."),
         (["--epochs", "9" * 5000], "Exceeds the limit (4300 digits)"),
-        (["fly"], "no command 'fly'. Use one of train, evaluate, predict"),
+        (["fly"], "no command 'fly'. Use one of train, evaluate, baseline, predict"),
         (["predict", "--file", "a.txt", "text"], "as arguments and with --file"),
         (
             ["predict", "--model", "missing", "text"],

@@ -1,0 +1,176 @@
+"""A linear model of words and word pairs: what a network has to be better than.
+
+Reference: Wang and Manning, 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic
+Classification", https://aclanthology.org/P12-2018.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import rich
+
+from apps.errors import UserError
+from apps.exported import announce, find_model, load_signature, read_config, read_labels
+from apps.plain_json import to_line
+from apps.quiet import quiet_tensorflow
+from apps.sentiment import data as reviews
+from apps.sentiment.config import Baseline
+from apps.sentiment.evaluate import score
+from apps.sentiment.labels import listed
+from apps.sentiment.predict import SIGNATURE
+from apps.tables import make_table
+
+try:
+    from sklearn.base import BaseEstimator, TransformerMixin
+    from sklearn.feature_extraction.text import HashingVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.pipeline import make_pipeline
+except ImportError as error:
+    raise UserError(
+        "scikit-learn is not installed. Install what the baseline needs: "
+        "python -m pip install 'kerasrnn[baseline]'"
+    ) from error
+
+NUM_BUCKETS = 2**21
+"""How many numbers words and pairs are hashed to. To count each by itself is no better on
+validation data (IMDB), takes five times as long, and needs memory for the words."""
+STRENGTHS = (0.1, 0.3, 1.0)
+"""Values of C, the inverse of the regularization, from which validation chooses."""
+MOST_PASSES = 1000  # over the training texts; a hundred are enough
+SMALLEST = 1e-7
+"""The smallest probability in a loss, as in Keras."""
+
+
+class LogCountRatio(TransformerMixin, BaseEstimator):
+    """Scales words and pairs by how much more often texts of one class have them.
+
+    The factor is the log of a ratio, log(p / |p| / (q / |q|)). p is 1 + the number of texts
+    of the class with the word, q is 1 + that of all other texts, |p| and |q| are the sums
+    over all words.
+    """
+
+    def fit(self, counts, is_of_class):
+        p = 1 + counts.T @ is_of_class
+        q = 1 + counts.T @ (1 - is_of_class)
+        self.ratio_ = np.log(p / p.sum()) - np.log(q / q.sum())
+        return self
+
+    def transform(self, counts):
+        return counts.multiply(self.ratio_).tocsr()
+
+
+def run(options: Baseline) -> list[dict]:
+    """Trains the linear model, scores it beside an exported one, and returns both rows.
+
+    If the exported model has other labels than the texts, there is one row only.
+    """
+    # First what fails at once: a model that is not there, and then the data.
+    folder = find_model(options.model, "sentiment")
+    loaded = reviews.load_for_training(options)
+    splits = loaded.splits(options.max_examples, options.validation_fraction, options.seed)
+    reviews.check_splits(loaded.source, splits, loaded.num_dropped, loaded.labels)
+    signature = _load_network(options, folder, loaded)
+    show_progress = not options.json
+    if show_progress:
+        sizes = {name: len(part) for name, part in splits.items()}
+        described = reviews.describe_splits(sizes, loaded.num_dropped)
+        print(f"data: {loaded.source}\nsplits: {described}", flush=True)
+    rows = [{"model": "linear", **fit_and_score(splits, options.seed, show_progress)}]
+    if signature is not None:
+        scores = score(signature, splits["test"], loaded.labels, show_progress)
+        figures = {name: scores[name] for name in ("accuracy", "loss")}
+        seconds = read_config(folder).get("train_seconds")
+        rows.append({"model": str(folder), **figures, "train_seconds": seconds})
+    if options.json:
+        print(to_line({"data_source": loaded.source, "scores": rows}))
+    else:
+        rich.print(make_table("test split", *map(_show, rows)))
+    return rows
+
+
+def _load_network(options: Baseline, folder: Path, loaded: reviews.Data):
+    """The signature of the exported model; `None`, with a warning, if it has other labels."""
+    labels = read_labels(folder) or reviews.LABELS
+    if labels != loaded.labels:
+        print(
+            f"warning: {folder} has the labels {listed(labels)}, but the texts have "
+            f"{listed(loaded.labels)}: it is not scored. Name another model with --model.",
+            file=sys.stderr,
+        )
+        return None
+    signature, _ = load_signature(options.model, "sentiment", *SIGNATURE)
+    announce(options.model, folder)
+    reviews.warn_of_training_texts(folder, loaded.source)
+    return signature
+
+
+def fit_and_score(
+    splits: dict[str, reviews.Reviews], seed: int, show_progress: bool = False
+) -> dict:
+    """Trains on the training split; the validation split chooses C; scores the test split."""
+    start = time.perf_counter()
+    words, labels = count_words(splits["train"].texts), splits["train"].labels
+    of_validation = count_words(splits["validation"].texts), splits["validation"].labels
+    models, accuracies = {}, {}
+    for strength in STRENGTHS:
+        models[strength] = make_model(strength, seed).fit(words, labels)
+        accuracies[strength] = float(models[strength].score(*of_validation))
+        if show_progress:
+            print(f"C={strength}: validation accuracy {accuracies[strength]:.4f}", flush=True)
+    best = max(STRENGTHS, key=accuracies.__getitem__)
+    seconds = time.perf_counter() - start
+    words, labels = count_words(splits["test"].texts), splits["test"].labels
+    is_label = np.asarray(labels)[:, None] == models[best].classes_
+    of_label = (models[best].predict_proba(words) * is_label).sum(axis=1)
+    return {
+        "accuracy": float(models[best].score(words, labels)),
+        "loss": float(-np.log(np.clip(of_label, SMALLEST, 1 - SMALLEST)).mean()),
+        "train_seconds": round(seconds, 1),
+        "validation_accuracy": accuracies[best],
+        "C": best,
+    }
+
+
+def count_words(texts: list[str]):
+    """Which words and pairs each text has, 0 or 1 in `(texts, NUM_BUCKETS)`, sparse.
+
+    The words are those of the network: the same function splits the texts.
+    """
+    with quiet_tensorflow():
+        import tensorflow as tf
+
+        from kerasrnn.text.words import split_words
+
+    words = tf.strings.reduce_join(split_words(tf.constant(texts)), axis=-1, separator=" ")
+    vectorizer = HashingVectorizer(
+        n_features=NUM_BUCKETS,
+        ngram_range=(1, 2),
+        tokenizer=str.split,
+        token_pattern=None,
+        lowercase=False,
+        binary=True,
+        alternate_sign=False,
+        norm=None,
+    )
+    return vectorizer.transform(text.decode("utf-8") for text in words.numpy())
+
+
+def make_model(strength: float, seed: int) -> OneVsRestClassifier:
+    """A logistic regression on log-count ratios; above two classes, one for each."""
+    regression = LogisticRegression(
+        C=strength, solver="liblinear", dual=True, max_iter=MOST_PASSES, random_state=seed
+    )
+    return OneVsRestClassifier(make_pipeline(LogCountRatio(), regression))
+
+
+def _show(row: dict) -> dict[str, str]:
+    seconds = row["train_seconds"]
+    return {
+        "model": row["model"],
+        "accuracy": f"{row['accuracy']:.4f}",
+        "loss": f"{row['loss']:.4f}",
+        "training": f"{seconds:.0f} s" if isinstance(seconds, float) else "",
+    }
