@@ -171,7 +171,8 @@ class Evaluate:
     data: str = "auto"
     """Where labelled texts come from: auto, tfds or packaged (movie reviews), or a path: a CSV,
     TSV or JSONL file, or a folder that holds a folder of .txt files for each label, as that of
-    aclImdb. Scores the test split if there is one, else all texts."""
+    aclImdb. Scores the test split if there is one, else all texts. Or rt: reviews of another
+    site, Rotten Tomatoes."""
     data_dir: Path | None = None
     """Folder of tensorflow_datasets. Default: TFDS_DATA_DIR, else ~/tensorflow_datasets."""
     text_column: str = "text"
@@ -185,9 +186,13 @@ class Evaluate:
     """Score at most this many texts."""
     json: bool = False
     """Print one line of JSON instead of the tables."""
+    plot: Path | None = None
+    """Draw calibration and accuracy by length into this PNG file; needs the extra viz."""
 
     def __post_init__(self):
         _check_columns(self)
+        is_png = self.plot is None or self.plot.suffix.lower() == ".png"
+        check_option(self, "plot", is_png, "must end with .png")
         check_numbers(self, "max_examples", 1, COUNT)
 
 

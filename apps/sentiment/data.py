@@ -24,12 +24,14 @@ PACKAGE = {
     "sha256": "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d",
 }
 
+_NAMED_PACKAGE = f"{PACKAGE['package']} {PACKAGE['version']}"
+
 TEST_FRACTION = 0.2
 TEST_SEED = 20110619
 """Of data that comes without a test split, always the same reviews are held out, whatever
 the seed of a training, so that no model is ever tested on what it was trained on."""
 
-_TFDS, _PACKAGED = "tfds", "packaged"
+_TFDS, _PACKAGED, _ROTTEN_TOMATOES = "tfds", "packaged", "rt"
 
 FEW = 5
 """Training texts of a label, below which nothing can be learned of it."""
@@ -138,15 +140,18 @@ def _load_tfds(data_dir: Path | None) -> Data:
 
 
 def _load_packaged() -> Data:
-    (path,) = sources.find_packaged(**PACKAGE)
-    columns = ("text", "label", "source")
-    rows = [row for _, row in read_rows(path, columns) if row["source"] == "imdb"]
-    reviews = Reviews([row["text"] for row in rows], [int(row["label"]) for row in rows])
+    reviews = _read_packaged("imdb")
     distinct = reviews.without_duplicates()
     train, test = distinct.split(TEST_FRACTION, TEST_SEED)
-    package, version = PACKAGE["package"], PACKAGE["version"]
-    source = f"{_PACKAGED} IMDB training reviews ({package} {version})"
+    source = f"{_PACKAGED} IMDB training reviews ({_NAMED_PACKAGE})"
     return Data(source, train, test, len(reviews) - len(distinct))
+
+
+def _read_packaged(source: str) -> Reviews:
+    (path,) = sources.find_packaged(**PACKAGE)
+    columns = ("text", "label", "source")
+    rows = [row for _, row in read_rows(path, columns) if row["source"] == source]
+    return Reviews([row["text"] for row in rows], [int(row["label"]) for row in rows])
 
 
 def _load_path(path: Path, table: Table, labels: tuple[str, ...] | None) -> Data:
@@ -301,22 +306,26 @@ def load_for_evaluation(
     table: Table = USUAL,
     labels: tuple[str, ...] = LABELS,
 ) -> tuple[str, Reviews]:
-    """The test split of `data`; everything, if it is a path without one.
+    """The test split of `data`; everything, if it is `rt` or a path without one.
 
     Args:
-        data, data_dir, table: as of `load`.
+        data, data_dir, table: as of `load`; `data` may also be `rt`, the packaged reviews of
+            Rotten Tomatoes.
         labels: those that the model knows, in their order.
 
     Raises:
         UserError: if there are no texts, if they cannot be read, or if the model does not know
             one of their labels.
     """
-    if data in sources.NAMES:
+    if data in (*sources.NAMES, _ROTTEN_TOMATOES):
         if labels != LABELS:
             raise UserError(
                 f"{data} has the labels {listed(LABELS)}, but the model knows "
                 f"{listed(labels)}. Name texts with these labels with --data."
             )
+        if data == _ROTTEN_TOMATOES:
+            reviews = _read_packaged("rotten_tomatoes")
+            return f"{data}, reviews of Rotten Tomatoes ({_NAMED_PACKAGE})", reviews
         loaded = load(data, data_dir)
         return f"{loaded.source}, test split", loaded.test
     path = sources.find_path(data)

@@ -1,7 +1,9 @@
 """Scoring an exported model on labelled texts."""
 
+import importlib.util
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import rich
 from rich import box
@@ -17,12 +19,24 @@ from apps.sentiment.config import Evaluate
 from apps.sentiment.files import table_of
 from apps.sentiment.labels import listed
 from apps.sentiment.predict import CHUNK_SIZE, SIGNATURE, classify
+from apps.sentiment.scores import (
+    Group,
+    calibration_error,
+    group_by_confidence,
+    group_by_length,
+    plot_scores,
+)
 from apps.tables import make_table
+
+MOST_SHOWN = 10
+"""Labels in a table of confusions."""
 
 
 def run(options: Evaluate) -> dict:
     """Scores the model, prints the scores and returns them."""
-    # First what fails at once: a model that is not there, and then the data.
+    # First what fails at once: a picture or a model that cannot be, and then the data.
+    if options.plot is not None:
+        _check_plot(options.plot.expanduser())
     labels = read_labels(find_model(options.model, "sentiment")) or reviews.LABELS
     source, labelled = reviews.load_for_evaluation(
         options.data, options.data_dir, table_of(options), labels
@@ -35,6 +49,8 @@ def run(options: Evaluate) -> dict:
     announce(options.model, folder)
     reviews.warn_of_training_texts(folder, source)
     scores = score(signature, labelled, labels, show_progress=not options.json)
+    if options.plot is not None:
+        plot_scores(scores, options.plot.expanduser())
     if options.json:
         described = {"model": str(folder), "data_source": source, "labels": labels}
         print(to_line({**described, **scores}))
@@ -43,9 +59,16 @@ def run(options: Evaluate) -> dict:
     figures = {
         "accuracy": f"{scores['accuracy']:.4f}",
         "loss": f"{scores['loss']:.4f}",
+        "calibration error": f"{scores['expected_calibration_error']:.4f}",
         "texts": f"{len(labelled):,}",
     }
     rich.print(make_table("scores", figures))
+    rich.print(
+        _make_rows("accuracy by length, in words", "words", scores["accuracy_by_length"])
+    )
+    if len(labels) > MOST_SHOWN:
+        print(f"confusion of {len(labels)} labels: use --json")
+        return scores
     confusion = Table(title="confusion", title_justify="left", box=box.SIMPLE_HEAD)
     confusion.add_column("label")
     for label in labels:
@@ -62,11 +85,13 @@ def score(
     labels: Sequence[str] = reviews.LABELS,
     show_progress: bool = False,
 ) -> dict:
-    """Accuracy, loss and confusion (rows: labels, columns: predictions).
+    """Accuracy, loss, calibration, and confusion (rows: labels, columns: predictions).
 
-    The loss is the mean cross-entropy in nats, as Keras computes it.
+    The loss is the mean cross-entropy in nats, as Keras computes it. The confidence of an
+    answer is the probability of its label.
     """
     smallest = 1e-7  # keras.config.epsilon()
+    confidences, correct = [], []
     loss, confusion = 0.0, [[0] * len(labels) for _ in labels]
     starts = range(0, len(labelled), CHUNK_SIZE)
     for start in track(starts, "scoring", disable=not show_progress, transient=True):
@@ -79,10 +104,37 @@ def score(
                     f"{listed(labels)}. Export it again with kerasrnn.export."
                 )
             loss -= math.log(min(max(of_each[label], smallest), 1 - smallest))
-            confusion[label][labels.index(answer.label)] += 1
+            predicted = labels.index(answer.label)
+            confusion[label][predicted] += 1
+            confidences.append(of_each[predicted])
+            correct.append(predicted == label)
+    by_confidence = group_by_confidence(confidences, correct)
     return {
-        "accuracy": sum(row[n] for n, row in enumerate(confusion)) / len(labelled),
+        "accuracy": sum(correct) / len(labelled),
         "loss": loss / len(labelled),
+        "expected_calibration_error": calibration_error(by_confidence),
+        "calibration": by_confidence,
+        "accuracy_by_length": group_by_length(labelled.texts, confidences, correct),
         "confusion": confusion,
         "num_texts": len(labelled),
     }
+
+
+def _check_plot(path: Path) -> None:
+    """Raises a `UserError` for a picture that cannot be drawn."""
+    if not path.parent.is_dir():
+        raise UserError(f"{path.parent}: there is no such folder. Make it first.")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UserError("--plot needs matplotlib: python -m pip install 'kerasrnn[viz]'")
+
+
+def _make_rows(title: str, name: str, groups: Sequence[Group]) -> Table:
+    """A table with a row for each group of texts."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in (name, "texts", "accuracy", "confidence"):
+        table.add_column(column, justify="right")
+    for group in groups:
+        figures = (group["accuracy"], group["confidence"])
+        shown = (f"{figure:.4f}" for figure in figures)
+        table.add_row(group["name"], f"{group['num_texts']:,}", *shown)
+    return table

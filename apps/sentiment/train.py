@@ -50,9 +50,6 @@ def run(options: Train, loaded: reviews.Data) -> dict:
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
     vocabulary = kerasrnn.Vocabulary.from_texts(training.texts, options.vocabulary_size)
-    if misfits := find_misfits(options, training.texts, len(vocabulary) - 2):
-        whats = "; ".join(misfits)
-        print(f"warning: preset {options.preset}: {whats}.", file=sys.stderr)
     batch_size = choose_batch_size(options, len(training))
     training_batches = make_batches(training, vocabulary, options, batch_size)
     num_steps = int(training_batches.cardinality())
@@ -65,6 +62,9 @@ def run(options: Train, loaded: reviews.Data) -> dict:
     data = digest(training, validation, test, labels=loaded.labels)
     with run_dir.prepared(options.run_dir, "sentiment", options, data) as folder:
         print(f"run: {folder}", flush=True)
+        if misfits := find_misfits(options, training.texts, len(vocabulary) - 2):
+            whats = "; ".join(misfits)
+            print(f"warning: preset {options.preset}: {whats}.", file=sys.stderr)
         model = make_model(vocabulary, options, num_steps * epochs, loaded.labels)
         if options.word_vectors:
             print("word vectors: counting neighbouring words", flush=True)

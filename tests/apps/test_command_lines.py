@@ -81,6 +81,7 @@ SANE = {
     "label_column": ["label"],
     "delimiter": [None, ","],
     "labels": [None, "negative,positive"],
+    "plot": [None, "scores.png"],
 }
 """What options for texts are given, of which anything else finds nothing in the files."""
 

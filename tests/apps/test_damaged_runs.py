@@ -180,7 +180,8 @@ def test_a_folder_in_place_of_a_file_is_named(finished, data, tmp_path, capsys, 
     (tmp_path / "run" / name).unlink()
     (tmp_path / "run" / name).mkdir()
     assert run(app, command(app, data, tmp_path)) == 2
-    err = capsys.readouterr().err
-    assert err == f"error: {tmp_path / 'run' / name}: Is a directory.{TAIL}"
+    *warnings, error = capsys.readouterr().err.splitlines(keepends=True)
+    assert all(line.startswith("warning: preset ") for line in warnings)
+    assert error == f"error: {tmp_path / 'run' / name}: Is a directory.{TAIL}"
     assert run(app, [*command(app, data, tmp_path), "--no-resume"]) == 0
     assert figures(tmp_path)["history.csv"] == figures(whole)["history.csv"]

