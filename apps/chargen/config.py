@@ -48,15 +48,15 @@ class Train:
     """Fine-tune: begin with the weights, the vocabulary and the layers of this exported model,
     or of the newest version in this folder. Options that ask for other layers are an error, and
     so is a text with characters that the model does not know."""
-    cell: Literal["vanilla", "lstm", "gru"] = "vanilla"
+    cell: Literal["vanilla", "lstm", "gru"] = "gru"
     """The recurrent cell."""
-    units: int = 384
+    units: int = 256
     """Size of the state of each layer."""
-    num_layers: int = 2
+    num_layers: int = 1
     """Number of recurrent layers."""
-    embedding_dim: int | None = None
-    """Size of the character vectors. Default: no vectors for the vanilla cell, the number of
-    units for the others."""
+    embedding_dim: int | None = 64
+    """Size of the character vectors. None: no vectors for the vanilla cell, the number of units
+    for the others."""
     dropout: float = 0.1
     """Dropout rate of the outputs of each layer; one mask for a whole window."""
     recurrent_dropout: float = 0.0
@@ -68,12 +68,12 @@ class Train:
     """Whether the output layer uses the input table as its kernel."""
     epochs: int | None = None
     """Maximum number of epochs. Default: enough for about --steps steps, from 1 to 50."""
-    steps: int = 4900
+    steps: int = 3900
     """Approximate number of training steps, unless --epochs is given."""
     patience: int = 3
     """Stop after this many epochs without a lower validation loss, and keep the best
     weights."""
-    batch_size: int = 16
+    batch_size: int = 32
     """How many places in the text are read side by side."""
     window: int = 64
     """How many characters gradients flow back; the state is carried to the next window."""
@@ -89,7 +89,7 @@ class Train:
     schedule: Literal["constant", "linear", "exponential", "inverse_sigmoid"] = "constant"
     """How the ratio changes during training: it is constant, or falls from 1 to
     --teacher-forcing along one of these curves (scheduled sampling)."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     """Highest learning rate of Adam; it decays to 0 over the epochs along a cosine."""
     warmup_steps: int = 200
     """Number of training steps in which the learning rate rises from 0 to its highest value; at
@@ -141,7 +141,11 @@ PRESETS = {
     "fast": Train(),
     "best": Train(
         preset="best",
+        cell="vanilla",
         units=640,
+        num_layers=2,
+        embedding_dim=None,
+        batch_size=16,
         dropout=0.15,
         recurrent_dropout=0.05,
         steps=9800,

@@ -16,6 +16,7 @@ from apps.exported import announce, find_model, load_signature, read_config, rea
 from apps.plain_json import to_line
 from apps.quiet import quiet_tensorflow
 from apps.sentiment import data as reviews
+from apps.sentiment.checks import check_splits, warn_of_training_texts
 from apps.sentiment.config import Baseline
 from apps.sentiment.evaluate import score
 from apps.sentiment.labels import listed
@@ -71,7 +72,7 @@ def run(options: Baseline) -> list[dict]:
     folder = find_model(options.model, "sentiment")
     loaded = reviews.load_for_training(options)
     splits = loaded.splits(options.max_examples, options.validation_fraction, options.seed)
-    reviews.check_splits(loaded.source, splits, loaded.num_dropped, loaded.labels)
+    check_splits(loaded.source, splits, loaded.num_dropped, loaded.labels)
     signature = _load_network(options, folder, loaded)
     show_progress = not options.json
     if show_progress:
@@ -103,7 +104,7 @@ def _load_network(options: Baseline, folder: Path, loaded: reviews.Data):
         return None
     signature, _ = load_signature(options.model, "sentiment", *SIGNATURE)
     announce(options.model, folder)
-    reviews.warn_of_training_texts(folder, loaded.source)
+    warn_of_training_texts(folder, loaded.source)
     return signature
 
 

@@ -102,9 +102,10 @@ class Train:
     word_vectors: bool = True
     """Whether the word vectors start from which words stand near each other in the training
     texts. --no-word-vectors starts from random ones."""
-    adversarial_noise: float | None = 0.8
+    adversarial_noise: float | None = None
     """Train on word vectors with noise that makes the loss larger: its norm in a text, relative
-    to the norm of a word vector. A step then takes twice as long. None: no noise."""
+    to the norm of a word vector, for example 0.3. A step then takes twice as long. Default: no
+    noise."""
     dropout: float = 0.5
     """Dropout rate of the word vectors and of the features below the output."""
     epochs: int | None = None
@@ -153,7 +154,6 @@ PRESETS = {
         max_length=200,
         embedding_dim=128,
         word_vectors=False,
-        adversarial_noise=None,
         units=128,
         dropout=0.0,
         steps=1750,

@@ -15,6 +15,7 @@ from apps.cli import UserError
 from apps.exported import announce, find_model, load_signature, read_labels
 from apps.plain_json import to_line
 from apps.sentiment import data as reviews
+from apps.sentiment.checks import warn_of_one_label, warn_of_training_texts
 from apps.sentiment.config import Evaluate
 from apps.sentiment.files import table_of
 from apps.sentiment.labels import listed
@@ -44,10 +45,10 @@ def run(options: Evaluate) -> dict:
     labelled = labelled.sample(options.max_examples)
     if not len(labelled):
         raise UserError(f"{source}: there are no labelled texts.")
-    reviews.warn_of_one_label(source, labelled, labels)
+    warn_of_one_label(source, labelled, labels)
     signature, folder = load_signature(options.model, "sentiment", *SIGNATURE)
     announce(options.model, folder)
-    reviews.warn_of_training_texts(folder, source)
+    warn_of_training_texts(folder, source)
     scores = score(signature, labelled, labels, show_progress=not options.json)
     if options.plot is not None:
         plot_scores(scores, options.plot.expanduser())

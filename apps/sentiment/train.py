@@ -13,6 +13,7 @@ import rich
 from apps import run_dir, sources
 from apps.quiet import quiet_tensorflow
 from apps.sentiment import data as reviews
+from apps.sentiment.checks import check_splits
 from apps.sentiment.config import PRESETS, Train
 from apps.sentiment.fitting import (
     choose_batch_size,
@@ -42,7 +43,7 @@ def run(options: Train, loaded: reviews.Data) -> dict:
     training, validation, test = splits.values()
     sizes = {name: len(part) for name, part in splits.items()}
     print(f"splits: {reviews.describe_splits(sizes, loaded.num_dropped)}", flush=True)
-    reviews.check_splits(loaded.source, splits, loaded.num_dropped, loaded.labels)
+    check_splits(loaded.source, splits, loaded.num_dropped, loaded.labels)
     counts = collections.Counter(training.labels)
     num_of_each = {name: counts[n] for n, name in enumerate(loaded.labels)}
     print(f"labels: {describe_labels(num_of_each)}", flush=True)

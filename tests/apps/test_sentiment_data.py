@@ -7,7 +7,7 @@ import pytest
 
 from apps import sources
 from apps.cli import UserError
-from apps.sentiment import data
+from apps.sentiment import checks, data
 from apps.sentiment.files import Table
 
 REVIEWS = data.Reviews([f"review {i}" for i in range(100)], [i % 2 for i in range(100)])
@@ -205,7 +205,7 @@ def make_reviews(num_negative, num_positive):
 def check_splits(train, validation=(5, 5), test=(5, 5), num_dropped=0):
     splits = {"train": train, "validation": validation, "test": test}
     made = {name: make_reviews(*counts) for name, counts in splits.items()}
-    data.check_splits("r.csv", made, num_dropped)
+    checks.check_splits("r.csv", made, num_dropped)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_splits_that_teach_nothing_are_refused(counts, message):
 def test_a_label_that_is_not_in_the_training_split_is_refused():
     splits = dict.fromkeys(("train", "validation", "test"), make_reviews(5, 5))
     with pytest.raises(UserError, match="none of the 10 training texts is labelled c"):
-        data.check_splits("r.csv", splits, labels=("a", "b", "c"))
+        checks.check_splits("r.csv", splits, labels=("a", "b", "c"))
 
 
 def test_how_many_duplicates_were_dropped_is_said():
@@ -308,7 +308,7 @@ def test_a_test_split_that_was_trained_on_is_noticed(tmp_path, trained_on, sourc
         (tmp_path / "assets.extra").mkdir()
         content = json.dumps({"data_source": trained_on})
         (tmp_path / "assets.extra" / "config.json").write_text(content)
-    assert data.was_trained_on(tmp_path, source) is seen
+    assert checks.was_trained_on(tmp_path, source) is seen
 
 
 @pytest.mark.slow
