@@ -68,7 +68,7 @@ class Train:
     """Whether the output layer uses the input table as its kernel."""
     epochs: int | None = None
     """Maximum number of epochs. Default: enough for about --steps steps, from 1 to 50."""
-    steps: int = 3900
+    steps: int = 2950
     """Approximate number of training steps, unless --epochs is given."""
     patience: int = 3
     """Stop after this many epochs without a lower validation loss, and keep the best
@@ -89,7 +89,7 @@ class Train:
     schedule: Literal["constant", "linear", "exponential", "inverse_sigmoid"] = "constant"
     """How the ratio changes during training: it is constant, or falls from 1 to
     --teacher-forcing along one of these curves (scheduled sampling)."""
-    learning_rate: float = 4e-3
+    learning_rate: float = 5e-3
     """Highest learning rate of Adam; it decays to 0 over the epochs along a cosine."""
     warmup_steps: int = 200
     """Number of training steps in which the learning rate rises from 0 to its highest value; at
