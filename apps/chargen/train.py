@@ -134,7 +134,7 @@ def _run(options, text, vocabulary, weights, folder, ids_file) -> dict:
             },
         )
     )
-    print(f"ask it: python -m apps.chargen sample --model {shlex.quote(str(exported))}")
+    print(f"try it: python -m apps.chargen sample --model {shlex.quote(str(exported))}")
     return metrics
 
 

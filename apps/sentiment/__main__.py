@@ -54,7 +54,7 @@ if __name__ == "__main__":
     sys.exit(
         cli.main(
             "apps.sentiment",
-            "Is a movie review positive or negative? Or labels of your own.",
+            "Classify texts: positive and negative movie reviews, or labels of your own.",
             COMMANDS,
         )
     )

@@ -36,8 +36,8 @@ except ImportError as error:
     ) from error
 
 NUM_BUCKETS = 2**21
-"""How many numbers words and pairs are hashed to. To count each by itself is no better on
-validation data (IMDB), takes five times as long, and needs memory for the words."""
+"""How many numbers words and pairs are hashed to. Exact counts are no more accurate on
+validation data (IMDB), take five times as long and need more memory."""
 STRENGTHS = (0.1, 0.3, 1.0)
 """Values of C, the inverse of the regularization, from which validation chooses."""
 MOST_PASSES = 1000  # over the training texts; a hundred are enough
@@ -98,7 +98,7 @@ def _load_network(options: Baseline, folder: Path, loaded: reviews.Data):
     if labels != loaded.labels:
         print(
             f"warning: {folder} has the labels {listed(labels)}, but the texts have "
-            f"{listed(loaded.labels)}: it is not scored. Name another model with --model.",
+            f"{listed(loaded.labels)}: it is not scored. Choose another model with --model.",
             file=sys.stderr,
         )
         return None

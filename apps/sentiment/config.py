@@ -90,8 +90,8 @@ class Train:
     pooling: Literal["mean_max", "last"] = "mean_max"
     """How the outputs become one vector: their mean and maximum over time, or the last one."""
     filters: int | None = 128
-    """Number of outputs of a convolution over three words. The recurrent layer reads them, and
-    with mean_max they are pooled beside its outputs. None: no convolution."""
+    """Number of filters of a convolution over three words, before the recurrent layer. With
+    mean_max, its outputs are pooled, too. None: no convolution."""
     vocabulary_size: int = 30_000
     """How many words the model knows: the most frequent ones in the training texts."""
     max_length: int = 400
@@ -100,12 +100,12 @@ class Train:
     embedding_dim: int = 64
     """Size of the word vectors."""
     word_vectors: bool = True
-    """Whether the word vectors start from which words stand near each other in the training
-    texts. --no-word-vectors starts from random ones."""
+    """Whether to compute the first word vectors from neighbouring words in the training texts.
+    --no-word-vectors starts with random ones."""
     adversarial_noise: float | None = None
-    """Train on word vectors with noise that makes the loss larger: its norm in a text, relative
-    to the norm of a word vector, for example 0.3. A step then takes twice as long. Default: no
-    noise."""
+    """Adversarial training: add noise to the word vectors in the direction that increases the
+    loss. The value, for example 0.3, is the norm of the noise on a whole text, divided by the norm
+    of one word vector. A step then takes twice as long. Default: no noise."""
     dropout: float = 0.5
     """Dropout rate of the word vectors and of the features below the output."""
     epochs: int | None = None
@@ -116,8 +116,8 @@ class Train:
     """Stop after this many epochs without a lower validation loss, and keep the best weights.
     Default: a third of the epochs, at least 2."""
     batch_size: int | None = None
-    """Number of texts in a training step. Default: 64; for few texts 32, 16 or 8, so that an
-    epoch has 20 steps."""
+    """Number of texts in a training step. Default: 64. With few texts it is halved, at most to
+    8, until an epoch has at least 20 steps."""
     learning_rate: float = 2e-3
     """Initial learning rate of Adam; it decays to 0 over the epochs along a cosine."""
     global_clipnorm: float = 1.0
@@ -198,7 +198,7 @@ class Evaluate:
 
 @dataclasses.dataclass(frozen=True)
 class Baseline:
-    """Train a linear model on the splits of train, and score it beside an exported model."""
+    """Train a linear model on the same data as train, and compare it with an exported model."""
 
     data: str = "auto"
     """Where labelled texts come from: auto, tfds or packaged (movie reviews), or a path: a CSV,
@@ -234,7 +234,7 @@ class Baseline:
 
 @dataclasses.dataclass(frozen=True)
 class Predict:
-    """Say which labels texts have: whether reviews are positive or negative, for example."""
+    """Predict the labels of texts, for example whether reviews are positive or negative."""
 
     texts: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """The texts. Without any, and without --file, they are read from standard input, one per

@@ -37,7 +37,7 @@ MANY_LABELS = 20
 
 @dataclasses.dataclass(frozen=True)
 class Reviews:
-    """Texts with the numbers of their labels: 0 for negative and 1 for positive."""
+    """Texts and the numbers of their labels."""
 
     texts: list[str]
     labels: list[int]

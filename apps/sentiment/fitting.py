@@ -1,6 +1,6 @@
-"""How a training is fitted to its texts, where the options leave it open.
+"""Chooses epochs, batch size and patience from the number of texts.
 
-Few texts are read often, in small batches: what a training needs is a number of steps.
+Small data sets get more epochs and smaller batches, so that there are enough training steps.
 """
 
 import statistics

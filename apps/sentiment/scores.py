@@ -1,4 +1,4 @@
-"""How far a model's probabilities can be trusted, and on texts of which length it is right."""
+"""Calibration of a model, and its accuracy by text length."""
 
 import itertools
 from collections.abc import Sequence

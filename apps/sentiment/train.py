@@ -130,7 +130,7 @@ def run(options: Train, loaded: reviews.Data) -> dict:
         )
     )
     named = f"--model {shlex.quote(str(exported))}"
-    print(f'ask it: python -m apps.sentiment predict {named} "I loved it."')
+    print(f'try it: python -m apps.sentiment predict {named} "I loved it."')
     return metrics
 
 

@@ -53,9 +53,9 @@ class TextClassifier(TrainableModel):
         pooling: `"mean_max"`, the mean and the maximum of the outputs over
             the unmasked steps, or `"last"`, the last output. Default:
             `"mean_max"`.
-        filters: the number of outputs of a convolution over three words, with a ReLU. The
-            recurrent layer reads them, and with the pooling `"mean_max"` they are pooled
-            beside its outputs. Default: `None`, no convolution.
+        filters: the number of filters of a convolution over three words, with a ReLU, before
+            the recurrent layer. With the pooling `"mean_max"`, its outputs are pooled, too.
+            Default: `None`, no convolution.
         dropout: fraction to drop of the word vectors' features (one mask per sequence) and of
             the output layer's inputs. Default: 0.
         **kwargs: `name`. The dtype is that of the global Keras policy.

@@ -17,19 +17,20 @@ def word_vectors(
 ) -> np.ndarray:
     """Vectors of words: words that stand near the same words have similar vectors.
 
-    With n(w, c) how often word c stands near word w, and p the shares of these counts, the
+    Let n(w, c) be how often word c stands near word w, and p its share of all counts. The
     matrix of
 
         max(0, log(p(w, c) / (p(w) p(c))))
 
-    is approximated by U S V^T of rank `size`. The vectors are the rows of U sqrt(S), made to
-    have length 1. A distance of d words counts (window + 1 - d) / window.
+    (positive pointwise mutual information, where p(c) is smoothed by the power 0.75) is
+    approximated by a truncated singular value decomposition, U S V^T. The vectors are the rows
+    of U sqrt(S), scaled to length 1. A distance of d words counts (window + 1 - d) / window.
 
     Args:
         ids: the ids of the words of each text, `(texts, None)`.
         num_words: the size of the vocabulary.
-        size: the size of the vectors. The matrix has no more than `num_words - 1`; the
-            others are zero.
+        size: the size of the vectors. At most `num_words - 1` entries are used; the rest are
+            zero.
         window: how many words before and after a word are near it. Default: 5.
 
     Returns:

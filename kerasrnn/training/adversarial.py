@@ -16,14 +16,14 @@ def with_noise(step: "TrainingStep", window: "Window", counts: "Counts") -> tf.T
 
         x + size * norm * g / |g|
 
-    where |g| is over the whole sequence, and norm is the root mean square of the norms of all
-    vectors that count in the batch. So the noise cannot be outgrown by larger vectors.
+    where |g| is the norm over the whole sequence, and norm is the root mean square of the norms
+    of all unmasked vectors in the batch. So the noise grows with the vectors.
 
     Args:
         step: whose model it is. The model has an `embedding`, and its call takes `vectors`
             in place of those of its inputs.
         window: a batch of whole sequences of ids.
-        counts: how many of them count.
+        counts: how many steps count in the loss.
 
     Returns:
         `(batch, time, features)`, of the model's dtype. Masked steps have no noise.

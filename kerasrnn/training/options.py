@@ -37,7 +37,7 @@ class TrainingOptions:
         teacher_forcing: a `ScheduledSampling`, or the probability of the true input.
         global_clipnorm: largest global norm of the gradient.
         clipvalue: largest absolute entry of the gradient.
-        adversarial_noise: norm of the noise on a sequence's vectors, in norms of a vector.
+        adversarial_noise: norm of the noise on a text, divided by that of a word vector.
         time_reduction: `"mean"` or `"sum"` of the losses over time steps.
         parallel_parts: parts of a batch that are computed side by side.
         recompute: whether to keep about sqrt(T) states instead of a tape.

@@ -132,10 +132,11 @@ class TrainableModel(OnBatch, keras.Model):
                 scaled down to it. The norm before clipping is logged as `gradient_norm`.
             clipvalue: the largest absolute value of an entry of the gradient; larger entries
                 are clipped.
-            adversarial_noise: trains on word vectors with noise that makes the loss larger
-                (Miyato et al. 2017, arXiv:1605.07725). This is the norm of the noise on a
-                whole sequence, relative to the norm of one vector. Each step takes twice as
-                long. Only for a `TextClassifier`. Default: `None`, no noise.
+            adversarial_noise: adversarial training: adds noise to the word vectors in the
+                direction that increases the loss (Miyato et al. 2017, arXiv:1605.07725). The
+                value is the norm of the noise on a whole text, divided by the norm of one word
+                vector. Each step takes twice as long. Only for a `TextClassifier`. Default:
+                `None`, no noise.
             time_reduction: `"mean"` of the losses over all steps that count,
                 or their `"sum"` over time, divided by the batch size. Masked
                 steps and steps of weight 0 do not count. Default: `"mean"`.

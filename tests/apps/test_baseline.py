@@ -143,7 +143,7 @@ def test_a_network_of_other_labels_is_not_scored(models, tmp_path, capsys):
     assert linear["accuracy"] > 0.9
     assert captured.err == (
         f"warning: {models / '1'} has the labels negative, positive, but the texts have "
-        "eggs, ham, spam: it is not scored. Name another model with --model.\n"
+        "eggs, ham, spam: it is not scored. Choose another model with --model.\n"
     )
 
 

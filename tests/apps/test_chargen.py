@@ -99,7 +99,7 @@ def test_training_ends_with_the_command_that_asks_its_model(trained, text, tmp_p
     last = capsys.readouterr().out.splitlines()[-1]
     model = tmp_path / "my models" / "1"
     asked = ["python", "-m", "apps.chargen", "sample", "--model", str(model)]
-    assert shlex.split(last.removeprefix("ask it: ")) == asked
+    assert shlex.split(last.removeprefix("try it: ")) == asked
     metrics = json.loads((run_dir / "metrics.json").read_text())
     assert run(*asked[3:], "--length", 8) == 0
     captured = capsys.readouterr()

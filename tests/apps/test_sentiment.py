@@ -130,7 +130,7 @@ def test_training_ends_with_the_command_that_asks_its_model(trained, reviews, tm
     last = capsys.readouterr().out.splitlines()[-1]
     model = tmp_path / "my models" / "1"
     asked = ["python", "-m", "apps.sentiment", "predict", "--model", str(model), "I loved it."]
-    assert shlex.split(last.removeprefix("ask it: ")) == asked
+    assert shlex.split(last.removeprefix("try it: ")) == asked
     metrics = json.loads((run_dir / "metrics.json").read_text())
     assert run(*asked[3:]) == 0
     captured = capsys.readouterr()
