@@ -104,8 +104,8 @@ class Train:
     --no-word-vectors starts with random ones."""
     adversarial_noise: float | None = None
     """Adversarial training: add noise to the word vectors in the direction that increases the
-    loss. The value, for example 0.3, is the norm of the noise on a whole text, divided by the norm
-    of one word vector. A step then takes twice as long. Default: no noise."""
+    loss. The value, for example 0.3, is the norm of the noise on a whole text, divided by the
+    norm of one word vector. A step then takes twice as long. Default: no noise."""
     dropout: float = 0.5
     """Dropout rate of the word vectors and of the features below the output."""
     epochs: int | None = None
