@@ -114,3 +114,8 @@ def warn_of_training_texts(model: Path, source: str) -> None:
             "this model was trained on the very texts of this test split: "
             "its scores are too good. Use --data tfds."
         )
+    elif read_config(model).get("data_source") == Path(source).name:
+        _warn(
+            "this model was trained on most texts of a file or folder with this name: its "
+            "scores on them are too good. Those after the training are of texts held out."
+        )

@@ -51,12 +51,12 @@ def find_misfits(options: Train, texts: Sequence[str], num_words: int) -> list[s
         misfits.append(f"{len(texts):,} training texts are few, so scores vary with --seed")
     if num_words < options.vocabulary_size / 2:
         misfits.append(
-            f"they have {num_words:,} different words, and --vocabulary-size is "
+            f"the training texts have {num_words:,} different words, and --vocabulary-size is "
             f"{options.vocabulary_size:,}"
         )
-    if statistics.median(text.count(" ") + 1 for text in texts) > options.max_length:
+    if statistics.median(len(text.split()) for text in texts) > options.max_length:
         misfits.append(
-            f"most have more words than --max-length {options.max_length:,}, of which only the "
-            "last are read"
+            f"most training texts have more words than --max-length {options.max_length:,}, "
+            "and only the last are read"
         )
     return misfits

@@ -5,7 +5,7 @@ import re
 from apps.memory import COPIES, FLOAT_BYTES, check_memory, find_limit, training_parts
 from apps.sentiment.config import PRESETS, Train
 from apps.sentiment.data import Reviews
-from apps.sentiment.fitting import BATCH_SIZE, choose_batch_size
+from apps.sentiment.fitting import SMALLEST_BATCH, choose_batch_size
 
 GATES = {"vanilla": 1, "lstm": 4, "gru": 3}
 WORDS_OF_CONVOLUTION = 3
@@ -39,7 +39,7 @@ def check_training(
     Raises:
         UserError: it names the options that ask for too much.
     """
-    batch_size = options.batch_size or BATCH_SIZE
+    batch_size = options.batch_size or SMALLEST_BATCH
     if training is not None:
         batch_size = choose_batch_size(options, len(training))
     num_words = 2 if training is None else _count_words(options, training)

@@ -31,6 +31,7 @@ with quiet_tensorflow():
     import kerasrnn
     from apps.training import fit, truncation_policy
     from kerasrnn.text.batches import bucket_by_length
+    from kerasrnn.training.checkpoints import list_checkpoints
 
 EVALUATION_BATCH_SIZE = 256
 WHOLE_TEXT = 2**31 - 1  # words to read of a text
@@ -67,7 +68,7 @@ def run(options: Train, loaded: reviews.Data) -> dict:
             whats = "; ".join(misfits)
             print(f"warning: preset {options.preset}: {whats}.", file=sys.stderr)
         model = make_model(vocabulary, options, num_steps * epochs, loaded.labels)
-        if options.word_vectors:
+        if options.word_vectors and not list_checkpoints(folder / "checkpoints"):
             print("word vectors: counting neighbouring words", flush=True)
             start_from_neighbours(model, training.texts)
         history, train_seconds = fit(

@@ -10,6 +10,10 @@ from kerasrnn.text.words import UNKNOWN_WORD_ID
 
 SMOOTHING = 0.75
 """The power of context counts, which makes rare contexts count less (Levy et al. 2015)."""
+MANY_WORDS = 1000
+"""Above this number, only the largest singular values are computed."""
+SMALLEST_VALUE = 1e-4
+"""Of a singular value, relative to the largest, that is more than rounding."""
 
 
 def word_vectors(
@@ -38,7 +42,7 @@ def word_vectors(
         zeros. The same texts give the same vectors.
 
     Raises:
-        ValueError: if a size is not a positive integer.
+        ValueError: if a size is not a positive integer, or `ids` is not a `tf.RaggedTensor`.
 
     Reference: O. Levy et al., "Improving distributional similarity with lessons learned from
     word embeddings", 2015, doi:10.1162/tacl_a_00134.
@@ -55,17 +59,29 @@ def word_vectors(
     """
     for name, value in {"num_words": num_words, "size": size, "window": window}.items():
         check_positive_integer(name, value)
+    if not isinstance(ids, tf.RaggedTensor):
+        raise ValueError(f"ids must be a tf.RaggedTensor, got {type(ids).__name__}.")
     information = _mutual_information(_count_pairs(ids, num_words, window))
     rank = min(size, num_words - 1)
     vectors = np.zeros([num_words, size], np.float32)
     if information.nnz and rank:
-        start = np.ones(num_words, np.float32)  # the same each time
-        left, values, _ = scipy.sparse.linalg.svds(information, rank, v0=start)
-        vectors[:, :rank] = (left * np.sqrt(np.maximum(values, 0)))[:, ::-1]
+        left, values = _decompose(information, rank)
+        values[values < SMALLEST_VALUE * values.max()] = 0  # their vectors are arbitrary
+        vectors[:, :rank] = left * np.sqrt(values)
         vectors[np.diff(information.indptr) == 0] = 0  # and not nearly 0
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors /= np.where(lengths > 0, lengths, 1)
     return vectors
+
+
+def _decompose(matrix, rank):
+    """The left singular vectors and the values of a matrix, the largest first."""
+    if matrix.shape[0] <= MANY_WORDS:
+        left, values, _ = np.linalg.svd(matrix.toarray())
+        return left[:, :rank], values[:rank]
+    start = np.ones(matrix.shape[0], np.float32)  # the same each time
+    left, values, _ = scipy.sparse.linalg.svds(matrix, rank, v0=start)
+    return left[:, ::-1], values[::-1].copy()
 
 
 def _count_pairs(ids, num_words, window):

@@ -17,7 +17,7 @@ def with_noise(step: "TrainingStep", window: "Window", counts: "Counts") -> tf.T
         x + size * norm * g / |g|
 
     where |g| is the norm over the whole sequence, and norm is the root mean square of the norms
-    of all unmasked vectors in the batch. So the noise grows with the vectors.
+    of its unmasked vectors. So the noise grows with the vectors.
 
     Args:
         step: whose model it is. The model has an `embedding`, and its call takes `vectors`
@@ -36,8 +36,11 @@ def with_noise(step: "TrainingStep", window: "Window", counts: "Counts") -> tf.T
     with tf.GradientTape() as tape:
         tape.watch(vectors)
         outputs = model(window.inputs, vectors=vectors, training=True)
-        loss = step.loss_of(window, outputs, counts)
-    gradient = tf.cast(tape.gradient(loss, vectors), tf.float32)
+        # Only the direction counts, so in mixed precision the loss may stay scaled.
+        loss = step.optimizer.scale_loss(step.loss_of(window, outputs, counts))
+    gradient = tape.gradient(loss, vectors, unconnected_gradients="zero")
+    gradient = tf.cast(gradient, tf.float32)
+    gradient = tf.where(tf.math.is_finite(gradient), gradient, 0.0)
     # A sum of squares of tiny numbers would be 0: the largest of them is made 1 first.
     largest = tf.reduce_max(tf.abs(gradient), axis=(1, 2), keepdims=True)
     direction = tf.math.divide_no_nan(gradient, largest)
@@ -45,6 +48,6 @@ def with_noise(step: "TrainingStep", window: "Window", counts: "Counts") -> tf.T
     direction = tf.math.divide_no_nan(direction, length)
     counted = tf.cast(model.embedding.compute_mask(window.inputs), tf.float32)
     squares = tf.reduce_sum(tf.cast(vectors, tf.float32) ** 2, axis=-1) * counted
-    norm = tf.sqrt(tf.math.divide_no_nan(tf.reduce_sum(squares), tf.reduce_sum(counted)))
-    noise = tf.stop_gradient(size * norm * direction)
+    mean = tf.math.divide_no_nan(tf.reduce_sum(squares, 1), tf.reduce_sum(counted, 1))
+    noise = tf.stop_gradient(size * tf.sqrt(mean)[:, None, None] * direction)
     return model.embedding(window.inputs) + tf.cast(noise, vectors.dtype)

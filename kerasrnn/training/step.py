@@ -43,7 +43,8 @@ class TrainingStep:
     """Everything that training needs and that the model itself does not have to know.
 
     It uses only three things of a model: its call on inputs, states and feedback, its initial
-    states, and its mask. `kerasrnn.training.loop.update` turns them into an update.
+    states, and its mask. `kerasrnn.training.loop.update` turns them into an update. With
+    `adversarial_noise` it also uses the model's `embedding`, and calls it with `vectors`.
 
     Args:
         model: a Keras model with the methods `initial_states(batch_size)`, which returns a
@@ -187,7 +188,7 @@ class TrainingStep:
         return tf.concat([head, tail], 1), carried, penalties
 
     def _outcome(self, window, outputs, states, penalties, counts, share=1.0):
-        if outputs.dtype.size < 4:  # losses and metrics in single precision
+        if outputs.dtype.size < 4:  # metrics in single precision
             outputs = tf.cast(outputs, tf.float32)
         loss = self.loss_of(window, outputs, counts)
         if penalties:
@@ -203,6 +204,8 @@ class TrainingStep:
             outputs: of the model.
             counts: how many steps of the whole window count.
         """
+        if outputs.dtype.size < 4:  # losses in single precision
+            outputs = tf.cast(outputs, tf.float32)
         if not self.every_output:
             check_targets(window.inputs.shape, window.targets.shape, outputs.shape)
         alike = window.counted is None and window.sample_weight is None

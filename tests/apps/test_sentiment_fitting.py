@@ -53,5 +53,10 @@ def test_a_preset_that_does_not_fit_is_said():
     options = Train(vocabulary_size=20_000, max_length=5)
     few, words, long = find_misfits(options, fits[:9], 9999)
     assert few == "9 training texts are few, so scores vary with --seed"
-    assert words == "they have 9,999 different words, and --vocabulary-size is 20,000"
-    assert long == "most have more words than --max-length 5, of which only the last are read"
+    assert (
+        words
+        == "the training texts have 9,999 different words, and --vocabulary-size is 20,000"
+    )
+    assert long == (
+        "most training texts have more words than --max-length 5, and only the last are read"
+    )

@@ -43,9 +43,9 @@ def test_vectors_are_the_best_of_their_rank(rng, window):
 
 def test_the_same_texts_give_the_same_vectors(rng):
     ids = make_ids(rng)
-    np.testing.assert_array_equal(
-        word_vectors(ids, NUM_WORDS, 4), word_vectors(ids, NUM_WORDS, 4)
-    )
+    for size in (4, 20):
+        first, second = (word_vectors(ids, NUM_WORDS, size) for _ in range(2))
+        np.testing.assert_array_equal(first, second)
 
 
 def test_words_that_are_padding_unknown_or_absent_have_zeros(rng):
@@ -65,6 +65,20 @@ def test_more_features_than_words_leave_zeros(rng):
     vectors = word_vectors(make_ids(rng), NUM_WORDS, 20)
     assert vectors.shape == (NUM_WORDS, 20)
     assert not vectors[:, NUM_WORDS - 1 :].any()
+
+
+def test_many_words_have_the_vectors_of_few(rng, monkeypatch):
+    """They are decomposed in another way."""
+    ids = make_ids(rng)
+    few = word_vectors(ids, NUM_WORDS, 3)
+    monkeypatch.setattr("kerasrnn.text.word_vectors.MANY_WORDS", 1)
+    many = word_vectors(ids, NUM_WORDS, 3)
+    np.testing.assert_allclose(many @ many.T, few @ few.T, atol=1e-4)
+
+
+def test_ids_of_one_length_are_refused():
+    with pytest.raises(ValueError, match="must be a tf.RaggedTensor, got EagerTensor"):
+        word_vectors(tf.constant([[2, 3]]), 4, 2)
 
 
 @pytest.mark.parametrize("name", ["num_words", "size", "window"])

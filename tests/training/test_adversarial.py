@@ -53,8 +53,10 @@ def test_noise_goes_where_the_loss_grows_fastest():
             moved[place] += sign * 1e-2
             gradient[place] += sign * loss_with(model, moved)[place[0]] / 2e-2
     gradient /= np.sqrt((gradient**2).sum((1, 2), keepdims=True))
-    mean_square = (vectors**2).sum(-1)[IDS != 0].mean()
-    np.testing.assert_allclose(noise, 0.1 * mean_square**0.5 * gradient, atol=1e-3)
+    counted = IDS != 0
+    mean_square = ((vectors**2).sum(-1) * counted).sum(1) / counted.sum(1)
+    norms = np.sqrt(mean_square)[:, None, None]
+    np.testing.assert_allclose(noise, 0.1 * norms * gradient, atol=1e-3)
     assert not noise[IDS == 0].any()
     assert (loss_with(model, vectors + noise) > loss_with(model, vectors)).all()
 
@@ -72,6 +74,27 @@ def test_an_update_is_that_of_the_vectors_with_noise():
     ):
         gradient = tf.convert_to_tensor(gradient)
         np.testing.assert_allclose(found, before - 0.1 * gradient, atol=1e-6)
+
+
+def test_parts_make_the_update_of_the_whole_batch():
+    models = [make_model(adversarial_noise=0.5, parallel_parts=parts) for parts in (1, 3)]
+    for model in models:
+        model.train_on_batch(IDS, LABELS)
+    for found, expected in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_noise_does_not_vanish_in_half_precision():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = make_model(adversarial_noise=0.5)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.output_layer.kernel.assign(1e-4 * model.output_layer.kernel)
+    vectors, noise = noise_of(model)
+    for number, counted in enumerate(IDS != 0):
+        norm = np.sqrt((vectors[number].astype("f") ** 2).sum(-1)[counted].mean())
+        assert np.linalg.norm(noise[number]) == pytest.approx(0.5 * norm, rel=0.05)
 
 
 def test_padding_does_not_change_an_update():
