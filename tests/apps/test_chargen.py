@@ -304,7 +304,7 @@ def test_prompts_may_be_empty_or_unknown(trained, capsys):
     ],
 )
 def test_options_that_tell_of_other_layers_are_refused(tmp_path, change, reason):
-    options = config.Train(units=24, num_layers=2)
+    options = config.Train(cell="vanilla", units=24, num_layers=2, embedding_dim=None)
     layers = {name: getattr(options, name) for name in train.LAYERS}
     found = {} if change is None else {**layers, **change}
     (tmp_path / "assets.extra").mkdir()
