@@ -14,6 +14,7 @@ from functools import partial
 import hypothesis.strategies as st
 import keras
 import numpy as np
+import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 
 import kerasrnn
@@ -283,6 +284,11 @@ CALLS = {
     "Perplexity": (kerasrnn.Perplexity, {}, {"from_logits": FLAG}),
     "BitsPerCharacter": (kerasrnn.BitsPerCharacter, {}, {"from_logits": FLAG}),
     "Vocabulary": (kerasrnn.Vocabulary, {"words": WORDS}, {"words": WORD_LIST}),
+    "word_vectors": (
+        kerasrnn.word_vectors,
+        {"ids": tf.ragged.constant([[0, 0], []], tf.int32), "num_words": 2, "size": 2},
+        dict.fromkeys(["num_words", "size", "window"], sizes()),
+    ),
     "CharacterVocabulary": (
         kerasrnn.CharacterVocabulary,
         {"characters": "ab"},

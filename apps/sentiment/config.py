@@ -191,8 +191,6 @@ class Evaluate:
 
     def __post_init__(self):
         _check_columns(self)
-        is_png = self.plot is None or self.plot.suffix.lower() == ".png"
-        check_option(self, "plot", is_png, "must end with .png")
         check_numbers(self, "max_examples", 1, COUNT)
 
 

@@ -123,6 +123,10 @@ def score(
 
 def _check_plot(path: Path) -> None:
     """Raises a `UserError` for a picture that cannot be drawn."""
+    if path.suffix.lower() != ".png":
+        raise UserError(f"--plot must end with .png, got {path}.")
+    if path.is_dir():
+        raise UserError(f"{path}: this is a folder. Name a file with --plot.")
     if not path.parent.is_dir():
         raise UserError(f"{path.parent}: there is no such folder. Make it first.")
     if importlib.util.find_spec("matplotlib") is None:

@@ -309,7 +309,7 @@ def test_answers_go_into_a_file_while_a_terminal_shows_how_far_it_is(
     os.close(master)
     answers = capsys.readouterr().out.splitlines()
     assert [line.split("\t")[2] for line in answers] == ["good", "bad"] * 5
-    assert b"reading reviews" in shown
+    assert b"reading texts" in shown
     assert b"positive" not in shown
     assert b"negative" not in shown
 

@@ -93,7 +93,7 @@ def test_the_page_of_an_app_names_options_that_exist(app):
     }
     page = Page(ROOT / "docs" / f"{app}.md")
     named = {code.split()[0] for code in page.inline_code if code.startswith("--")}
-    assert named - known - {"--help", "--no-resume"} == set()
+    assert named - known - {"--help", "--no-resume", "--no-word-vectors"} == set()
 
 
 def test_guides_lead_from_one_to_the_next():
