@@ -32,7 +32,8 @@ def with_noise(step: "TrainingStep", window: "Window", counts: "Counts") -> tf.T
     classification", 2017, arXiv:1605.07725.
     """
     model, size = step.model, step.options.adversarial_noise
-    vectors = tf.stop_gradient(model.embedding(window.inputs))
+    embedded = model.embedding(window.inputs)
+    vectors = tf.stop_gradient(embedded)
     with tf.GradientTape() as tape:
         tape.watch(vectors)
         outputs = model(window.inputs, vectors=vectors, training=True)
@@ -50,4 +51,4 @@ def with_noise(step: "TrainingStep", window: "Window", counts: "Counts") -> tf.T
     squares = tf.reduce_sum(tf.cast(vectors, tf.float32) ** 2, axis=-1) * counted
     mean = tf.math.divide_no_nan(tf.reduce_sum(squares, 1), tf.reduce_sum(counted, 1))
     noise = tf.stop_gradient(size * tf.sqrt(mean)[:, None, None] * direction)
-    return model.embedding(window.inputs) + tf.cast(noise, vectors.dtype)
+    return embedded + tf.cast(noise, vectors.dtype)
