@@ -10,12 +10,12 @@ class TrainingClock(keras.callbacks.Callback):
     """Counts the seconds of training in `seconds`.
 
     They are saved in the checkpoint, like every attribute of a callback. So a run that
-    continues after an interruption counts on.
+    continues after an interruption counts on. `seconds` are those before.
     """
 
-    def __init__(self):
+    def __init__(self, seconds: float = 0.0):
         super().__init__()
-        self.seconds = 0.0
+        self.seconds = seconds
         self._process = types.SimpleNamespace(last=None)  # of this process: in no checkpoint
 
     def on_train_begin(self, logs=None):

@@ -1,12 +1,13 @@
 """Loading an exported model: TensorFlow alone, none of the model's Python code."""
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +105,8 @@ def find_version(model: Path, again: str) -> Path:
         else:
             what = "there is no such folder"
         raise UserError(f"{model}: {what}. {again}")
-    try:
+    with _damage_reported(folder, f" {again}"):
         _check_whole(folder)
-    except _DamageError as damage:
-        raise UserError(f"{folder}: the model is damaged: {damage}. {again}") from None
     return folder
 
 
@@ -137,10 +136,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: if it is damaged.
     """
-    try:
+    with _damage_reported(folder):
         return _parse_config(folder) if (folder / _CONFIG).exists() else {}
-    except _DamageError as damage:
-        raise UserError(f"{folder}: the model is damaged: {damage}.") from None
 
 
 def read_labels(folder: Path) -> tuple[str, ...]:
@@ -152,14 +149,21 @@ def read_labels(folder: Path) -> tuple[str, ...]:
     Raises:
         UserError: if the file is damaged.
     """
-    try:
+    with _damage_reported(folder):
         return tuple(_read(folder, _LABELS).splitlines()) if (folder / _LABELS).exists() else ()
-    except _DamageError as damage:
-        raise UserError(f"{folder}: the model is damaged: {damage}.") from None
 
 
 class _DamageError(Exception):
     """Which part of a model is damaged, and how."""
+
+
+@contextlib.contextmanager
+def _damage_reported(folder: Path, advice: str = "") -> Iterator[None]:
+    """A `_DamageError` becomes a `UserError`, which names the model and what to do."""
+    try:
+        yield
+    except _DamageError as damage:
+        raise UserError(f"{folder}: the model is damaged: {damage}.{advice}") from None
 
 
 def _newest_version(model: Path) -> Path | None:

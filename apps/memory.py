@@ -12,6 +12,8 @@ from apps.errors import UserError
 FLOAT_BYTES = 4
 COPIES = 4
 """Of each weight: itself, its gradient, and the two moments that Adam keeps."""
+GATES = {"vanilla": 1, "lstm": 4, "gru": 3}
+"""Of each cell: how many products with the state a step has."""
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
 

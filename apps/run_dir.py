@@ -29,7 +29,8 @@ with quiet_tensorflow():
 
 CONFIG, METRICS, EXPORTED, IDS = "config.json", "metrics.json", "exported.json", "ids.npy"
 _PLACES = ("data_dir", "run_dir", "output", "keep_versions")
-_RESULTS = ("checkpoints", IDS, "history.csv", "history.png", "samples.txt", EXPORTED)
+_WHILE_TRAINING = ("checkpoints", "pretraining", IDS)
+_RESULTS = (*_WHILE_TRAINING, "history.csv", "history.png", "samples.txt", EXPORTED)
 _CONTENTS = (CONFIG, METRICS, *_RESULTS)
 _DATA = "data_sha256"
 

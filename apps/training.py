@@ -62,6 +62,7 @@ def fit(
     mode: str,
     patience: int,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
+    seconds_before: float = 0.0,
 ) -> tuple[dict[str, list[float]], float]:
     """Trains with `model.fit`; the best weights are in the model afterwards.
 
@@ -74,6 +75,7 @@ def fit(
         epochs, patience: how long to train, as the options have it.
         chosen_by, mode: the figure that the best epoch is best in, and which way.
         callbacks: those of the app, before the shared ones.
+        seconds_before: what the preparations took, which counts, too.
 
     Returns:
         The history, and the seconds it took.
@@ -84,7 +86,7 @@ def fit(
     finished = (folder / run_dir.METRICS).exists()
     if finished:
         print(f"the run in {folder} is finished. Use --no-resume to start again.", flush=True)
-    clock = TrainingClock()
+    clock = TrainingClock(seconds_before)
     best = keras.callbacks.EarlyStopping(
         chosen_by, mode=mode, patience=patience, restore_best_weights=True
     )

@@ -20,6 +20,7 @@ from kerasrnn.layers.vanilla_rnn import VanillaRNN
 from kerasrnn.models.classifier import TextClassifier
 from kerasrnn.models.language_model import CharLanguageModel
 from kerasrnn.models.sequence import SequenceModel
+from kerasrnn.models.word_language_model import WordLanguageModel
 from kerasrnn.serving.conversion import convert
 from kerasrnn.serving.saved_model import export
 from kerasrnn.text.characters import CharacterVocabulary
@@ -68,6 +69,7 @@ __all__ = [
     "VanillaRNN",
     "VanillaRNNCell",
     "Vocabulary",
+    "WordLanguageModel",
     "convert",
     "export",
     "exposure_bias",

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from apps.chargen.config import Train
-from apps.chargen.sizes import GATES, count_weights
+from apps.chargen.sizes import count_weights
 from apps.errors import UserError
 from apps.exported import read_config
+from apps.memory import GATES
 
 _TYPES = {
     "cell": (str,),

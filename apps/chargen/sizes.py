@@ -1,9 +1,8 @@
 """How large a model is, before it is made; nothing here imports TensorFlow."""
 
 from apps.chargen.config import PRESETS, Sample, Train
-from apps.memory import Part, check_memory, training_parts
+from apps.memory import GATES, Part, check_memory, training_parts
 
-GATES = {"vanilla": 1, "lstm": 4, "gru": 3}
 _WRITTEN = 8  # bytes for each character of a text that is kept until all are written
 
 

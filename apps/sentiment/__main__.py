@@ -10,6 +10,8 @@ def train(options: config.Train) -> None:
     from apps.sentiment import data, sizes
 
     sizes.check_training(options)
+    if options.word_pairs is not None:
+        import apps.sentiment.linear  # noqa: F401 (if an extra is missing, it says so now)
     # First the data, and only then TensorFlow, which takes seconds to import.
     loaded = data.load_for_training(options)
     sizes.check_training(options, loaded.train, len(loaded.labels))

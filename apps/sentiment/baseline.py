@@ -1,8 +1,4 @@
-"""A linear model of words and word pairs: what a network has to be better than.
-
-Reference: Wang and Manning, 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic
-Classification", https://aclanthology.org/P12-2018.
-"""
+"""The linear model beside a network: what a network has to be better than."""
 
 import sys
 import time
@@ -11,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import rich
 
-from apps.errors import UserError
 from apps.exported import announce, find_model, load_signature, read_config, read_labels
 from apps.plain_json import to_line
 from apps.quiet import quiet_tensorflow
@@ -20,47 +15,13 @@ from apps.sentiment.checks import check_splits, warn_of_training_texts
 from apps.sentiment.config import Baseline
 from apps.sentiment.evaluate import score
 from apps.sentiment.labels import listed
+from apps.sentiment.linear import SMALLEST, choose_model
 from apps.sentiment.predict import SIGNATURE
 from apps.tables import make_table
-
-try:
-    from sklearn.base import BaseEstimator, TransformerMixin
-    from sklearn.feature_extraction.text import HashingVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.multiclass import OneVsRestClassifier
-    from sklearn.pipeline import make_pipeline
-except ImportError as error:
-    raise UserError(
-        "scikit-learn is not installed. Install what the baseline needs: "
-        "python -m pip install 'kerasrnn[baseline]'"
-    ) from error
 
 NUM_BUCKETS = 2**21
 """How many numbers words and pairs are hashed to. Exact counts are no more accurate on
 validation data (IMDB), take five times as long and need more memory."""
-STRENGTHS = (0.1, 0.3, 1.0)
-"""Values of C, the inverse of the regularization, from which validation chooses."""
-MOST_PASSES = 1000  # over the training texts; a hundred are enough
-SMALLEST = 1e-7
-"""The smallest probability in a loss, as in Keras."""
-
-
-class LogCountRatio(TransformerMixin, BaseEstimator):
-    """Scales words and pairs by how much more often texts of one class have them.
-
-    The factor is the log of a ratio, log(p / |p| / (q / |q|)). p is 1 + the number of texts
-    of the class with the word, q is 1 + that of all other texts, |p| and |q| are the sums
-    over all words.
-    """
-
-    def fit(self, counts, is_of_class):
-        p = 1 + counts.T @ is_of_class
-        q = 1 + counts.T @ (1 - is_of_class)
-        self.ratio_ = np.log(p / p.sum()) - np.log(q / q.sum())
-        return self
-
-    def transform(self, counts):
-        return counts.multiply(self.ratio_).tocsr()
 
 
 def run(options: Baseline) -> list[dict]:
@@ -113,25 +74,21 @@ def fit_and_score(
 ) -> dict:
     """Trains on the training split; the validation split chooses C; scores the test split."""
     start = time.perf_counter()
-    words, labels = count_words(splits["train"].texts), splits["train"].labels
-    of_validation = count_words(splits["validation"].texts), splits["validation"].labels
-    models, accuracies = {}, {}
-    for strength in STRENGTHS:
-        models[strength] = make_model(strength, seed).fit(words, labels)
-        accuracies[strength] = float(models[strength].score(*of_validation))
-        if show_progress:
-            print(f"C={strength}: validation accuracy {accuracies[strength]:.4f}", flush=True)
-    best = max(STRENGTHS, key=accuracies.__getitem__)
+    training, validation = (
+        (count_words(splits[name].texts), splits[name].labels)
+        for name in ("train", "validation")
+    )
+    model, strength, accuracy = choose_model(training, validation, seed, show_progress)
     seconds = time.perf_counter() - start
     words, labels = count_words(splits["test"].texts), splits["test"].labels
-    is_label = np.asarray(labels)[:, None] == models[best].classes_
-    of_label = (models[best].predict_proba(words) * is_label).sum(axis=1)
+    is_label = np.asarray(labels)[:, None] == model.classes_
+    of_label = (model.predict_proba(words) * is_label).sum(axis=1)
     return {
-        "accuracy": float(models[best].score(words, labels)),
+        "accuracy": float(model.score(words, labels)),
         "loss": float(-np.log(np.clip(of_label, SMALLEST, 1 - SMALLEST)).mean()),
         "train_seconds": round(seconds, 1),
-        "validation_accuracy": accuracies[best],
-        "C": best,
+        "validation_accuracy": accuracy,
+        "C": strength,
     }
 
 
@@ -140,6 +97,8 @@ def count_words(texts: list[str]):
 
     The words are those of the network: the same function splits the texts.
     """
+    from sklearn.feature_extraction.text import HashingVectorizer
+
     with quiet_tensorflow():
         import tensorflow as tf
 
@@ -157,14 +116,6 @@ def count_words(texts: list[str]):
         norm=None,
     )
     return vectorizer.transform(text.decode("utf-8") for text in words.numpy())
-
-
-def make_model(strength: float, seed: int) -> OneVsRestClassifier:
-    """A logistic regression on log-count ratios; above two classes, one for each."""
-    regression = LogisticRegression(
-        C=strength, solver="liblinear", dual=True, max_iter=MOST_PASSES, random_state=seed
-    )
-    return OneVsRestClassifier(make_pipeline(LogCountRatio(), regression))
 
 
 def _show(row: dict) -> dict[str, str]:

@@ -32,26 +32,10 @@ def _check_columns(options) -> None:
     check_option(options, "text_column", options.text_column != other, rule)
 
 
-def _check_splits(options) -> None:
-    """Raises a `UserError` for texts that no training can have."""
-    _check_columns(options)
-    if options.labels is not None:
-        names = split_labels(options.labels)
-        differ = len(set(names)) == len(names) >= 2 and all(names)
-        check_option(options, "labels", differ, "must be two names or more that differ")
-    check_numbers(options, "max_examples", 20, COUNT)
-    check_option(options, "seed", 0 <= options.seed < 2**32, "must lie in [0, 2**32)")
-    is_part = 0 < options.validation_fraction < 1
-    check_option(options, "validation_fraction", is_part, "must lie in (0, 1)")
-
-
 @dataclasses.dataclass(frozen=True)
-class Train:
-    """Train a model on labelled texts, evaluate it on the test split and export it."""
+class LabelledTexts:
+    """Where labelled texts come from."""
 
-    preset: Literal["default", "classic"] = "default"
-    """Defaults of the options below: default, or classic, the textbook model (10,000 words, 200
-    tokens, one vanilla RNN of 128 units read at its last state)."""
     data: str = "auto"
     """Where labelled texts come from: auto, tfds or packaged (movie reviews), or a path: a CSV,
     TSV or JSONL file, or a folder that holds a folder of .txt files for each label, as that of
@@ -65,11 +49,47 @@ class Train:
     delimiter: str | None = None
     """What separates the columns: one character, or tab. Default: comma, semicolon, tab or |,
     as the first line of the file shows."""
+    max_examples: int | None = None
+    """Use at most this many texts of each split, for a quick trial."""
+
+    def __post_init__(self):
+        _check_columns(self)
+        check_numbers(self, "max_examples", 1, COUNT)
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitTexts(LabelledTexts):
+    """Labelled texts to train on, and how they are split."""
+
     labels: str | None = None
     """The labels in their order, with commas between them, such as ham,spam. Default: those of
     the texts, numbers by size, other names by the alphabet."""
-    max_examples: int | None = None
-    """Use at most this many texts of each split, for a quick trial."""
+    validation_fraction: float = 0.1
+    """Fraction of the training texts to hold out for all choices."""
+    seed: int = 0
+    """The same seed gives the same splits and the same model, bit for bit, on the same
+    machine."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.labels is not None:
+            names = split_labels(self.labels)
+            differ = len(set(names)) == len(names) >= 2 and all(names)
+            check_option(self, "labels", differ, "must be two names or more that differ")
+        check_numbers(self, "max_examples", 20, COUNT)
+        check_option(self, "seed", 0 <= self.seed < 2**32, "must lie in [0, 2**32)")
+        is_part = 0 < self.validation_fraction < 1
+        check_option(self, "validation_fraction", is_part, "must lie in (0, 1)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Train(SplitTexts):
+    """Train a model on labelled texts, evaluate it on the test split and export it."""
+
+    preset: Literal["default", "best", "classic"] = "default"
+    """Defaults of the options below: default; best, which takes many times as long (a
+    pretrained LSTM, a convolution and a linear model); or classic, the textbook model (10,000
+    words, 200 tokens, one vanilla RNN of 128 units read at its last state)."""
     run_dir: Path | None = None
     """Folder for config.json, history.csv, metrics.json and checkpoints.
     A finished run there is shown again, or replaced if the options differ.
@@ -90,8 +110,11 @@ class Train:
     pooling: Literal["mean_max", "last"] = "mean_max"
     """How the outputs become one vector: their mean and maximum over time, or the last one."""
     filters: int | None = 128
-    """Number of filters of a convolution over three words, before the recurrent layer. With
-    mean_max, its outputs are pooled, too. None: no convolution."""
+    """Number of filters of a convolution over three words. With mean_max, its outputs are
+    pooled, too. None: no convolution."""
+    stacked: bool = True
+    """Whether the recurrent layer reads the outputs of the convolution, and not the word
+    vectors."""
     vocabulary_size: int = 30_000
     """How many words the model knows: the most frequent ones in the training texts."""
     max_length: int = 400
@@ -102,12 +125,21 @@ class Train:
     word_vectors: bool = True
     """Whether to compute the first word vectors from neighbouring words in the training texts.
     --no-word-vectors starts with random ones."""
+    pretraining_epochs: int = 0
+    """Epochs of language-model pretraining: before it sees labels, the recurrent layer learns
+    to predict the next word of the training texts. Needs --no-bidirectional and --no-stacked.
+    0: none."""
+    word_pairs: int | None = None
+    """Add a linear model of words and of pairs of words to the network, with this many weights
+    for the pairs; needs the extra baseline. None: no linear model."""
     adversarial_noise: float | None = None
     """Adversarial training: add noise to the word vectors in the direction that increases the
     loss. The value, for example 0.3, is the norm of the noise on a whole text, divided by the
     norm of one word vector. A step then takes twice as long. Default: no noise."""
     dropout: float = 0.5
     """Dropout rate of the word vectors and of the features below the output."""
+    embedding_dropout: float | None = None
+    """Dropout rate of the word vectors, if it is another one."""
     epochs: int | None = None
     """Maximum number of epochs. Default: enough for about --steps steps, from 3 to 30."""
     steps: int = 900
@@ -125,26 +157,45 @@ class Train:
     truncation: str = "full"
     """How far gradients flow back through time: full, a number N (cut every N words), or
     randomized (cut at random, without bias; they pass each step with probability 0.9)."""
-    validation_fraction: float = 0.1
-    """Fraction of the training texts to hold out for choosing the best epoch."""
-    seed: int = 0
-    """The same seed gives the same model, bit for bit, on the same machine."""
 
     def __post_init__(self):
+        super().__post_init__()
         check_numbers(self, "units embedding_dim filters", 1, 100_000)
-        check_numbers(self, "vocabulary_size", 1, 10_000_000)
+        check_numbers(self, "vocabulary_size word_pairs", 1, 10_000_000)
+        check_numbers(self, "pretraining_epochs", 0, 1000)
         check_numbers(self, "max_length epochs batch_size", 1, 1_000_000)
         check_numbers(self, "steps keep_versions", 1, COUNT)
         check_numbers(self, "patience", 0, COUNT)
         check_numbers(self, "learning_rate", *FLOATS)
         check_numbers(self, "global_clipnorm adversarial_noise", *FLOATS)
         check_truncation(self)
-        _check_splits(self)
-        check_option(self, "dropout", 0 <= self.dropout < 1, "must lie in [0, 1)")
+        for name in ("dropout", "embedding_dropout"):
+            fits = getattr(self, name) is None or 0 <= getattr(self, name) < 1
+            check_option(self, name, fits, "must lie in [0, 1)")
+        fits = self.stacked or self.pooling == "mean_max"
+        check_option(self, "stacked", fits, "must be on with --pooling last")
+        if self.pretraining_epochs:
+            fits = not self.bidirectional and (not self.stacked or self.filters is None)
+            rule = "must be 0, but with --no-bidirectional and --no-stacked or --filters None"
+            check_option(self, "pretraining_epochs", fits, rule)
 
 
 PRESETS = {
     "default": Train(),
+    "best": Train(
+        preset="best",
+        cell="lstm",
+        units=512,
+        bidirectional=False,
+        filters=512,
+        stacked=False,
+        embedding_dim=128,
+        embedding_dropout=0.2,
+        pretraining_epochs=3,
+        word_pairs=2**20,
+        steps=1050,
+        learning_rate=1e-3,
+    ),
     "classic": Train(
         preset="classic",
         bidirectional=False,
@@ -163,7 +214,7 @@ PRESETS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluate:
+class Evaluate(LabelledTexts):
     """Score an exported model on labelled texts."""
 
     model: Path = MODELS
@@ -173,15 +224,6 @@ class Evaluate:
     TSV or JSONL file, or a folder that holds a folder of .txt files for each label, as that of
     aclImdb. Scores the test split if there is one, else all texts. Or rt: reviews of another
     site, Rotten Tomatoes."""
-    data_dir: Path | None = None
-    """Folder of tensorflow_datasets. Default: TFDS_DATA_DIR, else ~/tensorflow_datasets."""
-    text_column: str = "text"
-    """Name of the column of the texts in a CSV, TSV or JSONL file."""
-    label_column: str = "label"
-    """Name of the column of the labels there."""
-    delimiter: str | None = None
-    """What separates the columns: one character, or tab. Default: comma, semicolon, tab or |,
-    as the first line of the file shows."""
     max_examples: int | None = None
     """Score at most this many texts."""
     json: bool = False
@@ -189,45 +231,16 @@ class Evaluate:
     plot: Path | None = None
     """Draw calibration and accuracy by length into this PNG file; needs the extra viz."""
 
-    def __post_init__(self):
-        _check_columns(self)
-        check_numbers(self, "max_examples", 1, COUNT)
-
 
 @dataclasses.dataclass(frozen=True)
-class Baseline:
+class Baseline(SplitTexts):
     """Train a linear model on the same data as train, and compare it with an exported model."""
 
-    data: str = "auto"
-    """Where labelled texts come from: auto, tfds or packaged (movie reviews), or a path: a CSV,
-    TSV or JSONL file, or a folder that holds a folder of .txt files for each label, as that of
-    aclImdb."""
-    data_dir: Path | None = None
-    """Folder of tensorflow_datasets. Default: TFDS_DATA_DIR, else ~/tensorflow_datasets."""
-    text_column: str = "text"
-    """Name of the column of the texts in a CSV, TSV or JSONL file."""
-    label_column: str = "label"
-    """Name of the column of the labels there."""
-    delimiter: str | None = None
-    """What separates the columns: one character, or tab. Default: comma, semicolon, tab or |,
-    as the first line of the file shows."""
-    labels: str | None = None
-    """The labels in their order, with commas between them, such as ham,spam. Default: those of
-    the texts, numbers by size, other names by the alphabet."""
-    max_examples: int | None = None
-    """Use at most this many texts of each split, for a quick trial."""
-    validation_fraction: float = 0.1
-    """Fraction of the training texts to hold out for choosing the regularization."""
-    seed: int = 0
-    """The same seed gives the same splits, here and in train."""
     model: Path = MODELS
     """The exported model to score on the same test split, or a folder of versions, whose newest
     version is used."""
     json: bool = False
     """Print one line of JSON instead of the table."""
-
-    def __post_init__(self):
-        _check_splits(self)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -168,7 +168,7 @@ def _load_path(path: Path, table: Table, labels: tuple[str, ...] | None) -> Data
     elif path.exists():
         named = read_table(path, table)
     else:
-        raise _there_is_nothing(path)
+        raise _there_is_nothing(path, sources.NAMES)
     labels = _labels_of(path, named, labels)
     reviews = _number(named, labels, "the labels are")
     warn_of_contradictions(str(path), reviews, "The first label of each counts.")
@@ -234,7 +234,8 @@ def load_for_evaluation(
         UserError: if there are no texts, if they cannot be read, or if the model does not know
             one of their labels.
     """
-    if data in (*sources.NAMES, _ROTTEN_TOMATOES):
+    names = (*sources.NAMES, _ROTTEN_TOMATOES)
+    if data in names:
         if labels != LABELS:
             raise UserError(
                 f"{data} has the labels {listed(LABELS)}, but the model knows "
@@ -247,7 +248,7 @@ def load_for_evaluation(
         return f"{loaded.source}, test split", loaded.test
     path = sources.find_path(data)
     if not path.exists():
-        raise _there_is_nothing(path)
+        raise _there_is_nothing(path, names)
     if path.is_dir() and (test := read_folder(path / "test")):
         return f"{path}, test split", _number(test, labels, "the model knows")
     named = read_folder(path) if path.is_dir() else read_table(path, table)
@@ -256,8 +257,8 @@ def load_for_evaluation(
     return str(path), reviews
 
 
-def _there_is_nothing(path: Path) -> UserError:
+def _there_is_nothing(path: Path, names: tuple[str, ...]) -> UserError:
     return UserError(
-        f"{path}: there is no such file or folder. "
-        f"Use {', '.join(sources.NAMES)}, or the path of labelled texts."
+        f"{path}: there is no such file or folder. Use {', '.join(names)}, or the path of "
+        "labelled texts."
     )

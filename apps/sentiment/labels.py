@@ -44,7 +44,8 @@ def number_of(name: str, labels: tuple[str, ...]) -> int | None:
     """The number of a label; `None` if it is not among `labels`."""
     if name in labels:
         return labels.index(name)
-    return _SENTIMENT.get(name.lower()) if labels == LABELS else None
+    known = _SENTIMENT.get(name.lower()) if set(labels) == set(LABELS) else None
+    return None if known is None else labels.index(LABELS[known])
 
 
 def split_labels(given: str) -> tuple[str, ...]:

@@ -2,12 +2,11 @@
 
 import re
 
-from apps.memory import COPIES, FLOAT_BYTES, check_memory, find_limit, training_parts
+from apps.memory import COPIES, FLOAT_BYTES, GATES, check_memory, find_limit, training_parts
 from apps.sentiment.config import PRESETS, Train
 from apps.sentiment.data import Reviews
 from apps.sentiment.fitting import SMALLEST_BATCH, choose_batch_size
 
-GATES = {"vanilla": 1, "lstm": 4, "gru": 3}
 WORDS_OF_CONVOLUTION = 3
 
 
@@ -15,15 +14,17 @@ def count_weights(options: Train, num_words: int, num_labels: int = 2) -> int:
     """The weights of a model with a vocabulary of `num_words`."""
     units, directions = options.units, 2 if options.bidirectional else 1
     size, filters = options.embedding_dim, options.filters or 0
+    read = filters if filters and options.stacked else size
     biases = 2 if options.cell == "gru" else 1  # of a step's input and of its state
     convolution = filters * (WORDS_OF_CONVOLUTION * size + 1)
-    recurrent = GATES[options.cell] * units * ((filters or size) + units + biases)
+    recurrent = GATES[options.cell] * units * (read + units + biases)
     pooled = directions * units
     if options.pooling == "mean_max":
         pooled = 2 * (pooled + filters)
     outputs = num_labels if num_labels > 2 else 1
+    linear = num_words + options.word_pairs if options.word_pairs else 0
     layers = num_words * size + convolution + directions * recurrent
-    return layers + (pooled + 1) * outputs
+    return layers + (pooled + 1 + linear) * outputs
 
 
 def check_training(
@@ -52,7 +53,7 @@ def check_training(
     steps = batch_size * options.max_length
     parts = training_parts(
         count_weights(options, num_words, num_labels),
-        ("vocabulary_size", "embedding_dim", "units", "filters"),
+        ("vocabulary_size", "embedding_dim", "units", "filters", "word_pairs"),
         steps * of_step,
         ("batch_size", "max_length", "embedding_dim", "units", "filters"),
     )

@@ -6,7 +6,6 @@ import hashlib
 import math
 import shlex
 import sys
-from collections.abc import Sequence
 
 import rich
 
@@ -22,6 +21,7 @@ from apps.sentiment.fitting import (
     find_misfits,
 )
 from apps.sentiment.labels import listed
+from apps.sentiment.pretraining import prepare
 from apps.tables import make_table
 
 with quiet_tensorflow():
@@ -34,12 +34,13 @@ with quiet_tensorflow():
     from kerasrnn.training.checkpoints import list_checkpoints
 
 EVALUATION_BATCH_SIZE = 256
-WHOLE_TEXT = 2**31 - 1  # words to read of a text
 CHOSEN_BY = "val_loss"  # what the best epoch is the best in
 
 
 def run(options: Train, loaded: reviews.Data) -> dict:
     """Trains, evaluates, exports; returns what stands in `metrics.json`."""
+    if options.word_pairs is not None:
+        from apps.sentiment.linear import add_linear  # it needs an extra
     splits = loaded.splits(options.max_examples, options.validation_fraction, options.seed)
     training, validation, test = splits.values()
     sizes = {name: len(part) for name, part in splits.items()}
@@ -68,9 +69,9 @@ def run(options: Train, loaded: reviews.Data) -> dict:
             whats = "; ".join(misfits)
             print(f"warning: preset {options.preset}: {whats}.", file=sys.stderr)
         model = make_model(vocabulary, options, num_steps * epochs, loaded.labels)
-        if options.word_vectors and not list_checkpoints(folder / "checkpoints"):
-            print("word vectors: counting neighbouring words", flush=True)
-            start_from_neighbours(model, training.texts)
+        seconds = 0.0
+        if not list_checkpoints(folder / "checkpoints"):
+            seconds = prepare(model, training.texts, validation.texts, options, folder)
         history, train_seconds = fit(
             model,
             training_batches,
@@ -80,15 +81,20 @@ def run(options: Train, loaded: reviews.Data) -> dict:
             chosen_by=CHOSEN_BY,
             mode="min",
             patience=choose_patience(options, epochs),
+            seconds_before=seconds,
         )
         best = min(range(len(history[CHOSEN_BY])), key=history[CHOSEN_BY].__getitem__)
-        test_batches = make_batches(test, vocabulary, options)
-        scores = model.evaluate(test_batches, verbose=0, return_dict=True)
+        if options.word_pairs is not None:
+            train_seconds += add_linear(model, training, validation, options.seed)
+        of_validation, scores = (
+            model.evaluate(make_batches(part, vocabulary, options), verbose=0, return_dict=True)
+            for part in (validation, test)
+        )
         metrics = {
             "test_accuracy": scores["accuracy"],
             "test_loss": scores["loss"],
-            "validation_accuracy": history["val_accuracy"][best],
-            "validation_loss": history["val_loss"][best],
+            "validation_accuracy": of_validation["accuracy"],
+            "validation_loss": of_validation["loss"],
             "best_epoch": best + 1,
             "epochs": len(history["val_loss"]),
             "steps_in_an_epoch": num_steps,
@@ -192,7 +198,10 @@ def make_model(
         bidirectional=options.bidirectional,
         pooling=options.pooling,
         filters=options.filters,
+        stacked=options.stacked,
         dropout=options.dropout,
+        embedding_dropout=options.embedding_dropout,
+        word_pairs=options.word_pairs,
     )
     learning_rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, num_steps)
     model.compile(
@@ -204,13 +213,6 @@ def make_model(
     )
     model(tf.zeros([1, 1], tf.int32))
     return model
-
-
-def start_from_neighbours(model: kerasrnn.TextClassifier, texts: Sequence[str]) -> None:
-    """Gives a model word vectors from which words stand near each other in texts."""
-    ids = model.vocabulary.encode(tf.constant(texts), WHOLE_TEXT)
-    (embeddings,) = model.embedding.weights
-    embeddings.assign(kerasrnn.word_vectors(ids, *embeddings.shape))
 
 
 OF_IMDB = (
@@ -232,6 +234,7 @@ def write_model_card(options: Train, metrics: dict) -> str:
     of_imdb = options.data in sources.NAMES
     limits = OF_IMDB if of_imdb else OF_OTHER_TEXTS
     texts = "movie reviews" if of_imdb else "texts"
+    labels = describe_labels(metrics["labels"]).replace("|", "\\|")
     if tuple(metrics["labels"]) == reviews.LABELS:
         title = f"Sentiment of {texts}"
         task = f"Tells positive {'English ' if of_imdb else ''}{texts} from negative ones."
@@ -247,7 +250,7 @@ Raw text goes in; the last {options.max_length} words of a text are read.
 | --- | --- |
 | data | {metrics["data_source"]} |
 | splits | {reviews.describe_splits(sizes, metrics["num_dropped"])} |
-| labels, with their training texts | {describe_labels(metrics["labels"])} |
+| labels, with their training texts | {labels} |
 | test accuracy | {metrics["test_accuracy"]:.4f} |
 | test loss | {metrics["test_loss"]:.4f} |
 | validation accuracy | {metrics["validation_accuracy"]:.4f} |

@@ -16,16 +16,15 @@ from kerasrnn.checks import (
     plain,
     shown,
 )
-from kerasrnn.layers.gru import GRU
-from kerasrnn.layers.lstm import LSTM
 from kerasrnn.layers.pooling import GlobalMeanMaxPooling1D
-from kerasrnn.layers.vanilla_rnn import VanillaRNN
+from kerasrnn.models.cells import CELLS
 from kerasrnn.models.lookup import check_ids
+from kerasrnn.models.word_language_model import WordLanguageModel
+from kerasrnn.models.word_pairs import WordPairs
 from kerasrnn.text.batches import pad
 from kerasrnn.text.words import PADDING_ID, Vocabulary, is_line
 from kerasrnn.training.trainable import TrainableModel
 
-CELLS = {"vanilla": VanillaRNN, "lstm": LSTM, "gru": GRU}
 POOLINGS = ("mean_max", "last")
 WORDS_OF_CONVOLUTION = 3
 
@@ -53,11 +52,18 @@ class TextClassifier(TrainableModel):
         pooling: `"mean_max"`, the mean and the maximum of the outputs over
             the unmasked steps, or `"last"`, the last output. Default:
             `"mean_max"`.
-        filters: the number of filters of a convolution over three words, with a ReLU, before
-            the recurrent layer. With the pooling `"mean_max"`, its outputs are pooled, too.
-            Default: `None`, no convolution.
+        filters: the number of filters of a convolution over three words, with a ReLU. With the
+            pooling `"mean_max"`, its outputs are pooled, too. Default: `None`, no convolution.
+        stacked: whether the recurrent layer reads the outputs of the convolution, and not the
+            word vectors. `False` needs the pooling `"mean_max"`. Default: `True`.
         dropout: fraction to drop of the word vectors' features (one mask per sequence) and of
             the output layer's inputs. Default: 0.
+        embedding_dropout: that of the word vectors' features, if it is another one. Default:
+            `None`, as `dropout`.
+        word_pairs: the number of buckets of a linear model of words and pairs of words
+            (`kerasrnn.models.word_pairs`), whose outputs are added to those of the network.
+            Training does not change it; it is zero until `add_linear`. Default: `None`, no
+            linear model.
         **kwargs: `name`. The dtype is that of the global Keras policy.
 
     Call arguments:
@@ -94,7 +100,10 @@ class TextClassifier(TrainableModel):
         bidirectional: bool = True,
         pooling: str = "mean_max",
         filters: int | None = None,
+        stacked: bool = True,
         dropout: float = 0.0,
+        embedding_dropout: float | None = None,
+        word_pairs: int | None = None,
         **kwargs,
     ):
         check_one_of("cell", cell, CELLS)
@@ -105,7 +114,16 @@ class TextClassifier(TrainableModel):
         if filters is not None:
             check_positive_integer("filters", filters)
         check_rate("dropout", dropout)
-        check_flags(bidirectional=bidirectional)
+        if embedding_dropout is not None:
+            check_rate("embedding_dropout", embedding_dropout)
+        if word_pairs is not None:
+            check_positive_integer("word_pairs", word_pairs)
+        check_flags(bidirectional=bidirectional, stacked=stacked)
+        if not stacked and pooling != "mean_max":
+            raise ValueError(
+                f'stacked=False needs pooling="mean_max", got pooling={pooling!r}: nothing '
+                "else reads the convolution."
+            )
         names = [] if isinstance(labels, str) else as_texts("labels", labels)
         are_names = len(set(names)) == len(names) >= 2 and all(map(is_line, names))
         if not are_names:
@@ -116,6 +134,7 @@ class TextClassifier(TrainableModel):
         max_length, embedding_dim = plain(max_length), plain(embedding_dim)
         units, filters = plain(units), plain(filters)
         dropout, bidirectional = plain(dropout), plain(bidirectional)
+        stacked, embedding_dropout = plain(stacked), plain(embedding_dropout)
         super().__init__(**kwargs)
         if not isinstance(vocabulary, Vocabulary):
             vocabulary = Vocabulary(vocabulary)
@@ -129,11 +148,16 @@ class TextClassifier(TrainableModel):
             "bidirectional": bidirectional,
             "pooling": pooling,
             "filters": filters,
+            "stacked": stacked,
             "dropout": dropout,
+            "embedding_dropout": embedding_dropout,
+            "word_pairs": plain(word_pairs),
         }
         self.embedding = keras.layers.Embedding(len(vocabulary), embedding_dim, mask_zero=True)
-        self.feature_dropout = keras.layers.SpatialDropout1D(dropout)
-        self.convolution = None
+        self.feature_dropout = keras.layers.SpatialDropout1D(
+            dropout if embedding_dropout is None else embedding_dropout
+        )
+        self.stacked, self.convolution = stacked, None
         if filters is not None:
             self.convolution = keras.layers.Conv1D(
                 filters, WORDS_OF_CONVOLUTION, padding="same", activation="relu"
@@ -144,7 +168,17 @@ class TextClassifier(TrainableModel):
         self.pooling = GlobalMeanMaxPooling1D() if every_output else None
         self.output_dropout = keras.layers.Dropout(dropout)
         num_outputs, activation = (1, "sigmoid") if len(names) == 2 else (len(names), "softmax")
-        self.output_layer = keras.layers.Dense(num_outputs, activation, dtype="float32")
+        self.output_layer = keras.layers.Dense(num_outputs, dtype="float32")
+        self.output_activation = keras.activations.get(activation)
+        self.word_pairs = None
+        if word_pairs is not None:
+            self.word_pairs = WordPairs(
+                len(vocabulary),
+                plain(word_pairs),
+                num_outputs,
+                dtype="float32",
+                trainable=False,
+            )
 
     def compile(
         self,
@@ -196,19 +230,70 @@ class TextClassifier(TrainableModel):
             return self.call(tf.zeros([1, 1], ids.dtype), training=training)[:0]
         mask = ids != PADDING_ID
         vectors = self.embedding(ids) if vectors is None else vectors
-        features = self.feature_dropout(vectors, training=training)
+        vectors = self.feature_dropout(vectors, training=training)
+        convolved = None
         if self.convolution is not None:
             # Padding is as the words beyond the ends: zeros.
-            features *= keras.ops.expand_dims(keras.ops.cast(mask, features.dtype), -1)
-            features = self.convolution(features)
-        recurrent = self.recurrent(features, mask=mask, training=training)
-        if self.pooling is None:
-            features = recurrent
-        else:
-            if self.convolution is not None:
-                recurrent = keras.ops.concatenate([recurrent, features], axis=-1)
-            features = self.pooling(recurrent, mask=mask)
-        return self.output_layer(self.output_dropout(features, training=training))
+            words = keras.ops.expand_dims(keras.ops.cast(mask, vectors.dtype), -1)
+            convolved = self.convolution(vectors * words)
+        read = convolved if self.stacked and convolved is not None else vectors
+        features = self.recurrent(read, mask=mask, training=training)
+        if self.pooling is not None:
+            if convolved is not None:
+                features = keras.ops.concatenate([features, convolved], axis=-1)
+            features = self.pooling(features, mask=mask)
+        outputs = self.output_layer(self.output_dropout(features, training=training))
+        if self.word_pairs is not None:
+            outputs += self.word_pairs(ids)
+        return self.output_activation(outputs)
+
+    def start_from(self, language_model: WordLanguageModel) -> None:
+        """Takes over the word vectors and the recurrent layer of a language model.
+
+        Args:
+            language_model: built, with the same vocabulary, cell, units and embedding_dim.
+
+        Raises:
+            ValueError: if it has other layers, or this model is bidirectional.
+
+        Reference: A. Dai and Q. Le, "Semi-supervised sequence learning", 2015,
+        arXiv:1511.01432.
+        """
+        if not self.built:
+            self(tf.zeros([1, 1], tf.int32))
+        for name in ("embedding", "recurrent"):
+            ours, theirs = (getattr(model, name) for model in (self, language_model))
+            shapes = [[w.shape for w in layer.weights] for layer in (ours, theirs)]
+            if shapes[0] != shapes[1]:
+                raise ValueError(
+                    f"The language model's {name} layer has weights of the shapes {shapes[1]}, "
+                    f"but this classifier's has {shapes[0]}. Use the same vocabulary, cell, "
+                    "units and embedding_dim, and bidirectional=False."
+                )
+            ours.set_weights(theirs.get_weights())
+
+    def add_linear(self, table: np.ndarray, bias: np.ndarray, share: float = 1.0) -> None:
+        """Adds a linear model of words and pairs of words to the network.
+
+        The outputs before the sigmoid or the softmax become
+
+            share * network + linear
+
+        Args:
+            table: the weights of the features, `(features, num_outputs)`, in the order of
+                `word_pairs.features`; with two labels there is one output, else one for each
+                label.
+            bias: `(num_outputs,)`.
+            share: the factor of the network. Default: 1.
+
+        Raises:
+            ValueError: if the model has no `word_pairs`, or shapes differ.
+        """
+        if self.word_pairs is None:
+            raise ValueError("add_linear needs a model with word_pairs, the number of buckets.")
+        self.word_pairs.table.assign(table)
+        for variable, added in zip(self.output_layer.weights, (0.0, bias), strict=True):
+            variable.assign(share * variable + added)
 
     def get_config(self) -> dict:
         return {

@@ -19,8 +19,8 @@ from kerasrnn.checks import (
 )
 from kerasrnn.layers.steps import call_cell
 from kerasrnn.models import generation
+from kerasrnn.models.cells import CELLS
 from kerasrnn.models.choice import make_choice
-from kerasrnn.models.classifier import CELLS
 from kerasrnn.models.lookup import InputTable, TiedDense, check_ids
 from kerasrnn.models.scoring import Score, Scorer
 from kerasrnn.models.sequence import SequenceModel

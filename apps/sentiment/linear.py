@@ -1,0 +1,184 @@
+"""A linear model of words and word pairs: alone the baseline, or a part of a classifier.
+
+Reference: Wang and Manning, 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic
+Classification", https://aclanthology.org/P12-2018.
+"""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from apps.errors import UserError
+
+try:
+    import scipy.optimize
+    import scipy.sparse
+    import scipy.special
+    from sklearn.base import BaseEstimator, TransformerMixin
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.pipeline import make_pipeline
+except ImportError as error:
+    raise UserError(
+        "scikit-learn is not installed. Install what a linear model needs: "
+        "python -m pip install 'kerasrnn[baseline]'"
+    ) from error
+
+STRENGTHS = (0.1, 0.3, 1.0)
+"""Values of C, the inverse of the regularization, from which validation chooses."""
+MOST_PASSES = 1000  # over the training texts; a hundred are enough
+SMALLEST = 1e-7
+"""The smallest probability in a loss, as in Keras."""
+TEXTS_AT_ONCE = 500
+
+
+class LogCountRatio(TransformerMixin, BaseEstimator):
+    """Scales words and pairs by how much more often texts of one class have them.
+
+    The factor is the log of a ratio, log(p / |p| / (q / |q|)). p is 1 + the number of texts
+    of the class with the word, q is 1 + that of all other texts, |p| and |q| are the sums
+    over all words.
+    """
+
+    def fit(self, counts, is_of_class):
+        p = 1 + counts.T @ is_of_class
+        q = 1 + counts.T @ (1 - is_of_class)
+        self.ratio_ = np.log(p / p.sum()) - np.log(q / q.sum())
+        return self
+
+    def transform(self, counts):
+        return counts.multiply(self.ratio_).tocsr()
+
+
+def make_model(strength: float, seed: int) -> OneVsRestClassifier:
+    """A logistic regression on log-count ratios; above two classes, one for each."""
+    regression = LogisticRegression(
+        C=strength, solver="liblinear", dual=True, max_iter=MOST_PASSES, random_state=seed
+    )
+    return OneVsRestClassifier(make_pipeline(LogCountRatio(), regression))
+
+
+def choose_model(
+    training, validation, seed: int, show_progress: bool = False
+) -> tuple[OneVsRestClassifier, float, float]:
+    """Trains one model for each of `STRENGTHS`; the validation accuracy chooses.
+
+    Args:
+        training, validation: pairs of features, 0 or 1 in `(texts, features)`, and labels.
+        seed: of the solver.
+        show_progress: whether to print each accuracy.
+
+    Returns:
+        The best model, its C and its validation accuracy.
+    """
+    models, accuracies = {}, {}
+    for strength in STRENGTHS:
+        models[strength] = make_model(strength, seed).fit(*training)
+        accuracies[strength] = float(models[strength].score(*validation))
+        if show_progress:
+            print(f"C={strength}: validation accuracy {accuracies[strength]:.4f}", flush=True)
+    best = max(STRENGTHS, key=accuracies.__getitem__)
+    return models[best], best, accuracies[best]
+
+
+def weights_of(model: OneVsRestClassifier, num_labels: int) -> tuple[np.ndarray, np.ndarray]:
+    """The weights of the features, `(features, outputs)`, and the biases, `(outputs,)`.
+
+    Two labels have one output. A label that no training text has gets `SMALLEST`.
+    """
+    pipelines, present = model.estimators_, model.classes_
+    table = np.zeros([len(pipelines[0][0].ratio_), 1 if num_labels == 2 else num_labels])
+    bias = np.full(table.shape[1], np.log(SMALLEST))
+    if num_labels == 2:
+        outputs = [0]
+    else:  # of two classes, there is a model of the second only
+        outputs = present[-len(pipelines) :]
+        bias[present] = 0
+    for output, (scale, regression) in zip(outputs, pipelines, strict=True):
+        table[:, output] = scale.ratio_ * regression.coef_[0]
+        bias[output] = regression.intercept_[0]
+    return table, bias
+
+
+def find_shares(
+    network: np.ndarray, linear: np.ndarray, labels: Sequence[int]
+) -> tuple[float, float]:
+    """The factors of two models in a sum, for which the loss is lowest.
+
+    Args:
+        network, linear: their outputs before the sigmoid or the softmax, `(texts, outputs)`.
+        labels: of the texts.
+    """
+    numbers = np.asarray(labels)
+
+    def loss(shares):
+        outputs = shares[0] * network + shares[1] * linear
+        if outputs.shape[1] == 1:  # those of label 1; of label 0 they are 0
+            outputs = np.concatenate([np.zeros_like(outputs), outputs], axis=1)
+        of_label = outputs[np.arange(len(numbers)), numbers]
+        return np.mean(scipy.special.logsumexp(outputs, axis=1) - of_label)
+
+    found = scipy.optimize.minimize(loss, [0.5, 0.5], bounds=[(0, None)] * 2)
+    return float(found.x[0]), float(found.x[1])
+
+
+def add_linear(model, training, validation, seed: int) -> float:
+    """Adds a linear model to a network; validation chooses its C and the share of each.
+
+    Args:
+        model: a trained `kerasrnn.TextClassifier` with `word_pairs`.
+        training, validation: texts and labels, `apps.sentiment.data.Reviews`.
+        seed: of the solver.
+
+    Returns:
+        The seconds it took.
+    """
+    start = time.perf_counter()
+    print("linear model: counting words and pairs", flush=True)
+    parts = [
+        (
+            features_of(model.word_pairs, model.vocabulary.encode(p.texts, model.max_length)),
+            p.labels,
+        )
+        for p in (training, validation)
+    ]
+    chosen, strength, accuracy = choose_model(parts[0], parts[1], seed)
+    table, bias = weights_of(chosen, len(model.labels))
+    linear = parts[1][0] @ table + bias
+    network = outputs_of(model, validation.texts)
+    of_network, of_linear = find_shares(network, linear, validation.labels)
+    model.add_linear(of_linear * table, of_linear * bias, of_network)
+    print(
+        f"linear model: C={strength}, validation accuracy {accuracy:.4f} alone; the sum is "
+        f"{of_network:.2f} of the network and {of_linear:.2f} of the linear model",
+        flush=True,
+    )
+    return time.perf_counter() - start
+
+
+def outputs_of(model, texts: list[str]) -> np.ndarray:
+    """What a classifier has before its sigmoid or softmax, `(texts, outputs)`."""
+    p = np.clip(model.predict(texts, batch_size=TEXTS_AT_ONCE, verbose=0), SMALLEST, 1)
+    return scipy.special.logit(np.minimum(p, 1 - SMALLEST)) if p.shape[1] == 1 else np.log(p)
+
+
+def features_of(layer, ids) -> scipy.sparse.csr_matrix:
+    """Which words and pairs each text has, 0 or 1 in `(texts, features)`.
+
+    Args:
+        layer: the `word_pairs` of a `kerasrnn.TextClassifier`.
+        ids: the ids of the texts, a `tf.RaggedTensor`.
+    """
+    from kerasrnn.models.word_pairs import NONE
+    from kerasrnn.text.batches import pad
+
+    rows, columns = [], []
+    for start in range(0, ids.shape[0], TEXTS_AT_ONCE):
+        features = layer.features(pad(ids[start : start + TEXTS_AT_ONCE])).numpy()
+        texts, places = np.nonzero(features != NONE)
+        rows.append(texts + start)
+        columns.append(features[texts, places])
+    found = np.concatenate(rows), np.concatenate(columns)
+    shape = ids.shape[0], layer.num_words + layer.num_buckets
+    return scipy.sparse.csr_matrix((np.ones(len(found[0])), found), shape)

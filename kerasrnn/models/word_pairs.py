@@ -1,0 +1,90 @@
+"""A linear model of the words and the pairs of words in a text, as a layer."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerasrnn.text.words import PADDING_ID
+
+_FACTOR = 1_000_003  # a prime, as large as most vocabularies are not
+NONE = 0
+"""The number that stands for no feature."""
+
+
+class WordPairs(keras.layers.Layer):
+    """The sum of one weight for each different word, and each pair of words, of a text.
+
+    Pairs are words that follow each other. They are hashed: the pair of words a and b has the
+    number num_words + (1000003 a + b) mod num_buckets. How often a text has a word or a pair
+    does not count.
+
+    Args:
+        num_words: the size of the vocabulary.
+        num_buckets: how many weights the pairs share.
+        num_outputs: how many sums there are.
+        **kwargs: `name`, `dtype`, `trainable`.
+
+    Call arguments:
+        ids: integers, `(batch, time)`, padded at the end with 0.
+
+    Returns:
+        `(batch, num_outputs)`.
+
+    Reference: H.-T. Cheng et al., "Wide & deep learning for recommender systems", 2016,
+    arXiv:1606.07792.
+
+    Example:
+
+    >>> pairs = WordPairs(num_words=10, num_buckets=100, num_outputs=1)
+    >>> pairs.features(keras.ops.array([[3, 3, 4, 0]])).numpy().tolist()
+    [[4, 3, 0, 0, 23, 22, 0]]
+    """
+
+    def __init__(self, num_words: int, num_buckets: int, num_outputs: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.num_words, self.num_buckets = num_words, num_buckets
+        self.num_outputs = num_outputs
+
+    def build(self, _: Any) -> None:
+        self.table = self.add_weight(
+            shape=(self.num_words + self.num_buckets, self.num_outputs),
+            initializer="zeros",
+            name="table",
+        )
+
+    def features(self, ids: tf.Tensor) -> tf.Tensor:
+        """The numbers of the words and pairs of each text, each once, and 0 for the rest.
+
+        Args:
+            ids: as in calls.
+
+        Returns:
+            int32, `(batch, 2 * time - 1)`: words, then pairs, in no order that means anything.
+        """
+        ids = tf.cast(ids, tf.int32)
+        first, second = tf.cast(ids[:, :-1], tf.int64), tf.cast(ids[:, 1:], tf.int64)
+        numbers = first * _FACTOR + second
+        numbers -= numbers // self.num_buckets * self.num_buckets
+        pairs = tf.cast(numbers, tf.int32) + self.num_words
+        pairs = tf.where(ids[:, 1:] == PADDING_ID, NONE, pairs)
+        return tf.concat([_each_once(ids), _each_once(pairs)], axis=1)
+
+    def call(self, ids: tf.Tensor) -> tf.Tensor:
+        features = self.features(ids)
+        weights = tf.gather(tf.convert_to_tensor(self.table), features)
+        present = tf.cast(features != NONE, weights.dtype)
+        return tf.squeeze(tf.matmul(present[:, None], weights), 1)
+
+    def get_config(self) -> dict:
+        names = ("num_words", "num_buckets", "num_outputs")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _each_once(numbers):
+    """The numbers of each row, sorted, with `NONE` in place of repeated ones."""
+    ordered, _ = tf.math.top_k(numbers, k=tf.shape(numbers)[1])
+    before = tf.pad(ordered[:, :-1], [[0, 0], [1, 0]], constant_values=-1)[
+        :, : tf.shape(ordered)[1]
+    ]
+    return tf.where(ordered == before, NONE, ordered)

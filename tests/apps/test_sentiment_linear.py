@@ -1,0 +1,77 @@
+"""A network and a linear model together."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kerasrnn
+from tests.apps.test_baseline import make_reviews
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+from apps.sentiment import linear
+
+
+def make_classifier(training, num_labels):
+    vocabulary = kerasrnn.Vocabulary.from_texts(training.texts, 100)
+    model = kerasrnn.TextClassifier(
+        vocabulary, list("abc")[:num_labels], units=3, embedding_dim=4, word_pairs=200
+    )
+    model(tf.zeros([1, 1], tf.int32))
+    return model
+
+
+@pytest.mark.parametrize("num_labels", [2, 3])
+def test_it_knows_what_the_linear_model_knows(num_labels, capsys):
+    """The network is untrained, so the linear model decides."""
+    training, validation, test = (
+        make_reviews(120, num_labels=num_labels, seed=seed) for seed in range(3)
+    )
+    model = make_classifier(training, num_labels)
+    assert linear.add_linear(model, training, validation, seed=0) > 0
+    probabilities = model.predict(test.texts, verbose=0)
+    predicted = (
+        probabilities[:, 0] > 0.5 if num_labels == 2 else np.argmax(probabilities, axis=1)
+    )
+    assert np.mean(predicted == np.array(test.labels)) > 0.95
+    assert "of the linear model" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("num_labels", [2, 3])
+def test_the_outputs_are_those_of_the_linear_model_itself(num_labels):
+    training = make_reviews(90, num_labels=num_labels)
+    model = make_classifier(training, num_labels)
+    ids = model.vocabulary.encode(training.texts, 50)
+    features = linear.features_of(model.word_pairs, ids)
+    chosen, _, _ = linear.choose_model(
+        (features, training.labels), (features, training.labels), seed=0
+    )
+    table, bias = linear.weights_of(chosen, num_labels)
+    found, expected = features @ table + bias, chosen.decision_function(features)
+    np.testing.assert_allclose(found, expected.reshape(found.shape), rtol=1e-9)
+    model.add_linear(table, bias, share=0.0)
+    outputs = linear.outputs_of(model, training.texts)
+    if num_labels == 3:  # of a softmax, only differences are known
+        outputs, found = (x - x.mean(1, keepdims=True) for x in (outputs, found))
+    np.testing.assert_allclose(outputs, found, atol=1e-3)
+
+
+def test_a_label_without_training_texts_is_improbable():
+    training = make_reviews(90)
+    training.labels[:] = [2 * label for label in training.labels]
+    model = make_classifier(training, 3)
+    features = linear.features_of(model.word_pairs, model.vocabulary.encode(training.texts, 50))
+    pair = features, training.labels
+    chosen, _, _ = linear.choose_model(pair, pair, seed=0)
+    table, bias = linear.weights_of(chosen, 3)
+    assert np.all(table[:, 1] == 0)
+    assert bias[1] < -15
+
+
+def test_shares_are_where_the_loss_is_lowest(rng):
+    labels = rng.integers(0, 2, size=4000)
+    signs = 2 * labels[:, None] - 1
+    good, bad = signs + rng.normal(size=(4000, 1)), 10 * rng.normal(size=(4000, 1))
+    of_good, of_bad = linear.find_shares(good, bad, labels)
+    assert of_good == pytest.approx(2, rel=0.15)  # for equal variances 2 / variance
+    assert of_bad == pytest.approx(0, abs=0.01)

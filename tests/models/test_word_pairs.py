@@ -1,0 +1,81 @@
+"""The linear model of words and pairs: against sets of words, counted in Python."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kerasrnn
+from kerasrnn.models.word_pairs import NONE, WordPairs
+
+WORDS = ["[PAD]", "[UNK]", "good", "bad", "film", "the"]
+
+
+def features_in_python(ids, num_words, num_buckets):
+    """The words and pairs of one text, each once."""
+    ids = [i for i in ids if i]
+    pairs = itertools.pairwise(ids)
+    return {*ids, *(num_words + (1_000_003 * a + b) % num_buckets for a, b in pairs)}
+
+
+@pytest.mark.parametrize("time", [1, 2, 9])
+def test_features_are_the_different_words_and_pairs(rng, time):
+    ids = rng.integers(1, 30_000, size=(20, time))
+    ids[:, time // 2 :] = ids[:, : time - time // 2]  # words and pairs that come again
+    for row, length in enumerate(rng.integers(1, time + 1, size=20)):
+        ids[row, length:] = 0
+    layer = WordPairs(30_000, 1000, 1)
+    for row, found in zip(ids.tolist(), layer.features(ids).numpy(), strict=True):
+        present = [number for number in found.tolist() if number != NONE]
+        assert len(present) == len(set(present))
+        assert set(present) == features_in_python(row, 30_000, 1000)
+
+
+def test_padding_does_not_change_the_sum(rng):
+    layer = WordPairs(6, 10, 2)
+    layer.build(None)
+    layer.table.assign(rng.normal(size=layer.table.shape))
+    sums = layer(np.array([[2, 4], [3, 0]]))
+    np.testing.assert_allclose(layer(np.array([[2, 4, 0], [3, 0, 0]])), sums, rtol=1e-6)
+    (pair,) = features_in_python([2, 4], 6, 10) - {2, 4}
+    table = layer.table.numpy()
+    np.testing.assert_allclose(sums[0], table[2] + table[4] + table[pair], rtol=1e-5)
+    np.testing.assert_allclose(layer(np.zeros([1, 3], "int32")), [[0, 0]])
+
+
+@pytest.mark.parametrize("labels", [("no", "yes"), ("no", "maybe", "yes")])
+def test_the_sum_is_of_the_outputs_before_the_sigmoid_or_the_softmax(rng, tmp_path, labels):
+    model = kerasrnn.TextClassifier(WORDS, labels, units=3, embedding_dim=4, word_pairs=50)
+    ids = np.array([[2, 4, 0], [3, 2, 4]])
+    before = model(ids).numpy()
+    num_outputs = 1 if len(labels) == 2 else len(labels)
+    table, bias = rng.normal(size=(56, num_outputs)), rng.normal(size=num_outputs)
+    model.add_linear(table, bias, share=0.5)
+    linear = bias + [
+        sum(table[f] for f in features_in_python(row, 6, 50)) for row in ids.tolist()
+    ]
+    if len(labels) == 2:
+        expected = 1 / (1 + np.exp(-0.5 * np.log(before / (1 - before)) - linear))
+    else:
+        expected = tf.nn.softmax(0.5 * np.log(before) + linear)
+    np.testing.assert_allclose(model(ids), expected, rtol=1e-5)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(ids), model(ids))
+
+
+def test_training_leaves_it_alone(rng):
+    model = kerasrnn.TextClassifier(WORDS, units=3, embedding_dim=4, word_pairs=50)
+    model.compile(keras.optimizers.Adam(0.1))
+    model(np.array([[1]]))
+    model.add_linear(np.ones([56, 1]), np.zeros(1))
+    model.fit(np.array([[2, 4], [3, 4]]), np.array([1, 0]), epochs=2, verbose=0)
+    assert np.all(model.word_pairs.table.numpy() == 1)
+    assert not any("table" in v.path for v in model.trainable_variables)
+
+
+def test_a_model_without_pairs_says_how_to_have_them():
+    with pytest.raises(ValueError, match="add_linear needs a model with word_pairs"):
+        kerasrnn.TextClassifier(WORDS, units=3).add_linear(np.zeros([1, 1]), np.zeros(1))
