@@ -115,8 +115,8 @@ def _is_damaged(folder: Path, config: dict) -> bool:
 
 def is_unfinished(folder: Path) -> bool:
     """Whether a run in this folder has come to a checkpoint, but not to its end."""
-    finished = (folder / METRICS).exists()
-    return not finished and bool(checkpoints.list_checkpoints(folder / "checkpoints"))
+    parts = (folder / "checkpoints", folder / "pretraining" / "checkpoints")
+    return not (folder / METRICS).exists() and any(map(checkpoints.list_checkpoints, parts))
 
 
 def _find_differing(before: dict, config: dict) -> list[str]:

@@ -16,14 +16,15 @@ LANGUAGE_MODELS = {
     "gru": {"cell": "gru", "tie_weights": True, "recurrent_dropout": 0.1},
 }
 CLASSIFIERS = [
-    ("vanilla", True, "mean_max", 5),
-    ("vanilla", False, "last", None),
-    ("lstm", True, "last", None),
-    ("lstm", False, "mean_max", 5),
-    ("gru", True, "last", 5),
-    ("gru", False, "mean_max", None),
+    ("vanilla", True, "mean_max", 5, True),
+    ("vanilla", False, "last", None, True),
+    ("lstm", True, "last", None, True),
+    ("lstm", False, "mean_max", 5, False),
+    ("gru", True, "last", 5, True),
+    ("gru", False, "mean_max", None, True),
 ]
-"""Cell, `bidirectional`, pooling and `filters` of a `TextClassifier`: each pair of two."""
+"""Cell, `bidirectional`, pooling, `filters` and `stacked` of a `TextClassifier`: each pair of
+the first four."""
 
 
 def make_language_model(**options):

@@ -40,12 +40,15 @@ def test_the_weights_of_a_language_model_are_counted_as_keras_does(options):
     assert counted == model.count_params()
 
 
-@pytest.mark.parametrize(("cell", "bidirectional", "pooling", "filters"), CLASSIFIERS)
+@pytest.mark.parametrize("word_pairs", [None, 20])
+@pytest.mark.parametrize(
+    ("cell", "bidirectional", "pooling", "filters", "stacked"), CLASSIFIERS
+)
 def test_the_weights_of_a_classifier_are_counted_as_keras_does(
-    cell, bidirectional, pooling, filters
+    cell, bidirectional, pooling, filters, stacked, word_pairs
 ):
     layers = {"cell": cell, "bidirectional": bidirectional, "pooling": pooling}
-    layers["filters"] = filters
+    layers |= {"filters": filters, "stacked": stacked, "word_pairs": word_pairs}
     layers |= {"units": 3, "embedding_dim": 5}
     model = kerasrnn.TextClassifier(["[PAD]", "[UNK]", "good", "bad"], **layers)
     model(np.array([[2, 0]]))

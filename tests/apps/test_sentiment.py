@@ -485,3 +485,40 @@ def test_another_set_up_trains_too(reviews, tmp_path):
     options += ["--epochs", 1, "--batch-size", 8]
     assert run("train", *places, *options) == 0
     assert (tmp_path / "models" / "1" / "saved_model.pb").is_file()
+
+
+BEST = (
+    "--preset best --epochs 2 --batch-size 8 --units 6 --embedding-dim 8 --filters 4 "
+    "--pretraining-epochs 2 --word-pairs 100 --learning-rate 0.01"
+).split()
+
+
+@pytest.mark.slow
+def test_a_pretrained_model_resumes_wherever_it_was_killed(reviews, tmp_path, capsys):
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    found = []
+    for name in ("whole", "pretraining", "."):
+        folder = tmp_path / f"run {name}"
+        places = ["--data", reviews, "--run-dir", folder, "--output", tmp_path / name / "m"]
+        command = ["train", *places, *BEST]
+        if name != "whole":
+            train_and_kill("sentiment", command, folder / name)
+            assert run(*command, "--units", 7) == 2
+            assert "differs in --units" in capsys.readouterr().err
+        assert run(*command) == 0
+        out = capsys.readouterr().out
+        assert ("predict the next word" in out) == (name != ".")
+        metrics = json.loads((folder / "metrics.json").read_text())
+        assert metrics.pop("train_seconds") > 0
+        found.append(metrics)
+    assert found[0] == found[1] == found[2]
+    assert found[0]["test_accuracy"] > 0.95
+    assert run("predict", "--model", tmp_path / "whole" / "m", "a lovely film", "dull") == 0
+    assert [line[:8] for line in capsys.readouterr().out.splitlines()] == [
+        "positive", "negative",
+    ]  # fmt: skip
+
+
+def test_pretraining_needs_a_layer_that_reads_words_forwards(capsys):
+    assert run("train", "--pretraining-epochs", 1) == 2
+    assert "--pretraining-epochs must be 0, but with --no-bid" in capsys.readouterr().err

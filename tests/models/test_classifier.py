@@ -15,9 +15,12 @@ def make_model(**options):
     return kerasrnn.TextClassifier(WORDS, max_length=8, embedding_dim=4, units=3, **options)
 
 
-@pytest.mark.parametrize(("cell", "bidirectional", "pooling", "filters"), CLASSIFIERS)
-def test_padding_does_not_change_the_answer(cell, bidirectional, pooling, filters):
-    model = make_model(cell=cell, bidirectional=bidirectional, pooling=pooling, filters=filters)
+NAMES = ("cell", "bidirectional", "pooling", "filters", "stacked")
+
+
+@pytest.mark.parametrize("options", [dict(zip(NAMES, c, strict=True)) for c in CLASSIFIERS])
+def test_padding_does_not_change_the_answer(options):
+    model = make_model(**options)
     model(np.zeros([1, 1], "int32"))
     for variable in model.trainable_variables:
         variable.assign(variable + 0.1)  # padding has a vector, and biases are not zero
@@ -72,6 +75,43 @@ def test_a_label_that_the_model_does_not_have_is_refused():
         model.fit(np.ones([4, 2], "int32"), np.array([0, 1, 2, 3]), verbose=0)
 
 
+@pytest.mark.parametrize("stacked", [True, False])
+def test_the_recurrent_layer_reads_the_convolution_only_if_stacked(stacked):
+    model = make_model(bidirectional=False, filters=5, stacked=stacked)
+    ids = np.array([[2, 4, 3]])
+    vectors = model.embedding(ids)
+    convolved = keras.ops.relu(model.convolution(vectors))
+    outputs = model.recurrent(convolved if stacked else vectors)
+    both = np.concatenate([outputs, convolved], -1)
+    features = np.concatenate([both.mean(1), both.max(1)], -1)
+    expected = keras.ops.sigmoid(model.output_layer(features))
+    np.testing.assert_allclose(model(ids), expected, atol=1e-6)
+
+
+def test_it_starts_from_a_language_model_of_the_same_words():
+    options = {"cell": "gru", "embedding_dim": 4, "units": 3}
+    lm = kerasrnn.WordLanguageModel(len(WORDS), **options)
+    ids = np.array([[2, 4, 3]])
+    lm(ids)
+    model = make_model(cell="gru", bidirectional=False, filters=5, stacked=False)
+    model.start_from(lm)
+    expected = lm.recurrent(lm.embedding(ids))[0]
+    np.testing.assert_array_equal(model.recurrent(model.embedding(ids)), expected)
+
+
+@pytest.mark.parametrize(
+    "different",
+    [{"cell": "lstm"}, {"units": 4}, {"embedding_dim": 5}, {"num_words": 7}],
+)
+def test_a_language_model_with_other_layers_is_refused(different):
+    options = {"num_words": len(WORDS), "cell": "gru", "embedding_dim": 4, "units": 3}
+    lm = kerasrnn.WordLanguageModel(**{**options, **different})
+    lm(np.array([[1]]))
+    model = make_model(cell="gru", bidirectional=False)
+    with pytest.raises(ValueError, match="has weights of the shapes .* Use the same voc"):
+        model.start_from(lm)
+
+
 @pytest.mark.parametrize("labels", [("no", "yes"), ("no", "maybe", "yes")])
 def test_it_survives_keras_saving(tmp_path, labels):
     model = make_model(cell="gru", pooling="last", filters=5, dropout=0.2, labels=labels)
@@ -116,6 +156,9 @@ def test_weights_of_the_layers_of_keras_still_load(tmp_path, monkeypatch, cell):
         ({"labels": ("one",)}, "labels must be two names or more"),
         ({"labels": ("1", "2", "1")}, "or more that differ, .* got labels="),
         ({"labels": ("1", "2\n3")}, "each a line of text"),
+        ({"pooling": "last", "stacked": False}, 'stacked=False needs pooling="mean_max"'),
+        ({"embedding_dropout": 1.0}, "embedding_dropout"),
+        ({"word_pairs": 0}, "word_pairs must be a positive integer"),
     ],
 )
 def test_wrong_options_are_refused(options, message):
