@@ -141,7 +141,7 @@ class Train(SplitTexts):
     embedding_dropout: float | None = None
     """Dropout rate of the word vectors, if it is another one."""
     epochs: int | None = None
-    """Maximum number of epochs. Default: enough for about --steps steps, from 3 to 30."""
+    """Maximum number of epochs. Default: enough for about --steps steps, from 2 to 30."""
     steps: int = 900
     """Approximate number of training steps, unless --epochs is given."""
     patience: int | None = None
@@ -193,7 +193,7 @@ PRESETS = {
         embedding_dropout=0.2,
         pretraining_epochs=3,
         word_pairs=2**20,
-        steps=1050,
+        steps=700,
         learning_rate=1e-3,
     ),
     "classic": Train(

@@ -11,7 +11,7 @@ from apps.sentiment.config import Train
 BATCH_SIZE, SMALLEST_BATCH = 64, 8
 STEPS_IN_AN_EPOCH = 20
 """For fewer steps, batches are halved."""
-FEWEST_EPOCHS, MOST_EPOCHS = 3, 30
+FEWEST_EPOCHS, MOST_EPOCHS = 2, 30
 FEWEST_PATIENCE = 2
 FEW_TEXTS = 1000
 """Below this number, scores vary by several points from seed to seed."""

@@ -79,7 +79,7 @@ def test_a_label_that_the_model_does_not_have_is_refused():
 def test_the_recurrent_layer_reads_the_convolution_only_if_stacked(stacked):
     model = make_model(bidirectional=False, filters=5, stacked=stacked)
     ids = np.array([[2, 4, 3]])
-    vectors = model.embedding(ids)
+    vectors = model.embedding(ids).numpy()
     convolved = keras.ops.relu(model.convolution(vectors))
     outputs = model.recurrent(convolved if stacked else vectors)
     both = np.concatenate([outputs, convolved], -1)
