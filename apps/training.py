@@ -115,9 +115,13 @@ def fit(
             flush=True,
         )
     run_dir.write_history(history_file.path, history_file.rows)  # it may have been damaged
+    return history, clock.seconds
+
+
+def save_best(model: keras.Model, folder: Path) -> None:
+    """Saves the model that is exported, for Keras, beside the checkpoints of its run."""
     with files.writing(folder / "checkpoints" / "best.keras") as hidden:
         model.save(hidden)
-    return history, clock.seconds
 
 
 def _check_useful(history: dict[str, list[float]], chosen_by: str, mode: str) -> None:

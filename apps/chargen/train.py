@@ -26,7 +26,7 @@ with quiet_tensorflow():
     import tensorflow as tf
 
     import kerasrnn
-    from apps.training import fit, truncation_policy
+    from apps.training import fit, save_best, truncation_policy
 
 MOST_EPOCHS = 50
 """As long as `--epochs` does not ask for more."""
@@ -87,6 +87,7 @@ def _run(options, text, vocabulary, weights, folder, ids_file) -> dict:
         patience=options.patience,
         callbacks=(report,),
     )
+    save_best(model, folder)
     report.write()  # it may have been damaged
     best = min(range(len(history["val_loss"])), key=history["val_loss"].__getitem__)
     loss = history["val_loss"][best]

@@ -15,8 +15,9 @@ from apps.sentiment.checks import check_splits, warn_of_training_texts
 from apps.sentiment.config import Baseline
 from apps.sentiment.evaluate import score
 from apps.sentiment.labels import listed
-from apps.sentiment.linear import SMALLEST, choose_model
+from apps.sentiment.linear import choose_model
 from apps.sentiment.predict import SIGNATURE
+from apps.sentiment.scores import score_probabilities
 from apps.tables import make_table
 
 NUM_BUCKETS = 2**21
@@ -81,11 +82,12 @@ def fit_and_score(
     model, strength, accuracy = choose_model(training, validation, seed, show_progress)
     seconds = time.perf_counter() - start
     words, labels = count_words(splits["test"].texts), splits["test"].labels
-    is_label = np.asarray(labels)[:, None] == model.classes_
-    of_label = (model.predict_proba(words) * is_label).sum(axis=1)
+    probabilities = np.zeros([len(labels), max(*labels, *model.classes_) + 1])
+    probabilities[:, model.classes_] = model.predict_proba(words)
+    scores = score_probabilities(probabilities, labels)
     return {
-        "accuracy": float(model.score(words, labels)),
-        "loss": float(-np.log(np.clip(of_label, SMALLEST, 1 - SMALLEST)).mean()),
+        "accuracy": scores["accuracy"],
+        "loss": scores["loss"],
         "train_seconds": round(seconds, 1),
         "validation_accuracy": accuracy,
         "C": strength,

@@ -129,9 +129,9 @@ class Train(SplitTexts):
     """Epochs of language-model pretraining: before it sees labels, the recurrent layer learns
     to predict the next word of the training texts. Needs --no-bidirectional and --no-stacked.
     0: none."""
-    word_pairs: int | None = None
-    """Add a linear model of words and of pairs of words to the network, with this many weights
-    for the pairs; needs the extra baseline. None: no linear model."""
+    word_pairs: int | None = 2**20
+    """Number of weights for pairs of words in a linear model, which is added to the network
+    after its training. None: no linear model."""
     adversarial_noise: float | None = None
     """Adversarial training: add noise to the word vectors in the direction that increases the
     loss. The value, for example 0.3, is the norm of the noise on a whole text, divided by the
@@ -192,7 +192,6 @@ PRESETS = {
         embedding_dim=128,
         embedding_dropout=0.2,
         pretraining_epochs=3,
-        word_pairs=2**20,
         steps=700,
         learning_rate=1e-3,
     ),
@@ -205,6 +204,7 @@ PRESETS = {
         max_length=200,
         embedding_dim=128,
         word_vectors=False,
+        word_pairs=None,
         units=128,
         dropout=0.0,
         steps=1750,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from apps.errors import UserError
+from apps.sentiment.scores import SMALLEST
 
 try:
     import scipy.optimize
@@ -21,16 +22,15 @@ try:
     from sklearn.pipeline import make_pipeline
 except ImportError as error:
     raise UserError(
-        "scikit-learn is not installed. Install what a linear model needs: "
-        "python -m pip install 'kerasrnn[baseline]'"
+        "scikit-learn is not installed. Install it with python -m pip install "
+        "'kerasrnn[data]'. To train without it, use train --word-pairs None."
     ) from error
 
 STRENGTHS = (0.1, 0.3, 1.0)
 """Values of C, the inverse of the regularization, from which validation chooses."""
 MOST_PASSES = 1000  # over the training texts; a hundred are enough
-SMALLEST = 1e-7
-"""The smallest probability in a loss, as in Keras."""
 TEXTS_AT_ONCE = 500
+HALVES = np.array([0.5, 0.5])
 
 
 class LogCountRatio(TransformerMixin, BaseEstimator):
@@ -104,7 +104,10 @@ def weights_of(model: OneVsRestClassifier, num_labels: int) -> tuple[np.ndarray,
 def find_shares(
     network: np.ndarray, linear: np.ndarray, labels: Sequence[int]
 ) -> tuple[float, float]:
-    """The factors of two models in a sum, for which the loss is lowest.
+    """The factors of two models in a sum, from 0 to 1, for which the loss is lowest.
+
+    Few texts say little about the factors. So 0.5 of each is taken to be likely: their squared
+    distance from it counts as much as the loss of one text.
 
     Args:
         network, linear: their outputs before the sigmoid or the softmax, `(texts, outputs)`.
@@ -117,9 +120,10 @@ def find_shares(
         if outputs.shape[1] == 1:  # those of label 1; of label 0 they are 0
             outputs = np.concatenate([np.zeros_like(outputs), outputs], axis=1)
         of_label = outputs[np.arange(len(numbers)), numbers]
-        return np.mean(scipy.special.logsumexp(outputs, axis=1) - of_label)
+        of_texts = scipy.special.logsumexp(outputs, axis=1) - of_label
+        return np.mean(of_texts) + np.sum((shares - HALVES) ** 2) / len(numbers)
 
-    found = scipy.optimize.minimize(loss, [0.5, 0.5], bounds=[(0, None)] * 2)
+    found = scipy.optimize.minimize(loss, HALVES, bounds=[(0, 1)] * 2)
     return float(found.x[0]), float(found.x[1])
 
 

@@ -24,6 +24,36 @@ class Group(TypedDict):
     """Mean probability of the predicted label."""
 
 
+SMALLEST = 1e-7
+"""The smallest probability in a loss, as in Keras."""
+
+
+def score_probabilities(
+    probabilities: np.ndarray, labels: Sequence[int] | np.ndarray
+) -> dict[str, float]:
+    """Accuracy, loss and calibration error.
+
+    Args:
+        probabilities: of each label, `(texts, labels)`; of two labels also `(texts, 1)`, that
+            of label 1.
+        labels: the true ones.
+
+    Returns:
+        `accuracy`; `loss`, the mean of -ln p, in nats; `expected_calibration_error`.
+    """
+    if probabilities.shape[1] == 1:
+        probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)
+    numbers = np.asarray(labels)
+    of_label = probabilities[np.arange(len(numbers)), numbers]
+    correct = probabilities.argmax(axis=1) == numbers
+    groups = group_by_confidence(probabilities.max(axis=1), correct)
+    return {
+        "accuracy": float(correct.mean()),
+        "loss": float(-np.log(np.clip(of_label, SMALLEST, 1 - SMALLEST)).mean()),
+        "expected_calibration_error": calibration_error(groups),
+    }
+
+
 def group_by_confidence(confidences: Sequence[float], correct: Sequence[bool]) -> list[Group]:
     """Groups of equal width: the m-th of M has confidences in ((m-1)/M, m/M].
 

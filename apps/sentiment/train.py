@@ -22,14 +22,16 @@ from apps.sentiment.fitting import (
 )
 from apps.sentiment.labels import listed
 from apps.sentiment.pretraining import prepare
+from apps.sentiment.scores import score_probabilities
 from apps.tables import make_table
 
 with quiet_tensorflow():
     import keras
+    import numpy as np
     import tensorflow as tf
 
     import kerasrnn
-    from apps.training import fit, truncation_policy
+    from apps.training import fit, save_best, truncation_policy
     from kerasrnn.text.batches import bucket_by_length
     from kerasrnn.training.checkpoints import list_checkpoints
 
@@ -86,13 +88,14 @@ def run(options: Train, loaded: reviews.Data) -> dict:
         best = min(range(len(history[CHOSEN_BY])), key=history[CHOSEN_BY].__getitem__)
         if options.word_pairs is not None:
             train_seconds += add_linear(model, training, validation, options.seed)
+        save_best(model, folder)
         of_validation, scores = (
-            model.evaluate(make_batches(part, vocabulary, options), verbose=0, return_dict=True)
-            for part in (validation, test)
+            score(model, make_batches(part, vocabulary, options)) for part in (validation, test)
         )
         metrics = {
             "test_accuracy": scores["accuracy"],
             "test_loss": scores["loss"],
+            "test_calibration_error": scores["expected_calibration_error"],
             "validation_accuracy": of_validation["accuracy"],
             "validation_loss": of_validation["loss"],
             "best_epoch": best + 1,
@@ -130,6 +133,7 @@ def run(options: Train, loaded: reviews.Data) -> dict:
             {
                 "accuracy": f"{metrics['test_accuracy']:.4f}",
                 "loss": f"{metrics['test_loss']:.4f}",
+                "calibration error": f"{metrics['test_calibration_error']:.4f}",
                 "texts": f"{len(test):,}",
                 "training": f"{train_seconds:.0f} s",
                 "parameters": f"{metrics['num_parameters']:,}",
@@ -139,6 +143,15 @@ def run(options: Train, loaded: reviews.Data) -> dict:
     named = f"--model {shlex.quote(str(exported))}"
     print(f'try it: python -m apps.sentiment predict {named} "I loved it."')
     return metrics
+
+
+def score(model: kerasrnn.TextClassifier, batches: tf.data.Dataset) -> dict[str, float]:
+    """Accuracy, loss and calibration of a model on labelled batches."""
+    probabilities, labels = [], []
+    for ids, of_texts in batches:
+        probabilities.append(model.predict_on_batch(ids))
+        labels.append(of_texts.numpy().astype(int))
+    return score_probabilities(np.concatenate(probabilities), np.concatenate(labels))
 
 
 def describe_labels(num_of_each: dict[str, int]) -> str:
@@ -253,6 +266,7 @@ Raw text goes in; the last {options.max_length} words of a text are read.
 | labels, with their training texts | {labels} |
 | test accuracy | {metrics["test_accuracy"]:.4f} |
 | test loss | {metrics["test_loss"]:.4f} |
+| expected calibration error, test | {metrics["test_calibration_error"]:.4f} |
 | validation accuracy | {metrics["validation_accuracy"]:.4f} |
 | parameters | {metrics["num_parameters"]:,} |
 | training | {metrics["train_seconds"]} s, {training} |

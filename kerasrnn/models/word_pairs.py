@@ -84,7 +84,6 @@ class WordPairs(keras.layers.Layer):
 def _each_once(numbers):
     """The numbers of each row, sorted, with `NONE` in place of repeated ones."""
     ordered, _ = tf.math.top_k(numbers, k=tf.shape(numbers)[1])
-    before = tf.pad(ordered[:, :-1], [[0, 0], [1, 0]], constant_values=-1)[
-        :, : tf.shape(ordered)[1]
-    ]
-    return tf.where(ordered == before, NONE, ordered)
+    again = ordered[:, 1:] == ordered[:, :-1]
+    again = tf.concat([tf.zeros_like(ordered[:, :1], tf.bool), again], axis=1)
+    return tf.where(again, NONE, ordered)

@@ -14,14 +14,14 @@ from tests.apps.exported_models import export_small_models
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
-from apps.sentiment import baseline
+from apps.sentiment import baseline, linear
 
 WORDS = {0: ["dull", "awful"], 1: ["lovely", "great"], 2: ["so so", "middling"]}
 FILLER = "the film was with a story of two people and their dog".split()
 
 
 def run(*arguments):
-    return cli.main("apps.sentiment", "", COMMANDS, ["baseline", *map(str, arguments)])
+    return cli.main("apps.sentiment", "", COMMANDS, list(map(str, arguments)))
 
 
 def make_reviews(count, num_labels=2, seed=0):
@@ -64,7 +64,7 @@ def test_the_ratios_are_those_of_the_paper():
     from scipy.sparse import csr_matrix
 
     counts = csr_matrix([[1, 1, 0], [1, 0, 0], [1, 0, 1], [0, 1, 0], [0, 1, 1]])
-    scaled = baseline.LogCountRatio().fit_transform(counts, np.array([1, 1, 1, 0, 0]))
+    scaled = linear.LogCountRatio().fit_transform(counts, np.array([1, 1, 1, 0, 0]))
     p, q = np.array([4, 2, 2]) / 8, np.array([1, 3, 2]) / 6
     np.testing.assert_allclose(scaled.toarray(), counts.toarray() * np.log(p / q))
 
@@ -85,7 +85,7 @@ def test_it_learns_any_number_of_labels(num_labels):
     found = baseline.fit_and_score(splits, seed=0)
     assert found["accuracy"] > 0.95
     assert 0 < found["loss"] < 0.5
-    assert found["C"] in baseline.STRENGTHS
+    assert found["C"] in linear.STRENGTHS
     assert found == {
         **baseline.fit_and_score(splits, seed=0),
         "train_seconds": found["train_seconds"],
@@ -113,11 +113,11 @@ def test_validation_chooses_and_the_test_split_is_only_scored():
 @pytest.mark.slow
 def test_it_prints_its_row_beside_that_of_the_network(models, reviews, capsys):
     arguments = ["--data", reviews, "--model", models]
-    assert run(*arguments) == 0
+    assert run("baseline", *arguments) == 0
     captured = capsys.readouterr()
     assert "splits: 144 train, 16 validation, 40 test\n" in captured.out
     assert captured.err == f"model: {models / '1'}\n"
-    assert run(*arguments, "--json") == 0
+    assert run("baseline", *arguments, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     linear, network = found["scores"]
     assert found["data_source"] == "reviews.jsonl"
@@ -137,7 +137,7 @@ def test_a_network_of_other_labels_is_not_scored(models, tmp_path, capsys):
     (tmp_path / "mail.csv").write_text("message;kind\n" + "".join(rows))
     columns = ["--text-column", "message", "--label-column", "kind"]
     arguments = ["--data", tmp_path / "mail.csv", *columns, "--model", models, "--json"]
-    assert run(*arguments) == 0
+    assert run("baseline", *arguments) == 0
     captured = capsys.readouterr()
     (linear,) = json.loads(captured.out)["scores"]
     assert linear["accuracy"] > 0.9
@@ -147,15 +147,17 @@ def test_a_network_of_other_labels_is_not_scored(models, tmp_path, capsys):
     )
 
 
-def test_what_it_needs_is_said_where_it_is_missing(monkeypatch, capsys):
+@pytest.mark.parametrize("command", ["baseline", "train"])
+def test_what_it_needs_is_said_where_it_is_missing(monkeypatch, capsys, command):
     monkeypatch.setitem(sys.modules, "sklearn.base", None)
     monkeypatch.delitem(sys.modules, "apps.sentiment.baseline")
-    assert run() == 2
+    monkeypatch.delitem(sys.modules, "apps.sentiment.linear")
+    assert run(command) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == (
-        "error: scikit-learn is not installed. Install what the baseline needs: "
-        "python -m pip install 'kerasrnn[baseline]'\n"
+        "error: scikit-learn is not installed. Install it with python -m pip install "
+        "'kerasrnn[data]'. To train without it, use train --word-pairs None.\n"
     )
 
 

@@ -27,7 +27,7 @@ GOOD, BAD = ["lovely", "great", "moving"], ["dull", "awful", "boring"]
 FILLER = "the film was with a story of two people and their dog".split()
 SMALL = (
     "--epochs 4 --batch-size 8 --units 8 --embedding-dim 8 --max-length 24 --dropout 0.1 "
-    "--learning-rate 0.05 --patience 4"
+    "--learning-rate 0.05 --patience 4 --word-pairs 500"
 ).split()
 
 

@@ -72,6 +72,12 @@ def test_shares_are_where_the_loss_is_lowest(rng):
     labels = rng.integers(0, 2, size=4000)
     signs = 2 * labels[:, None] - 1
     good, bad = signs + rng.normal(size=(4000, 1)), 10 * rng.normal(size=(4000, 1))
-    of_good, of_bad = linear.find_shares(good, bad, labels)
-    assert of_good == pytest.approx(2, rel=0.15)  # for equal variances 2 / variance
+    of_good, of_bad = linear.find_shares(4 * good, bad, labels)
+    assert of_good == pytest.approx(0.5, rel=0.15)  # 2 / (4 variances)
     assert of_bad == pytest.approx(0, abs=0.01)
+
+
+def test_few_texts_change_the_shares_little():
+    """Of one text, right in both models, the loss would be lowest for shares of 1."""
+    outputs = np.array([[3.0]])
+    assert linear.find_shares(outputs, outputs, [1]) == pytest.approx((0.5, 0.5), abs=0.1)
