@@ -494,10 +494,10 @@ BEST = (
 
 
 @pytest.mark.slow
-def test_a_pretrained_model_resumes_wherever_it_was_killed(reviews, tmp_path, capsys):
+def test_a_training_that_is_killed_in_pretraining_goes_on(reviews, tmp_path, capsys):
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     found = []
-    for name in ("whole", "pretraining", "."):
+    for name in ("whole", "pretraining"):
         folder = tmp_path / f"run {name}"
         places = ["--data", reviews, "--run-dir", folder, "--output", tmp_path / name / "m"]
         command = ["train", *places, *BEST]
@@ -507,11 +507,11 @@ def test_a_pretrained_model_resumes_wherever_it_was_killed(reviews, tmp_path, ca
             assert "differs in --units" in capsys.readouterr().err
         assert run(*command) == 0
         out = capsys.readouterr().out
-        assert ("predict the next word" in out) == (name != ".")
+        assert "predict the next word" in out
         metrics = json.loads((folder / "metrics.json").read_text())
         assert metrics.pop("train_seconds") > 0
         found.append(metrics)
-    assert found[0] == found[1] == found[2]
+    assert found[0] == found[1]
     assert found[0]["test_accuracy"] > 0.95
     assert run("predict", "--model", tmp_path / "whole" / "m", "a lovely film", "dull") == 0
     assert [line[:8] for line in capsys.readouterr().out.splitlines()] == [
