@@ -80,7 +80,7 @@ def prepared(run_dir: Path | None, app: str, options: Any, data: str) -> Iterato
 
 def _make_ready(folder: Path, app: str, options: Any, config: dict) -> None:
     found = [name for name in _CONTENTS if (folder / name).exists()]
-    before = _read_config(folder)
+    before = read_json(folder / CONFIG)
     if _is_damaged(folder, before):
         if options.resume:
             raise UserError(
@@ -109,14 +109,17 @@ def _make_ready(folder: Path, app: str, options: Any, config: dict) -> None:
 
 def _is_damaged(folder: Path, config: dict) -> bool:
     """Whether `config.json` cannot be read, but the checkpoints of a run are there."""
-    is_run = checkpoints.list_checkpoints(folder / "checkpoints")
-    return bool(is_run) and not config and (folder / CONFIG).is_file()
+    return _has_checkpoints(folder) and not config and (folder / CONFIG).is_file()
 
 
 def is_unfinished(folder: Path) -> bool:
     """Whether a run in this folder has come to a checkpoint, but not to its end."""
+    return not (folder / METRICS).exists() and _has_checkpoints(folder)
+
+
+def _has_checkpoints(folder: Path) -> bool:
     parts = (folder / "checkpoints", folder / "pretraining" / "checkpoints")
-    return not (folder / METRICS).exists() and any(map(checkpoints.list_checkpoints, parts))
+    return any(map(checkpoints.list_checkpoints, parts))
 
 
 def _find_differing(before: dict, config: dict) -> list[str]:
@@ -131,20 +134,20 @@ def _find_differing(before: dict, config: dict) -> list[str]:
     return differing if same_data else [*differing, "the data themselves"]
 
 
-def _read_config(folder: Path) -> dict:
-    """The options of the run in a folder; empty where there are none."""
+def read_json(path: Path) -> dict:
+    """What `write_json` wrote; empty if it is not there, or damaged."""
     try:
-        config = json.loads((folder / CONFIG).read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return config if isinstance(config, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def begun_with(options: Any) -> Path:
     """The version that `--init-from` names: for a run that goes on, the one it began with."""
     asked = options.init_from.expanduser()
     if options.resume and options.run_dir is not None:
-        before = _read_config(options.run_dir.expanduser()).get("init_from")
+        before = read_json(options.run_dir.expanduser() / CONFIG).get("init_from")
         if isinstance(before, str) and Path(before).parent == asked and Path(before).is_dir():
             return Path(before)
     return asked
@@ -195,7 +198,7 @@ def write_history(path: Path, rows: Sequence[dict[str, float]]) -> None:
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that shape a result."""
-    packages = ("kerasrnn", "keras", "tensorflow", "numpy")
+    packages = ("kerasrnn", "keras", "tensorflow", "numpy", "scipy", "scikit-learn")
     installed = {"python": platform.python_version()}
     for package in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # a bare checkout

@@ -6,10 +6,12 @@ Classification", https://aclanthology.org/P12-2018.
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from apps.errors import UserError
+from apps.quiet import quiet_tensorflow
 from apps.sentiment.scores import SMALLEST
 
 try:
@@ -26,10 +28,12 @@ except ImportError as error:
         "'kerasrnn[data]'. To train without it, use train --word-pairs None."
     ) from error
 
+with quiet_tensorflow():
+    from kerasrnn.models.word_pairs import NONE, WordPairs
+
 STRENGTHS = (0.1, 0.3, 1.0)
 """Values of C, the inverse of the regularization, from which validation chooses."""
 MOST_PASSES = 1000  # over the training texts; a hundred are enough
-TEXTS_AT_ONCE = 500
 HALVES = np.array([0.5, 0.5])
 
 
@@ -72,14 +76,15 @@ def choose_model(
     Returns:
         The best model, its C and its validation accuracy.
     """
-    models, accuracies = {}, {}
+    best: Any = None
     for strength in STRENGTHS:
-        models[strength] = make_model(strength, seed).fit(*training)
-        accuracies[strength] = float(models[strength].score(*validation))
+        model = make_model(strength, seed).fit(*training)
+        accuracy = float(model.score(*validation))
         if show_progress:
-            print(f"C={strength}: validation accuracy {accuracies[strength]:.4f}", flush=True)
-    best = max(STRENGTHS, key=accuracies.__getitem__)
-    return models[best], best, accuracies[best]
+            print(f"C={strength}: validation accuracy {accuracy:.4f}", flush=True)
+        if best is None or accuracy > best[2]:
+            best = model, strength, accuracy
+    return best
 
 
 def weights_of(model: OneVsRestClassifier, num_labels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -102,7 +107,7 @@ def weights_of(model: OneVsRestClassifier, num_labels: int) -> tuple[np.ndarray,
 
 
 def find_shares(
-    network: np.ndarray, linear: np.ndarray, labels: Sequence[int]
+    network: np.ndarray, linear: np.ndarray, labels: Sequence[int] | np.ndarray
 ) -> tuple[float, float]:
     """The factors of two models in a sum, from 0 to 1, for which the loss is lowest.
 
@@ -127,62 +132,52 @@ def find_shares(
     return float(found.x[0]), float(found.x[1])
 
 
-def add_linear(model, training, validation, seed: int) -> float:
+def with_linear(model, word_pairs: int, training, validation, seed: int):
     """Adds a linear model to a network; validation chooses its C and the share of each.
 
     Args:
-        model: a trained `kerasrnn.TextClassifier` with `word_pairs`.
-        training, validation: texts and labels, `apps.sentiment.data.Reviews`.
+        model: a trained `kerasrnn.TextClassifier`.
+        word_pairs: the number of buckets of pairs.
+        training, validation: datasets of batches of ids and labels, each text once.
         seed: of the solver.
 
     Returns:
-        The seconds it took.
+        The model of both, and the seconds it took.
     """
     start = time.perf_counter()
     print("linear model: counting words and pairs", flush=True)
-    parts = [
-        (
-            features_of(model.word_pairs, model.vocabulary.encode(p.texts, model.max_length)),
-            p.labels,
-        )
-        for p in (training, validation)
-    ]
+    layer = WordPairs(len(model.vocabulary), word_pairs, 1)
+    parts = [read_features(layer, batches) for batches in (training, validation)]
     chosen, strength, accuracy = choose_model(parts[0], parts[1], seed)
     table, bias = weights_of(chosen, len(model.labels))
+    network = np.concatenate([outputs_of(model.predict_on_batch(x)) for x, _ in validation])
     linear = parts[1][0] @ table + bias
-    network = outputs_of(model, validation.texts)
-    of_network, of_linear = find_shares(network, linear, validation.labels)
-    model.add_linear(of_linear * table, of_linear * bias, of_network)
+    of_network, of_linear = find_shares(network, linear, parts[1][1])
     print(
         f"linear model: C={strength}, validation accuracy {accuracy:.4f} alone; the sum is "
         f"{of_network:.2f} of the network and {of_linear:.2f} of the linear model",
         flush=True,
     )
-    return time.perf_counter() - start
+    both = model.with_linear(of_linear * table, of_linear * bias, of_network)
+    return both, time.perf_counter() - start
 
 
-def outputs_of(model, texts: list[str]) -> np.ndarray:
+def outputs_of(probabilities: np.ndarray) -> np.ndarray:
     """What a classifier has before its sigmoid or softmax, `(texts, outputs)`."""
-    p = np.clip(model.predict(texts, batch_size=TEXTS_AT_ONCE, verbose=0), SMALLEST, 1)
+    p = np.clip(probabilities, SMALLEST, 1)
     return scipy.special.logit(np.minimum(p, 1 - SMALLEST)) if p.shape[1] == 1 else np.log(p)
 
 
-def features_of(layer, ids) -> scipy.sparse.csr_matrix:
-    """Which words and pairs each text has, 0 or 1 in `(texts, features)`.
-
-    Args:
-        layer: the `word_pairs` of a `kerasrnn.TextClassifier`.
-        ids: the ids of the texts, a `tf.RaggedTensor`.
-    """
-    from kerasrnn.models.word_pairs import NONE
-    from kerasrnn.text.batches import pad
-
-    rows, columns = [], []
-    for start in range(0, ids.shape[0], TEXTS_AT_ONCE):
-        features = layer.features(pad(ids[start : start + TEXTS_AT_ONCE])).numpy()
-        texts, places = np.nonzero(features != NONE)
-        rows.append(texts + start)
-        columns.append(features[texts, places])
-    found = np.concatenate(rows), np.concatenate(columns)
-    shape = ids.shape[0], layer.num_words + layer.num_buckets
-    return scipy.sparse.csr_matrix((np.ones(len(found[0])), found), shape)
+def read_features(layer: WordPairs, batches) -> tuple[scipy.sparse.csr_matrix, np.ndarray]:
+    """Which words and pairs each text has, 0 or 1 in `(texts, features)`, and the labels."""
+    shape = layer.num_words + layer.num_buckets
+    features, labels = [], []
+    for ids, of_texts in batches:
+        found = layer.features(ids).numpy()
+        places = np.nonzero(found != NONE)
+        ones = np.ones(len(places[0]), np.float32)
+        features.append(
+            scipy.sparse.csr_matrix((ones, (places[0], found[places])), (len(found), shape))
+        )
+        labels.append(of_texts.numpy().astype(int))
+    return scipy.sparse.vstack(features, "csr"), np.concatenate(labels)

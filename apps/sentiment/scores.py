@@ -45,7 +45,10 @@ def score_probabilities(
         probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)
     numbers = np.asarray(labels)
     of_label = probabilities[np.arange(len(numbers)), numbers]
-    correct = probabilities.argmax(axis=1) == numbers
+    predicted = probabilities.argmax(axis=1)
+    if probabilities.shape[1] == 2:
+        predicted = probabilities[:, 1] >= 0.5  # as exported models answer
+    correct = predicted == numbers
     groups = group_by_confidence(probabilities.max(axis=1), correct)
     return {
         "accuracy": float(correct.mean()),

@@ -1,13 +1,30 @@
 """How large a model is, before it is made; nothing here imports TensorFlow."""
 
+import dataclasses
 import re
 
-from apps.memory import COPIES, FLOAT_BYTES, GATES, check_memory, find_limit, training_parts
+from apps.memory import (
+    COPIES,
+    FLOAT_BYTES,
+    GATES,
+    Part,
+    check_memory,
+    find_limit,
+    training_parts,
+)
 from apps.sentiment.config import PRESETS, Train
 from apps.sentiment.data import Reviews
 from apps.sentiment.fitting import SMALLEST_BATCH, choose_batch_size
 
 WORDS_OF_CONVOLUTION = 3
+
+
+LINEAR_BYTES = 32
+"""Of each weight of the linear model: several copies in double precision."""
+PRETRAINING_STEP = 128 * 48
+"""How many words are read in a step of pretraining."""
+SAMPLED = 1024
+"""How many words each of them is compared with."""
 
 
 def count_weights(options: Train, num_words: int, num_labels: int = 2) -> int:
@@ -51,12 +68,26 @@ def check_training(
     of_step = options.embedding_dim + (options.filters or 0)
     of_step += directions * options.units * (GATES[options.cell] + 1)
     steps = batch_size * options.max_length
+    network = dataclasses.replace(options, word_pairs=None)
     parts = training_parts(
-        count_weights(options, num_words, num_labels),
-        ("vocabulary_size", "embedding_dim", "units", "filters", "word_pairs"),
+        count_weights(network, num_words, num_labels),
+        ("vocabulary_size", "embedding_dim", "units", "filters"),
         steps * of_step,
         ("batch_size", "max_length", "embedding_dim", "units", "filters"),
     )
+    if options.word_pairs is not None:
+        outputs = num_labels if num_labels > 2 else 1
+        num_bytes = LINEAR_BYTES * (num_words + options.word_pairs) * outputs
+        linear = ("word_pairs", "vocabulary_size")
+        parts.append(Part("the linear model takes", num_bytes, linear))
+    if options.pretraining_epochs:
+        weights = count_weights(network, num_words) + options.units * options.embedding_dim
+        of_word = (
+            options.embedding_dim + options.units * (GATES[options.cell] + 1) + 2 * SAMPLED
+        )
+        num_bytes = FLOAT_BYTES * (COPIES * weights + PRETRAINING_STEP * of_word)
+        of_language = ("vocabulary_size", "embedding_dim", "units", "pretraining_epochs")
+        parts.append(Part("pretraining takes", num_bytes, of_language))
     check_memory(options, PRESETS[options.preset], parts)
 
 

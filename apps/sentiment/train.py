@@ -42,7 +42,7 @@ CHOSEN_BY = "val_loss"  # what the best epoch is the best in
 def run(options: Train, loaded: reviews.Data) -> dict:
     """Trains, evaluates, exports; returns what stands in `metrics.json`."""
     if options.word_pairs is not None:
-        from apps.sentiment.linear import add_linear  # it needs an extra
+        from apps.sentiment.linear import with_linear  # it needs an extra
     splits = loaded.splits(options.max_examples, options.validation_fraction, options.seed)
     training, validation, test = splits.values()
     sizes = {name: len(part) for name, part in splits.items()}
@@ -87,7 +87,17 @@ def run(options: Train, loaded: reviews.Data) -> dict:
         )
         best = min(range(len(history[CHOSEN_BY])), key=history[CHOSEN_BY].__getitem__)
         if options.word_pairs is not None:
-            train_seconds += add_linear(model, training, validation, options.seed)
+            model, linear_seconds = with_linear(
+                model,
+                options.word_pairs,
+                make_batches(training, vocabulary, options),
+                make_batches(validation, vocabulary, options),
+                options.seed,
+            )
+            train_seconds += linear_seconds
+        before = run_dir.read_json(folder / run_dir.METRICS).get("train_seconds")
+        if isinstance(before, float):  # the run is finished, and shown again
+            train_seconds = before
         save_best(model, folder)
         of_validation, scores = (
             score(model, make_batches(part, vocabulary, options)) for part in (validation, test)
@@ -214,7 +224,6 @@ def make_model(
         stacked=options.stacked,
         dropout=options.dropout,
         embedding_dropout=options.embedding_dropout,
-        word_pairs=options.word_pairs,
     )
     learning_rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, num_steps)
     model.compile(

@@ -62,7 +62,7 @@ class TextClassifier(TrainableModel):
             `None`, as `dropout`.
         word_pairs: the number of buckets of a linear model of words and pairs of words
             (`kerasrnn.models.word_pairs`), whose outputs are added to those of the network.
-            Training does not change it; it is zero until `add_linear`. Default: `None`, no
+            Training does not change it; `with_linear` gives it its weights. Default: `None`, no
             linear model.
         **kwargs: `name`. The dtype is that of the global Keras policy.
 
@@ -254,13 +254,19 @@ class TextClassifier(TrainableModel):
             language_model: built, with the same vocabulary, cell, units and embedding_dim.
 
         Raises:
-            ValueError: if it has other layers, or this model is bidirectional.
+            ValueError: if it has other layers, or is not built, or the recurrent layer of this
+                model does not read word vectors in one direction.
 
         Reference: A. Dai and Q. Le, "Semi-supervised sequence learning", 2015,
         arXiv:1511.01432.
         """
-        if not self.built:
-            self(tf.zeros([1, 1], tf.int32))
+        if self.convolution is not None and self.stacked:
+            raise ValueError("start_from needs a model with stacked=False, or without filters.")
+        if not language_model.built:
+            raise ValueError(
+                "The language model has no weights yet. Train it, or call it once."
+            )
+        self._build_if_needed()
         for name in ("embedding", "recurrent"):
             ours, theirs = (getattr(model, name) for model in (self, language_model))
             shapes = [[w.shape for w in layer.weights] for layer in (ours, theirs)]
@@ -272,28 +278,56 @@ class TextClassifier(TrainableModel):
                 )
             ours.set_weights(theirs.get_weights())
 
-    def add_linear(self, table: np.ndarray, bias: np.ndarray, share: float = 1.0) -> None:
-        """Adds a linear model of words and pairs of words to the network.
+    def with_linear(
+        self, table: np.ndarray, bias: np.ndarray, share: float = 1.0
+    ) -> "TextClassifier":
+        """A model of this network and a linear model of words and pairs of words.
 
-        The outputs before the sigmoid or the softmax become
+        The outputs before the sigmoid or the softmax are
 
             share * network + linear
 
         Args:
-            table: the weights of the features, `(features, num_outputs)`, in the order of
-                `word_pairs.features`; with two labels there is one output, else one for each
-                label.
+            table: the weights of the words and of the buckets of pairs, in the order of
+                `kerasrnn.models.word_pairs`, `(words + buckets, num_outputs)`. With two labels
+                there is one output, else one for each label.
             bias: `(num_outputs,)`.
             share: the factor of the network. Default: 1.
 
+        Returns:
+            A new model, not compiled.
+
         Raises:
-            ValueError: if the model has no `word_pairs`, or shapes differ.
+            ValueError: if this model has a linear model already, or shapes do not fit.
         """
-        if self.word_pairs is None:
-            raise ValueError("add_linear needs a model with word_pairs, the number of buckets.")
-        self.word_pairs.table.assign(table)
-        for variable, added in zip(self.output_layer.weights, (0.0, bias), strict=True):
-            variable.assign(share * variable + added)
+        if self.word_pairs is not None:
+            raise ValueError(f"{self.name} has a linear model already.")
+        table, bias = np.asarray(table), np.asarray(bias)
+        num_words, num_outputs = len(self.vocabulary), self.output_layer.units
+        fits = table.ndim == 2 and table.shape[1] == num_outputs and len(table) > num_words
+        if not fits or bias.shape != (num_outputs,):
+            raise ValueError(
+                f"table must have the shape (more than {num_words}, {num_outputs}) and bias "
+                f"({num_outputs},), got {table.shape} and {bias.shape}."
+            )
+        model = type(self).from_config(
+            {**self.get_config(), "word_pairs": len(table) - num_words}
+        )
+        for each in (self, model):
+            each._build_if_needed()
+        for name in ("embedding", "convolution", "recurrent", "output_layer"):
+            layer = getattr(self, name)
+            if layer is not None:
+                getattr(model, name).set_weights(layer.get_weights())
+        model.word_pairs.table.assign(table)
+        kernel, constant = model.output_layer.weights
+        kernel.assign(share * kernel)
+        constant.assign(share * constant + bias)
+        return model
+
+    def _build_if_needed(self):
+        if not self.built:
+            self(tf.zeros([1, 1], tf.int32))
 
     def get_config(self) -> dict:
         return {

@@ -85,17 +85,20 @@ class NextWord(keras.layers.Layer):
         expected = tf.math.log1p(1 / (tf.cast(sample, tf.float32) + 1))
         expected *= num_sampled / math.log(num_words + 1)
 
-        table, bias = self.embedding.embeddings, tf.convert_to_tensor(self.bias)
+        bias = tf.convert_to_tensor(self.bias)
+
+        def vectors_of(ids):
+            return tf.cast(tf.gather(self.embedding.embeddings, ids), bias.dtype)
+
         shape, size = tf.shape(targets), self.embedding.output_dim
         targets = tf.cast(tf.reshape(targets, [-1]), tf.int32)
         vectors = tf.cast(tf.reshape(vectors, [-1, size]), bias.dtype)
-        true = tf.reduce_sum(vectors * tf.gather(table, targets), -1) + tf.gather(bias, targets)
-        others = tf.matmul(vectors, tf.gather(table, sample), transpose_b=True)
+        true = tf.reduce_sum(vectors * vectors_of(targets), -1) + tf.gather(bias, targets)
+        others = tf.matmul(vectors, vectors_of(sample), transpose_b=True)
         others += tf.gather(bias, sample) - tf.math.log(expected)
         others = tf.where(targets[:, None] == sample, others.dtype.min, others)
-        total = tf.math.reduce_logsumexp(others, -1)
-        total = tf.maximum(true, total) + tf.math.log1p(tf.exp(-tf.abs(true - total)))
-        return tf.reshape(total - true, shape)
+        others = tf.math.reduce_logsumexp(others, -1)
+        return tf.reshape(tf.math.softplus(others - true), shape)
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -143,6 +146,8 @@ class WordLanguageModel(SequenceModel):
     TensorShape([1, 3, 100])
     """
 
+    _has_own_loss = False
+
     def __init__(
         self,
         num_words: int,
@@ -189,9 +194,25 @@ class WordLanguageModel(SequenceModel):
     def compile(
         self, optimizer: Any = "adam", loss: Any = None, *args: Any, **options: Any
     ) -> None:
-        """As `SequenceModel.compile`; the default loss is the one among a sample of words."""
+        """As `SequenceModel.compile`, with a loss that is estimated from a sample of words.
+
+        So two evaluations of the same model differ a little.
+
+        Raises:
+            ValueError: for `teacher_forcing` below 1, since outputs are vectors, not words.
+        """
+        if options.get("teacher_forcing") not in (None, 1):
+            raise ValueError(
+                f"{type(self).__name__} cannot be fed its own outputs, which are vectors. Use "
+                "teacher_forcing=1."
+            )
+        self._has_own_loss = loss is None
         loss = self.next_word.sampled_loss if loss is None else loss
         super().compile(optimizer, loss, *args, **options)
+
+    def get_compile_config(self) -> dict:
+        config = super().get_compile_config()
+        return {**config, "loss": None} if self._has_own_loss else config
 
     def logits(self, vectors: tf.Tensor) -> tf.Tensor:
         """The logits of all words, `(batch, time, num_words)`, from the outputs."""

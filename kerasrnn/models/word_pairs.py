@@ -7,7 +7,9 @@ import tensorflow as tf
 
 from kerasrnn.text.words import PADDING_ID
 
-_FACTOR = 1_000_003  # a prime, as large as most vocabularies are not
+_FACTOR = 2_654_435_761  # a prime that spreads pairs evenly (Knuth's multiplicative hashing)
+LARGEST = 2**24
+"""Some runtimes sort numbers as float32, which is exact up to here."""
 NONE = 0
 """The number that stands for no feature."""
 
@@ -16,7 +18,7 @@ class WordPairs(keras.layers.Layer):
     """The sum of one weight for each different word, and each pair of words, of a text.
 
     Pairs are words that follow each other. They are hashed: the pair of words a and b has the
-    number num_words + (1000003 a + b) mod num_buckets. How often a text has a word or a pair
+    number num_words + (2654435761 a + b) mod num_buckets. How often a text has a word or a pair
     does not count.
 
     Args:
@@ -25,8 +27,11 @@ class WordPairs(keras.layers.Layer):
         num_outputs: how many sums there are.
         **kwargs: `name`, `dtype`, `trainable`.
 
+    Raises:
+        ValueError: if there are more than 2^24 words and buckets.
+
     Call arguments:
-        ids: integers, `(batch, time)`, padded at the end with 0.
+        ids: integers, `(batch, time)`, padded with 0.
 
     Returns:
         `(batch, num_outputs)`.
@@ -42,6 +47,11 @@ class WordPairs(keras.layers.Layer):
     """
 
     def __init__(self, num_words: int, num_buckets: int, num_outputs: int, **kwargs: Any):
+        if num_words + num_buckets > LARGEST:
+            raise ValueError(
+                f"There may be at most {LARGEST:,} words and buckets of pairs, got "
+                f"{num_words:,} and {num_buckets:,}."
+            )
         super().__init__(**kwargs)
         self.num_words, self.num_buckets = num_words, num_buckets
         self.num_outputs = num_outputs
@@ -64,10 +74,10 @@ class WordPairs(keras.layers.Layer):
         """
         ids = tf.cast(ids, tf.int32)
         first, second = tf.cast(ids[:, :-1], tf.int64), tf.cast(ids[:, 1:], tf.int64)
-        numbers = first * _FACTOR + second
-        numbers -= numbers // self.num_buckets * self.num_buckets
+        numbers = tf.math.floormod(first * _FACTOR + second, self.num_buckets)
         pairs = tf.cast(numbers, tf.int32) + self.num_words
-        pairs = tf.where(ids[:, 1:] == PADDING_ID, NONE, pairs)
+        beyond = (ids[:, :-1] == PADDING_ID) | (ids[:, 1:] == PADDING_ID)
+        pairs = tf.where(beyond, NONE, pairs)
         return tf.concat([_each_once(ids), _each_once(pairs)], axis=1)
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:

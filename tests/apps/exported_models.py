@@ -15,6 +15,7 @@ def export_small_models(folder: Path, text: str) -> None:
         ["[PAD]", "[UNK]", "good", "bad"], max_length=8, embedding_dim=4, units=3
     )
     classifier(np.array([[2, 0]]))
+    classifier = classifier.with_linear(np.linspace(-1, 1, 54)[:, None], np.zeros(1))
     kerasrnn.export(classifier, folder / "sentiment")
     vocabulary = kerasrnn.CharacterVocabulary.from_text(text)
     language_model = kerasrnn.CharLanguageModel(vocabulary, units=4)

@@ -59,7 +59,7 @@ def test_the_weights_of_a_classifier_are_counted_as_keras_does(
 def test_more_than_two_labels_have_weights_each():
     model = kerasrnn.TextClassifier(["[PAD]", "[UNK]", "good"], ["a", "b", "c"])
     model(np.array([[2, 0]]))
-    options = sentiment.Train(units=128, embedding_dim=128, filters=None)
+    options = sentiment.Train(units=128, embedding_dim=128, filters=None, word_pairs=None)
     assert sentiment_sizes.count_weights(options, 3, 3) == model.count_params()
 
 

@@ -5,6 +5,8 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
+from kerasrnn.models.word_pairs import WordPairs
+from kerasrnn.text.batches import bucket_by_length
 from tests.apps.test_baseline import make_reviews
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
@@ -14,11 +16,15 @@ from apps.sentiment import linear
 
 def make_classifier(training, num_labels):
     vocabulary = kerasrnn.Vocabulary.from_texts(training.texts, 100)
-    model = kerasrnn.TextClassifier(
-        vocabulary, list("abc")[:num_labels], units=3, embedding_dim=4, word_pairs=200
-    )
+    names = list("abc")[:num_labels]
+    model = kerasrnn.TextClassifier(vocabulary, names, units=3, embedding_dim=4)
     model(tf.zeros([1, 1], tf.int32))
     return model
+
+
+def batches_of(reviews, model):
+    ids = model.vocabulary.encode(reviews.texts, 50)
+    return bucket_by_length(ids, reviews.labels, batch_size=16, max_length=16)
 
 
 @pytest.mark.parametrize("num_labels", [2, 3])
@@ -27,30 +33,33 @@ def test_it_knows_what_the_linear_model_knows(num_labels, capsys):
     training, validation, test = (
         make_reviews(120, num_labels=num_labels, seed=seed) for seed in range(3)
     )
-    model = make_classifier(training, num_labels)
-    assert linear.add_linear(model, training, validation, seed=0) > 0
+    network = make_classifier(training, num_labels)
+    parts = (batches_of(part, network) for part in (training, validation))
+    model, seconds = linear.with_linear(network, 200, *parts, seed=0)
     probabilities = model.predict(test.texts, verbose=0)
     predicted = (
         probabilities[:, 0] > 0.5 if num_labels == 2 else np.argmax(probabilities, axis=1)
     )
     assert np.mean(predicted == np.array(test.labels)) > 0.95
+    assert seconds > 0
     assert "of the linear model" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("num_labels", [2, 3])
 def test_the_outputs_are_those_of_the_linear_model_itself(num_labels):
     training = make_reviews(90, num_labels=num_labels)
-    model = make_classifier(training, num_labels)
-    ids = model.vocabulary.encode(training.texts, 50)
-    features = linear.features_of(model.word_pairs, ids)
-    chosen, _, _ = linear.choose_model(
-        (features, training.labels), (features, training.labels), seed=0
+    network = make_classifier(training, num_labels)
+    pair = linear.read_features(
+        WordPairs(len(network.vocabulary), 200, 1), batches_of(training, network)
     )
+    chosen, _, _ = linear.choose_model(pair, pair, seed=0)
     table, bias = linear.weights_of(chosen, num_labels)
-    found, expected = features @ table + bias, chosen.decision_function(features)
+    found, expected = pair[0] @ table + bias, chosen.decision_function(pair[0])
     np.testing.assert_allclose(found, expected.reshape(found.shape), rtol=1e-9)
-    model.add_linear(table, bias, share=0.0)
-    outputs = linear.outputs_of(model, training.texts)
+    model = network.with_linear(table, bias, share=0.0)
+    outputs = np.concatenate(
+        [linear.outputs_of(model(ids).numpy()) for ids, _ in batches_of(training, network)]
+    )
     if num_labels == 3:  # of a softmax, only differences are known
         outputs, found = (x - x.mean(1, keepdims=True) for x in (outputs, found))
     np.testing.assert_allclose(outputs, found, atol=1e-3)
@@ -59,9 +68,10 @@ def test_the_outputs_are_those_of_the_linear_model_itself(num_labels):
 def test_a_label_without_training_texts_is_improbable():
     training = make_reviews(90)
     training.labels[:] = [2 * label for label in training.labels]
-    model = make_classifier(training, 3)
-    features = linear.features_of(model.word_pairs, model.vocabulary.encode(training.texts, 50))
-    pair = features, training.labels
+    network = make_classifier(training, 3)
+    pair = linear.read_features(
+        WordPairs(len(network.vocabulary), 200, 1), batches_of(training, network)
+    )
     chosen, _, _ = linear.choose_model(pair, pair, seed=0)
     table, bias = linear.weights_of(chosen, 3)
     assert np.all(table[:, 1] == 0)

@@ -44,7 +44,8 @@ def classifier():
     for variable in model.trainable_variables:  # far enough from 1/2 to tell answers apart
         variable.assign(variable * 3)
     model.output_layer.bias.assign([-1.0])
-    return model
+    table = 0.1 * np.random.default_rng(0).normal(size=(len(WORDS) + 102, 1))
+    return model.with_linear(table, np.zeros(1))
 
 
 @pytest.fixture(scope="session")

@@ -112,6 +112,15 @@ def test_a_language_model_with_other_layers_is_refused(different):
         model.start_from(lm)
 
 
+def test_a_model_that_reads_something_else_cannot_start_from_words():
+    lm = kerasrnn.WordLanguageModel(len(WORDS), cell="gru", embedding_dim=4, units=3)
+    stacked = make_model(cell="gru", bidirectional=False, filters=4)
+    with pytest.raises(ValueError, match="start_from needs a model with stacked=False"):
+        stacked.start_from(lm)
+    with pytest.raises(ValueError, match="The language model has no weights yet"):
+        make_model(cell="gru", bidirectional=False).start_from(lm)
+
+
 @pytest.mark.parametrize("labels", [("no", "yes"), ("no", "maybe", "yes")])
 def test_it_survives_keras_saving(tmp_path, labels):
     model = make_model(cell="gru", pooling="last", filters=5, dropout=0.2, labels=labels)

@@ -88,6 +88,34 @@ def test_a_saved_model_is_the_same_model(ids, tmp_path):
     np.testing.assert_array_equal(loaded(ids), model(ids))
 
 
+@pytest.mark.parametrize("policy", ["float64", "float16", "mixed_bfloat16"])
+def test_it_learns_in_other_precisions(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = kerasrnn.WordLanguageModel(12, embedding_dim=4, units=3, num_sampled=6)
+        model.compile(keras.optimizers.Adam(0.01, epsilon=1e-3), window=4)
+        stream = kerasrnn.Stream.from_tokens(np.tile(np.arange(2, 12), 4), batch_size=2)
+        assert np.isfinite(model.fit(stream, verbose=0).history["loss"][0])
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_a_compiled_model_can_be_saved_and_trained_on(tmp_path):
+    model = kerasrnn.WordLanguageModel(12, embedding_dim=4, units=3, num_sampled=6)
+    model.compile(keras.optimizers.Adam(0.01), window=4)
+    stream = kerasrnn.Stream.from_tokens(np.tile(np.arange(2, 12), 4), batch_size=2)
+    model.fit(stream, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(np.array([[3]])), model(np.array([[3]])))
+    assert loaded.fit(stream, verbose=0).history["loss"][0] > 0
+
+
+def test_vectors_cannot_be_fed_back():
+    with pytest.raises(ValueError, match="cannot be fed its own outputs"):
+        kerasrnn.WordLanguageModel(12).compile(window=4, teacher_forcing=0.5)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"num_words": 0}, {"embedding_dim": -1}, {"cell": "rnn"}, {"units": 1.5}, {"dropout": 1}],

@@ -17,7 +17,31 @@ def features_in_python(ids, num_words, num_buckets):
     """The words and pairs of one text, each once."""
     ids = [i for i in ids if i]
     pairs = itertools.pairwise(ids)
-    return {*ids, *(num_words + (1_000_003 * a + b) % num_buckets for a, b in pairs)}
+    return {*ids, *(num_words + (2_654_435_761 * a + b) % num_buckets for a, b in pairs)}
+
+
+@pytest.mark.parametrize("num_buckets", [1000, 10**6, 500_001, 1_000_003, 2**20])
+def test_pairs_are_spread_evenly(rng, num_buckets):
+    """As many buckets are used as by drawing them at random."""
+    words = np.minimum(rng.zipf(1.2, size=(20, 4000)), 29_999)
+    pairs = {tuple(p) for row in words.tolist() for p in itertools.pairwise(row)}
+    layer = WordPairs(30_000, num_buckets, 1)
+    used = np.unique(layer.features(words).numpy())
+    used = len(used[used >= 30_000])
+    expected = num_buckets * (1 - np.exp(-len(pairs) / num_buckets))
+    assert used > 0.97 * expected
+
+
+def test_padding_is_in_no_pair_wherever_it_stands():
+    layer = WordPairs(6, 50, 1)
+    for row in ([2, 4, 0, 0], [0, 0, 2, 4]):
+        found = layer.features(np.array([row])).numpy()[0].tolist()
+        assert set(found) - {NONE} == features_in_python([2, 4], 6, 50)
+
+
+def test_more_numbers_than_float32_can_tell_apart_are_refused():
+    with pytest.raises(ValueError, match="at most 16,777,216 words and buckets"):
+        WordPairs(30_000, 2**24, 1)
 
 
 @pytest.mark.parametrize("time", [1, 2, 9])
@@ -47,12 +71,13 @@ def test_padding_does_not_change_the_sum(rng):
 
 @pytest.mark.parametrize("labels", [("no", "yes"), ("no", "maybe", "yes")])
 def test_the_sum_is_of_the_outputs_before_the_sigmoid_or_the_softmax(rng, tmp_path, labels):
-    model = kerasrnn.TextClassifier(WORDS, labels, units=3, embedding_dim=4, word_pairs=50)
+    network = kerasrnn.TextClassifier(WORDS, labels, units=3, embedding_dim=4, filters=5)
     ids = np.array([[2, 4, 0], [3, 2, 4]])
-    before = model(ids).numpy()
+    before = network(ids).numpy()
     num_outputs = 1 if len(labels) == 2 else len(labels)
     table, bias = rng.normal(size=(56, num_outputs)), rng.normal(size=num_outputs)
-    model.add_linear(table, bias, share=0.5)
+    model = network.with_linear(table, bias, share=0.5)
+    np.testing.assert_array_equal(network(ids), before)
     linear = bias + [
         sum(table[f] for f in features_in_python(row, 6, 50)) for row in ids.tolist()
     ]
@@ -67,15 +92,22 @@ def test_the_sum_is_of_the_outputs_before_the_sigmoid_or_the_softmax(rng, tmp_pa
 
 
 def test_training_leaves_it_alone(rng):
-    model = kerasrnn.TextClassifier(WORDS, units=3, embedding_dim=4, word_pairs=50)
+    network = kerasrnn.TextClassifier(WORDS, units=3, embedding_dim=4)
+    model = network.with_linear(np.ones([56, 1]), np.zeros(1))
     model.compile(keras.optimizers.Adam(0.1))
-    model(np.array([[1]]))
-    model.add_linear(np.ones([56, 1]), np.zeros(1))
     model.fit(np.array([[2, 4], [3, 4]]), np.array([1, 0]), epochs=2, verbose=0)
     assert np.all(model.word_pairs.table.numpy() == 1)
+    assert not np.array_equal(
+        model.embedding(np.array([[2]])), network.embedding(np.array([[2]]))
+    )
     assert not any("table" in v.path for v in model.trainable_variables)
 
 
-def test_a_model_without_pairs_says_how_to_have_them():
-    with pytest.raises(ValueError, match="add_linear needs a model with word_pairs"):
-        kerasrnn.TextClassifier(WORDS, units=3).add_linear(np.zeros([1, 1]), np.zeros(1))
+def test_other_shapes_and_a_second_linear_model_are_refused():
+    network = kerasrnn.TextClassifier(WORDS, ["a", "b", "c"], units=3)
+    for table, bias in ([[56, 1], [3]], [[56, 3], [1]], [[6, 3], [3]], [[56], [3]]):
+        with pytest.raises(ValueError, match=r"table must have the shape \(more than 6, 3\)"):
+            network.with_linear(np.zeros(table), np.zeros(bias))
+    both = network.with_linear(np.zeros([56, 3]), np.zeros(3))
+    with pytest.raises(ValueError, match="has a linear model already"):
+        both.with_linear(np.zeros([56, 3]), np.zeros(3))
