@@ -141,15 +141,11 @@ PRESETS = {
     "fast": Train(),
     "best": Train(
         preset="best",
-        cell="vanilla",
-        units=640,
-        num_layers=2,
-        embedding_dim=None,
-        batch_size=16,
-        dropout=0.15,
-        recurrent_dropout=0.05,
-        steps=9800,
-        learning_rate=1.2e-3,
+        units=512,
+        dropout=0.4,
+        recurrent_dropout=0.1,
+        steps=5900,
+        learning_rate=3e-3,
     ),
 }
 
