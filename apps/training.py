@@ -16,6 +16,7 @@ with quiet_tensorflow():
     from kerasrnn.layers.truncation import Truncation
     from kerasrnn.training.checkpoints import RunError
 
+ADVICE = "Use a smaller --learning-rate or --global-clipnorm."
 CHECKPOINT_EVERY = 100  # training steps: a few seconds
 WORST_LOSS = 700.0
 """A validation loss that only a model that has diverged reaches, in nats."""
@@ -63,6 +64,7 @@ def fit(
     patience: int,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
     seconds_before: float = 0.0,
+    advice: str = ADVICE,
 ) -> tuple[dict[str, list[float]], float]:
     """Trains with `model.fit`; the best weights are in the model afterwards.
 
@@ -76,6 +78,7 @@ def fit(
         chosen_by, mode: the figure that the best epoch is best in, and which way.
         callbacks: those of the app, before the shared ones.
         seconds_before: what the preparations took, which counts, too.
+        advice: what to do if the training diverges.
 
     Returns:
         The history, and the seconds it took.
@@ -103,11 +106,11 @@ def fit(
         ).history
     except FloatingPointError as error:
         reason = str(error).partition(" The weights")[0].partition(" Lower the")[0]
-        raise _diverged(reason) from error
+        raise _diverged(reason, advice) from error
     except RunError as error:
         reason = str(error).replace("resume=False", "--no-resume")
         raise UserError(reason.replace("another run_dir", "another --run-dir")) from error
-    _check_useful(history, chosen_by, mode)
+    _check_useful(history, chosen_by, mode, advice)
     if best.stopped_epoch:
         print(
             f"stopped early: patience is {patience}, and {chosen_by} was best in epoch "
@@ -124,17 +127,16 @@ def save_best(model: keras.Model, folder: Path) -> None:
         model.save(hidden)
 
 
-def _check_useful(history: dict[str, list[float]], chosen_by: str, mode: str) -> None:
+def _check_useful(
+    history: dict[str, list[float]], chosen_by: str, mode: str, advice: str
+) -> None:
     """Raises an error if the loss is finite, but far worse than that of an untrained model."""
     figures = history[chosen_by]
     best = figures.index(max(figures) if mode == "max" else min(figures))
     loss = history["val_loss"][best]
     if loss > WORST_LOSS:
-        raise _diverged(f"epoch {best + 1}, the best one, has val_loss={loss:g}.")
+        raise _diverged(f"epoch {best + 1}, the best one, has val_loss={loss:g}.", advice)
 
 
-def _diverged(reason: str) -> UserError:
-    return UserError(
-        f"the training has diverged: {reason} Use a smaller --learning-rate or "
-        "--global-clipnorm."
-    )
+def _diverged(reason: str, advice: str) -> UserError:
+    return UserError(f"the training has diverged: {reason} {advice}")

@@ -90,6 +90,7 @@ def _learn_language(model, training, validation, options, folder) -> float:
         chosen_by="val_loss",
         mode="min",
         patience=options.pretraining_epochs,
+        advice="Leave out pretraining with --pretraining-epochs 0.",
     )
     model.start_from(language_model)
     return seconds
