@@ -63,9 +63,9 @@ class SplitTexts(LabelledTexts):
 
     labels: str | None = None
     """The labels in their order, with commas between them, such as ham,spam. Default: those of
-    the texts, numbers by size, other names by the alphabet."""
+    the texts, numbers in ascending order, other names alphabetically."""
     validation_fraction: float = 0.1
-    """Fraction of the training texts to hold out for all choices."""
+    """Fraction of the training texts to hold out for validation, which makes all choices."""
     seed: int = 0
     """The same seed gives the same splits and the same model, bit for bit, on the same
     machine."""
@@ -87,9 +87,10 @@ class Train(SplitTexts):
     """Train a model on labelled texts, evaluate it on the test split and export it."""
 
     preset: Literal["default", "best", "classic"] = "default"
-    """Defaults of the options below: default; best, which takes many times as long (a
-    pretrained LSTM, a convolution and a linear model); or classic, the textbook model (10,000
-    words, 200 tokens, one vanilla RNN of 128 units read at its last state)."""
+    """Defaults of the options below: default; best, more accurate and about 20 times slower (an
+    LSTM that first learns to predict the next word of the training texts, a convolution and a
+    linear model); or classic, the textbook model (10,000 words, 200 tokens, one vanilla RNN of
+    128 units read at its last state)."""
     run_dir: Path | None = None
     """Folder for config.json, history.csv, metrics.json and checkpoints.
     A finished run there is shown again, or replaced if the options differ.
@@ -113,8 +114,9 @@ class Train(SplitTexts):
     """Number of filters of a convolution over three words. With mean_max, its outputs are
     pooled, too. None: no convolution."""
     stacked: bool = True
-    """Whether the recurrent layer reads the outputs of the convolution, and not the word
-    vectors."""
+    """The recurrent layer reads the outputs of the convolution. With --no-stacked both read the
+    word vectors, side by side; this needs --pooling mean_max. Without filters it has no
+    effect."""
     vocabulary_size: int = 30_000
     """How many words the model knows: the most frequent ones in the training texts."""
     max_length: int = 400
@@ -123,15 +125,17 @@ class Train(SplitTexts):
     embedding_dim: int = 64
     """Size of the word vectors."""
     word_vectors: bool = True
-    """Whether to compute the first word vectors from neighbouring words in the training texts.
-    --no-word-vectors starts with random ones."""
+    """Whether to compute the initial word vectors from neighbouring words in the training
+    texts. --no-word-vectors starts with random ones."""
     pretraining_epochs: int = 0
     """Epochs of language-model pretraining: before it sees labels, the recurrent layer learns
-    to predict the next word of the training texts. Needs --no-bidirectional and --no-stacked.
-    0: none."""
+    to predict the next word of the training texts. More accurate, but several times slower.
+    Needs --no-bidirectional, and --no-stacked or --filters None. 0: none."""
     word_pairs: int | None = 2**20
-    """Number of weights for pairs of words in a linear model, which is added to the network
-    after its training. None: no linear model."""
+    """After the network is trained, a linear model of words and of bigrams (pairs of adjacent
+    words) is trained and added to it. The value is the number of hash buckets for bigrams: more
+    buckets need more memory and confuse fewer bigrams. Needs scikit-learn. None: no linear
+    model."""
     adversarial_noise: float | None = None
     """Adversarial training: add noise to the word vectors in the direction that increases the
     loss. The value, for example 0.3, is the norm of the noise on a whole text, divided by the
@@ -139,7 +143,7 @@ class Train(SplitTexts):
     dropout: float = 0.5
     """Dropout rate of the word vectors and of the features below the output."""
     embedding_dropout: float | None = None
-    """Dropout rate of the word vectors, if it is another one."""
+    """Dropout rate of the word vectors only. Default: the same as --dropout."""
     epochs: int | None = None
     """Maximum number of epochs. Default: enough for about --steps steps, from 2 to 30."""
     steps: int = 900
@@ -176,7 +180,7 @@ class Train(SplitTexts):
         check_option(self, "stacked", fits, "must be on with --pooling last")
         if self.pretraining_epochs:
             fits = not self.bidirectional and (not self.stacked or self.filters is None)
-            rule = "must be 0, but with --no-bidirectional and --no-stacked or --filters None"
+            rule = "above 0 needs --no-bidirectional, and either --no-stacked or --filters None"
             check_option(self, "pretraining_epochs", fits, rule)
 
 

@@ -1,4 +1,4 @@
-"""A linear model of words and word pairs: alone the baseline, or a part of a classifier.
+"""A linear model of words and bigrams. It is the baseline, or is added to a classifier.
 
 Reference: Wang and Manning, 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic
 Classification", https://aclanthology.org/P12-2018.
@@ -33,7 +33,7 @@ with quiet_tensorflow():
 
 STRENGTHS = (0.1, 0.3, 1.0)
 """Values of C, the inverse of the regularization, from which validation chooses."""
-MOST_PASSES = 1000  # over the training texts; a hundred are enough
+MOST_PASSES = 1000  # over the training texts; about a hundred are usually enough
 HALVES = np.array([0.5, 0.5])
 
 
@@ -41,8 +41,8 @@ class LogCountRatio(TransformerMixin, BaseEstimator):
     """Scales words and pairs by how much more often texts of one class have them.
 
     The factor is the log of a ratio, log(p / |p| / (q / |q|)). p is 1 + the number of texts
-    of the class with the word, q is 1 + that of all other texts, |p| and |q| are the sums
-    over all words.
+    of the class with the word, q is 1 + the number of other texts with it, |p| and |q| are the
+    sums over all words.
     """
 
     def fit(self, counts, is_of_class):
@@ -56,7 +56,7 @@ class LogCountRatio(TransformerMixin, BaseEstimator):
 
 
 def make_model(strength: float, seed: int) -> OneVsRestClassifier:
-    """A logistic regression on log-count ratios; above two classes, one for each."""
+    """A logistic regression on log-count ratios; with more than two classes, one for each."""
     regression = LogisticRegression(
         C=strength, solver="liblinear", dual=True, max_iter=MOST_PASSES, random_state=seed
     )
@@ -69,7 +69,8 @@ def choose_model(
     """Trains one model for each of `STRENGTHS`; the validation accuracy chooses.
 
     Args:
-        training, validation: pairs of features, 0 or 1 in `(texts, features)`, and labels.
+        training, validation: each a tuple (features, labels); features is a sparse matrix of 0
+            and 1, `(texts, features)`.
         seed: of the solver.
         show_progress: whether to print each accuracy.
 
@@ -90,7 +91,8 @@ def choose_model(
 def weights_of(model: OneVsRestClassifier, num_labels: int) -> tuple[np.ndarray, np.ndarray]:
     """The weights of the features, `(features, outputs)`, and the biases, `(outputs,)`.
 
-    Two labels have one output. A label that no training text has gets `SMALLEST`.
+    Two labels have one output. If no training text has a label, its weights are 0 and its bias
+    is the log of `SMALLEST`.
     """
     pipelines, present = model.estimators_, model.classes_
     table = np.zeros([len(pipelines[0][0].ratio_), 1 if num_labels == 2 else num_labels])
@@ -109,13 +111,13 @@ def weights_of(model: OneVsRestClassifier, num_labels: int) -> tuple[np.ndarray,
 def find_shares(
     network: np.ndarray, linear: np.ndarray, labels: Sequence[int] | np.ndarray
 ) -> tuple[float, float]:
-    """The factors of two models in a sum, from 0 to 1, for which the loss is lowest.
+    """The two factors, from 0 to 1, that give the sum of two models the lowest loss.
 
-    Few texts say little about the factors. So 0.5 of each is taken to be likely: their squared
-    distance from it counts as much as the loss of one text.
+    With few texts these are unreliable. So there is a penalty, the squared distance of the
+    factors from 0.5, with the weight of one text.
 
     Args:
-        network, linear: their outputs before the sigmoid or the softmax, `(texts, outputs)`.
+        network, linear: their logits, `(texts, outputs)`.
         labels: of the texts.
     """
     numbers = np.asarray(labels)
@@ -154,8 +156,8 @@ def with_linear(model, word_pairs: int, training, validation, seed: int):
     linear = parts[1][0] @ table + bias
     of_network, of_linear = find_shares(network, linear, parts[1][1])
     print(
-        f"linear model: C={strength}, validation accuracy {accuracy:.4f} alone; the sum is "
-        f"{of_network:.2f} of the network and {of_linear:.2f} of the linear model",
+        f"linear model: C={strength}, validation accuracy {accuracy:.4f} alone. Combined "
+        f"logits = {of_network:.2f} * network + {of_linear:.2f} * linear model",
         flush=True,
     )
     both = model.with_linear(of_linear * table, of_linear * bias, of_network)
@@ -163,7 +165,7 @@ def with_linear(model, word_pairs: int, training, validation, seed: int):
 
 
 def outputs_of(probabilities: np.ndarray) -> np.ndarray:
-    """What a classifier has before its sigmoid or softmax, `(texts, outputs)`."""
+    """The logits of a classifier, from its probabilities, `(texts, outputs)`."""
     p = np.clip(probabilities, SMALLEST, 1)
     return scipy.special.logit(np.minimum(p, 1 - SMALLEST)) if p.shape[1] == 1 else np.log(p)
 

@@ -1,4 +1,4 @@
-"""What a classifier knows of words before it sees labels: from the training texts alone.
+"""Initial weights of a classifier, learned from the training texts without their labels.
 
 Reference: A. Dai and Q. Le, "Semi-supervised sequence learning", 2015, arXiv:1511.01432.
 """
@@ -22,10 +22,10 @@ with quiet_tensorflow():
 WHOLE_TEXT = 2**31 - 1  # words to read of a text
 BATCH_SIZE, WINDOW = 128, 48
 FEWEST_WINDOWS = 10
-"""In an epoch; with few texts, fewer places are read side by side."""
+"""Of an epoch. If there are few texts, the batch is made smaller to reach it."""
 LEARNING_RATE, DROPOUT = 3e-3, 0.2
 BOUNDARY = 0
-"""The id between two texts, that of padding."""
+"""The id between two texts; the same as the padding id."""
 
 
 def prepare(
@@ -35,13 +35,13 @@ def prepare(
     options: Train,
     folder: Path,
 ) -> float:
-    """Gives a model word vectors, and a recurrent layer that can predict the next word.
+    """Sets initial word vectors; may also teach the recurrent layer to predict the next word.
 
     Args:
         model: built, with initial weights.
         training, validation: texts.
         options: `word_vectors` and `pretraining_epochs` say what is done.
-        folder: of the run; checkpoints of the language model stand in `pretraining`.
+        folder: of the run; checkpoints of the language model are saved in `pretraining`.
 
     Returns:
         The seconds it took.
@@ -97,7 +97,7 @@ def _learn_language(model, training, validation, options, folder) -> float:
 
 
 def join_texts(texts: Sequence[str], vocabulary: kerasrnn.Vocabulary, seed: int) -> np.ndarray:
-    """The ids of texts one after the other, shuffled, with `BOUNDARY` before and after each."""
+    """Shuffles texts and joins their ids, with a `BOUNDARY` before, between and after them."""
     order = list(texts)
     random.Random(seed).shuffle(order)
     ids = vocabulary.encode(tf.constant(order), WHOLE_TEXT)

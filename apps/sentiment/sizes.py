@@ -20,11 +20,11 @@ WORDS_OF_CONVOLUTION = 3
 
 
 LINEAR_BYTES = 32
-"""Of each weight of the linear model: several copies in double precision."""
+"""Of each weight of the linear model while it is trained: copies in double precision."""
 PRETRAINING_STEP = 128 * 48
 """How many words are read in a step of pretraining."""
 SAMPLED = 1024
-"""How many words each of them is compared with."""
+"""How many words are sampled for the loss of pretraining."""
 
 
 def count_weights(options: Train, num_words: int, num_labels: int = 2) -> int:

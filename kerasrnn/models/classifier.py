@@ -58,12 +58,12 @@ class TextClassifier(TrainableModel):
             word vectors. `False` needs the pooling `"mean_max"`. Default: `True`.
         dropout: fraction to drop of the word vectors' features (one mask per sequence) and of
             the output layer's inputs. Default: 0.
-        embedding_dropout: that of the word vectors' features, if it is another one. Default:
-            `None`, as `dropout`.
-        word_pairs: the number of buckets of a linear model of words and pairs of words
-            (`kerasrnn.models.word_pairs`), whose outputs are added to those of the network.
-            Training does not change it; `with_linear` gives it its weights. Default: `None`, no
-            linear model.
+        embedding_dropout: dropout rate of the word vectors' features. Default: `None`, the same
+            as `dropout`.
+        word_pairs: adds a linear model of words and bigrams with this many hash buckets for
+            bigrams (`kerasrnn.models.word_pairs`). Its weights are zero, and `fit` does not
+            train them. Do not set this yourself: `with_linear` returns a model that has the
+            weights. Default: `None`, no linear model.
         **kwargs: `name`. The dtype is that of the global Keras policy.
 
     Call arguments:
@@ -233,7 +233,7 @@ class TextClassifier(TrainableModel):
         vectors = self.feature_dropout(vectors, training=training)
         convolved = None
         if self.convolution is not None:
-            # Padding is as the words beyond the ends: zeros.
+            # Padding is set to zeros, as the convolution does beyond the ends of a text.
             words = keras.ops.expand_dims(keras.ops.cast(mask, vectors.dtype), -1)
             convolved = self.convolution(vectors * words)
         read = convolved if self.stacked and convolved is not None else vectors
@@ -248,14 +248,17 @@ class TextClassifier(TrainableModel):
         return self.output_activation(outputs)
 
     def start_from(self, language_model: WordLanguageModel) -> None:
-        """Takes over the word vectors and the recurrent layer of a language model.
+        """Copies the weights of a language model: its word vectors and its recurrent layer.
+
+        Only shapes are checked, so use the same vocabulary.
 
         Args:
             language_model: built, with the same vocabulary, cell, units and embedding_dim.
 
         Raises:
-            ValueError: if it has other layers, or is not built, or the recurrent layer of this
-                model does not read word vectors in one direction.
+            ValueError: if the language model is not built, if its weights have other shapes,
+                or if this classifier is bidirectional, or its recurrent layer reads a
+                convolution (`stacked=True` with `filters`).
 
         Reference: A. Dai and Q. Le, "Semi-supervised sequence learning", 2015,
         arXiv:1511.01432.
@@ -281,17 +284,17 @@ class TextClassifier(TrainableModel):
     def with_linear(
         self, table: np.ndarray, bias: np.ndarray, share: float = 1.0
     ) -> "TextClassifier":
-        """A model of this network and a linear model of words and pairs of words.
+        """Returns a new classifier that adds a linear model of words and bigrams to this one.
 
-        The outputs before the sigmoid or the softmax are
+        This model stays as it is. The logits of the new one are
 
             share * network + linear
 
         Args:
-            table: the weights of the words and of the buckets of pairs, in the order of
+            table: the weights of the words and of the buckets of bigrams, in the order of
                 `kerasrnn.models.word_pairs`, `(words + buckets, num_outputs)`. With two labels
                 there is one output, else one for each label.
-            bias: `(num_outputs,)`.
+            bias: those of the linear model, `(num_outputs,)`.
             share: the factor of the network. Default: 1.
 
         Returns:

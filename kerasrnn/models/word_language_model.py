@@ -1,4 +1,4 @@
-"""A language model over words, whose layers a classifier can start from."""
+"""A language model over words. A classifier can start from its weights."""
 
 import math
 from typing import Any
@@ -13,16 +13,16 @@ from kerasrnn.models.sequence import SequenceModel
 
 
 class NextWord(keras.layers.Layer):
-    """What comes next, as a vector: its products with the word vectors are the logits.
+    """Projects h_t to a vector q_t, whose dot products with the word vectors give the logits.
 
-    With h_t the input, P and c the weights of a projection, E the table of word vectors and b
+    With h_t the input, P and c the weights of the projection, E the table of word vectors and b
     a bias for each word:
 
         q_t = h_t P + c        logits_t = q_t E^T + b
 
     Args:
         embedding: the `keras.layers.Embedding` with E.
-        num_sampled: how many words each loss compares the true one with.
+        num_sampled: number of words sampled to estimate the loss.
         **kwargs: `name`, `dtype`.
 
     Call arguments:
@@ -53,7 +53,7 @@ class NextWord(keras.layers.Layer):
         return self.projection(inputs)
 
     def logits(self, vectors: tf.Tensor) -> tf.Tensor:
-        """Those of all words, `(batch, time, num_words)`."""
+        """The logits of all words, `(batch, time, num_words)`."""
         table = tf.cast(self.embedding.embeddings, vectors.dtype)
         return tf.matmul(vectors, table, transpose_b=True) + tf.cast(self.bias, vectors.dtype)
 
@@ -65,16 +65,17 @@ class NextWord(keras.layers.Layer):
 
             loss = -l_w + log(exp(l_w) + sum over j in S, but not w, of exp(l_j) / n_j)
 
-        The argument of the log is unbiased. As frequent words have low ids, word j is drawn
-        with the probability log((j + 2) / (j + 1)) / log(num_words + 1), at equal distances
-        from a random place on, and all steps share a sample.
+        The argument of the log is unbiased. Words are drawn log-uniformly: word j with the
+        probability log((j + 2) / (j + 1)) / log(num_words + 1). This suits a vocabulary sorted
+        by frequency. The draws are evenly spaced in the cumulative distribution, with one
+        random offset (systematic sampling). All steps of a batch use the same sample.
 
         Args:
             targets: ids, `(batch, time)`.
             vectors: q_t, `(batch, time, embedding_dim)`.
 
         Returns:
-            In nats, `(batch, time)`.
+            The loss in nats, `(batch, time)`.
         """
         num_words, num_sampled = self.embedding.input_dim, self.num_sampled
         seed = tf.cast(self.seeds.next(), tf.int32)
@@ -103,7 +104,7 @@ class NextWord(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class WordLanguageModel(SequenceModel):
-    """Predicts the next word of texts. `TextClassifier.start_from` takes over its layers.
+    """Predicts the next word of texts. `TextClassifier.start_from` copies its weights.
 
     Word vectors, a recurrent layer, and logits from the same word vectors. A loss over all
     words would take most of the time, so training compares the true word with a sample of the
@@ -117,7 +118,7 @@ class WordLanguageModel(SequenceModel):
         units: size of the recurrent state. Default: 512.
         dropout: fraction of the word vectors' features and of the outputs of the recurrent
             layer to drop, the same ones at all steps of a window. Default: 0.
-        num_sampled: how many words the loss compares the true one with. Default: 1024.
+        num_sampled: number of words sampled to estimate the loss. Default: 1024.
         **kwargs: `name`. The dtype is that of the global Keras policy.
 
     Call arguments:
@@ -125,7 +126,7 @@ class WordLanguageModel(SequenceModel):
         states, return_states, training: as in `SequenceModel`.
 
     Returns:
-        For each step a vector, `(batch, time, embedding_dim)`, of which `logits` makes the
+        For each step a vector, `(batch, time, embedding_dim)`, which `logits` turns into the
         logits of the next word; with `return_states` also the states after the last step.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A linear model of the words and the pairs of words in a text, as a layer."""
+"""A linear model of the words and the bigrams of a text, as a layer."""
 
 from typing import Any
 
@@ -9,26 +9,27 @@ from kerasrnn.text.words import PADDING_ID
 
 _FACTOR = 2_654_435_761  # a prime that spreads pairs evenly (Knuth's multiplicative hashing)
 LARGEST = 2**24
-"""Some runtimes sort numbers as float32, which is exact up to here."""
+"""Of words and buckets together. Some runtimes sort integers as float32, which is exact only up
+to 2^24."""
 NONE = 0
-"""The number that stands for no feature."""
+"""The feature number that means no feature."""
 
 
 class WordPairs(keras.layers.Layer):
-    """The sum of one weight for each different word, and each pair of words, of a text.
+    """A linear model: adds a weight for each distinct word and each distinct bigram of a text.
 
-    Pairs are words that follow each other. They are hashed: the pair of words a and b has the
-    number num_words + (2654435761 a + b) mod num_buckets. How often a text has a word or a pair
-    does not count.
+    A bigram is a pair of adjacent words. Repeats count once. The bigram of the word ids a and b
+    has the feature number num_words + (2654435761 a + b) mod num_buckets; bigrams with the same
+    number share a weight.
 
     Args:
         num_words: the size of the vocabulary.
-        num_buckets: how many weights the pairs share.
-        num_outputs: how many sums there are.
+        num_buckets: how many weights the bigrams share.
+        num_outputs: number of outputs.
         **kwargs: `name`, `dtype`, `trainable`.
 
     Raises:
-        ValueError: if there are more than 2^24 words and buckets.
+        ValueError: if there are more than 2^24 words and buckets together.
 
     Call arguments:
         ids: integers, `(batch, time)`, padded with 0.
@@ -64,13 +65,13 @@ class WordPairs(keras.layers.Layer):
         )
 
     def features(self, ids: tf.Tensor) -> tf.Tensor:
-        """The numbers of the words and pairs of each text, each once, and 0 for the rest.
+        """The feature numbers of each text, without repeats, filled up with 0.
 
         Args:
             ids: as in calls.
 
         Returns:
-            int32, `(batch, 2 * time - 1)`: words, then pairs, in no order that means anything.
+            int32, `(batch, 2 * time - 1)`: words, then bigrams; do not rely on the order.
         """
         ids = tf.cast(ids, tf.int32)
         first, second = tf.cast(ids[:, :-1], tf.int64), tf.cast(ids[:, 1:], tf.int64)

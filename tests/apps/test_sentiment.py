@@ -521,4 +521,4 @@ def test_a_training_that_is_killed_in_pretraining_goes_on(reviews, tmp_path, cap
 
 def test_pretraining_needs_a_layer_that_reads_words_forwards(capsys):
     assert run("train", "--pretraining-epochs", 1) == 2
-    assert "--pretraining-epochs must be 0, but with --no-bid" in capsys.readouterr().err
+    assert "--pretraining-epochs above 0 needs --no-bidirectional" in capsys.readouterr().err

@@ -42,7 +42,7 @@ def test_it_knows_what_the_linear_model_knows(num_labels, capsys):
     )
     assert np.mean(predicted == np.array(test.labels)) > 0.95
     assert seconds > 0
-    assert "of the linear model" in capsys.readouterr().out
+    assert "* linear model" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("num_labels", [2, 3])
