@@ -10,7 +10,7 @@ PLAIN_OPS = {
     "StatelessRandomGetKeyCounter", "StatelessRandomUniformV2",
     # arithmetic
     "AddV2", "All", "Any", "ArgMax", "BatchMatMulV2", "BiasAdd", "Cast", "Conv2D", "Cumsum",
-    "DenseBincount", "Equal", "FloorDiv", "FloorMod", "Greater", "GreaterEqual", "Less",
+    "DenseBincount", "Equal", "FloorDiv", "Greater", "GreaterEqual", "Less",
     "LessEqual", "Log", "LogSoftmax", "LogicalAnd", "LogicalOr", "MatMul", "Max", "Maximum",
     "Min", "Minimum", "Mul", "Neg", "NotEqual", "Prod", "RealDiv", "Relu", "Select", "SelectV2",
     "Sigmoid", "Softmax", "SparseSoftmaxCrossEntropyWithLogits", "Sub", "Sum", "Tanh", "TopKV2",

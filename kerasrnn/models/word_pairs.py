@@ -7,7 +7,9 @@ import tensorflow as tf
 
 from kerasrnn.text.words import PADDING_ID
 
-_FACTOR = 2_654_435_761  # a prime that spreads pairs evenly (Knuth's multiplicative hashing)
+_PART = 2**12
+"""Ids are hashed in two parts, since some runtimes compute int64 as int32."""
+_FACTORS = (262_139, 196_613, 220_009, 241_511)  # primes below 2^18: no product overflows
 LARGEST = 2**24
 """Of words and buckets together. Some runtimes sort integers as float32, which is exact only up
 to 2^24."""
@@ -19,8 +21,10 @@ class WordPairs(keras.layers.Layer):
     """A linear model: adds a weight for each distinct word and each distinct bigram of a text.
 
     A bigram is a pair of adjacent words. Repeats count once. The bigram of the word ids a and b
-    has the feature number num_words + (2654435761 a + b) mod num_buckets; bigrams with the same
-    number share a weight.
+    has the feature number num_words + hash(a, b); bigrams with the same hash share a weight:
+
+        hash(a, b) = (262139 (a mod 4096) + 196613 floor(a / 4096)
+                      + 220009 (b mod 4096) + 241511 floor(b / 4096)) mod num_buckets
 
     Args:
         num_words: the size of the vocabulary.
@@ -44,7 +48,7 @@ class WordPairs(keras.layers.Layer):
 
     >>> pairs = WordPairs(num_words=10, num_buckets=100, num_outputs=1)
     >>> pairs.features(keras.ops.array([[3, 3, 4, 0]])).numpy().tolist()
-    [[4, 3, 0, 0, 23, 22, 0]]
+    [[4, 3, 0, 0, 63, 54, 0]]
     """
 
     def __init__(self, num_words: int, num_buckets: int, num_outputs: int, **kwargs: Any):
@@ -74,9 +78,12 @@ class WordPairs(keras.layers.Layer):
             int32, `(batch, 2 * time - 1)`: words, then bigrams; do not rely on the order.
         """
         ids = tf.cast(ids, tf.int32)
-        first, second = tf.cast(ids[:, :-1], tf.int64), tf.cast(ids[:, 1:], tf.int64)
-        numbers = tf.math.floormod(first * _FACTOR + second, self.num_buckets)
-        pairs = tf.cast(numbers, tf.int32) + self.num_words
+        low, high = _remainder(ids, _PART), ids // _PART
+        parts = (low[:, :-1], high[:, :-1], low[:, 1:], high[:, 1:])
+        hashed = tf.zeros_like(parts[0])
+        for part, factor in zip(parts, _FACTORS, strict=True):
+            hashed += _remainder(part * factor, self.num_buckets)
+        pairs = _remainder(hashed, self.num_buckets) + self.num_words
         beyond = (ids[:, :-1] == PADDING_ID) | (ids[:, 1:] == PADDING_ID)
         pairs = tf.where(beyond, NONE, pairs)
         return tf.concat([_each_once(ids), _each_once(pairs)], axis=1)
@@ -90,6 +97,13 @@ class WordPairs(keras.layers.Layer):
     def get_config(self) -> dict:
         names = ("num_words", "num_buckets", "num_outputs")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _remainder(numbers, divisor):
+    """`numbers` mod `divisor`, also where a runtime divides integers as float32."""
+    remainder = numbers - numbers // divisor * divisor
+    remainder = tf.where(remainder < 0, remainder + divisor, remainder)
+    return tf.where(remainder >= divisor, remainder - divisor, remainder)
 
 
 def _each_once(numbers):

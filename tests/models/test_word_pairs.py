@@ -17,7 +17,12 @@ def features_in_python(ids, num_words, num_buckets):
     """The words and pairs of one text, each once."""
     ids = [i for i in ids if i]
     pairs = itertools.pairwise(ids)
-    return {*ids, *(num_words + (2_654_435_761 * a + b) % num_buckets for a, b in pairs)}
+    return {*ids, *(num_words + hash_of(a, b) % num_buckets for a, b in pairs)}
+
+
+def hash_of(a, b):
+    first = 262_139 * (a % 4096) + 196_613 * (a // 4096)
+    return first + 220_009 * (b % 4096) + 241_511 * (b // 4096)
 
 
 @pytest.mark.parametrize("num_buckets", [1000, 10**6, 500_001, 1_000_003, 2**20])
