@@ -305,6 +305,17 @@ CALLS = {
             "pooling": choices("mean_max", "last"),
             "bidirectional": FLAG,
             "filters": sizes(optional=True),
+            "word_pairs": sizes(optional=True),
+            "dropout": RATE,
+            "name": NAME,
+        },
+    ),
+    "WordLanguageModel": (
+        kerasrnn.WordLanguageModel,
+        {"num_words": 3, "units": 2, "embedding_dim": 2},
+        {
+            **dict.fromkeys(["num_words", "units", "embedding_dim", "num_sampled"], sizes()),
+            "cell": choices("vanilla", "lstm", "gru"),
             "dropout": RATE,
             "name": NAME,
         },

@@ -71,7 +71,7 @@ def test_a_preset_sets_defaults_that_flags_override():
     ("arguments", "expected"),
     [
         (["--frobnicate"], "--frobnicate"),
-        (["--preset", "huge"], "no preset 'huge'. Use one of default, classic"),
+        (["--preset", "huge"], "no preset 'huge'. Use one of default, best, classic"),
         (["--cell", "elman"], "invalid choice 'elman'"),
         (["--epochs", "many"], "--epochs"),
         (["--epochs", "0"], "--epochs must be from 1 to 1,000,000, got 0"),

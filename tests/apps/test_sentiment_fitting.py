@@ -33,7 +33,8 @@ def test_a_given_batch_size_is_kept_unless_there_are_fewer_texts():
         ("default", 1, 30),
         ("default", 27, 30),
         ("default", 90, 10),
-        ("default", 100_000, 3),
+        ("default", 100_000, 2),
+        ("best", 349, 2),
     ],
 )
 def test_epochs_follow_a_number_of_steps(preset, num_steps, epochs):
