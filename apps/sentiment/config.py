@@ -54,7 +54,6 @@ class LabelledTexts:
 
     def __post_init__(self):
         _check_columns(self)
-        check_numbers(self, "max_examples", 1, COUNT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,6 +233,10 @@ class Evaluate(LabelledTexts):
     """Print one line of JSON instead of the tables."""
     plot: Path | None = None
     """Draw calibration and accuracy by length into this PNG file; needs the extra viz."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_numbers(self, "max_examples", 1, COUNT)
 
 
 @dataclasses.dataclass(frozen=True)

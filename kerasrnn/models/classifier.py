@@ -322,6 +322,8 @@ class TextClassifier(TrainableModel):
             layer = getattr(self, name)
             if layer is not None:
                 getattr(model, name).set_weights(layer.get_weights())
+        for new, old in zip(_seed_states(model), _seed_states(self), strict=True):
+            new.assign(old)
         model.word_pairs.table.assign(table)
         kernel, constant = model.output_layer.weights
         kernel.assign(share * kernel)
@@ -340,3 +342,8 @@ class TextClassifier(TrainableModel):
             "labels": list(self.labels),
             "max_length": self.max_length,
         }
+
+
+def _seed_states(model):
+    """The states of a model's random numbers, for dropout."""
+    return [variable for variable in model.variables if variable.name == "seed_generator_state"]

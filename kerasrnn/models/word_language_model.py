@@ -202,14 +202,14 @@ class WordLanguageModel(SequenceModel):
         Raises:
             ValueError: for `teacher_forcing` below 1, since outputs are vectors, not words.
         """
-        if options.get("teacher_forcing") not in (None, 1):
+        self._has_own_loss = loss is None
+        loss = self.next_word.sampled_loss if loss is None else loss
+        super().compile(optimizer, loss, *args, **options)
+        if not self.training_step.options.sampling.feeds_only_the_truth:
             raise ValueError(
                 f"{type(self).__name__} cannot be fed its own outputs, which are vectors. Use "
                 "teacher_forcing=1."
             )
-        self._has_own_loss = loss is None
-        loss = self.next_word.sampled_loss if loss is None else loss
-        super().compile(optimizer, loss, *args, **options)
 
     def get_compile_config(self) -> dict:
         config = super().get_compile_config()

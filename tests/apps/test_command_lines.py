@@ -296,6 +296,8 @@ def test_a_number_is_taken_as_far_as_is_said_and_no_further(app, name, option):
             arguments = [name, f"{flag(option)}={number!r}"]
             if option == "stride":  # it must not be above the window
                 arguments.append("--window=10000000")
+            if option == "pretraining_epochs":  # the layer must read words in one direction
+                arguments += ["--no-bidirectional", "--no-stacked"]
             found, _, err = call(app, arguments, run=lambda _: None)
             assert found == status, (number, err)
 
