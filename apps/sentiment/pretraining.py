@@ -10,6 +10,7 @@ from pathlib import Path
 
 from apps.quiet import quiet_tensorflow
 from apps.sentiment.config import Train
+from apps.sentiment.sizes import BATCH_SIZE, SAMPLED, WINDOW
 
 with quiet_tensorflow():
     import keras
@@ -20,7 +21,6 @@ with quiet_tensorflow():
     from apps.training import fit
 
 WHOLE_TEXT = 2**31 - 1  # words to read of a text
-BATCH_SIZE, WINDOW = 128, 48
 FEWEST_WINDOWS = 10
 """Of an epoch. If there are few texts, the batch is made smaller to reach it."""
 LEARNING_RATE, DROPOUT = 3e-3, 0.2
@@ -71,6 +71,7 @@ def _learn_language(model, training, validation, options, folder) -> float:
         options.cell,
         options.units,
         dropout=DROPOUT,
+        num_sampled=SAMPLED,
     )
     num_steps = -(-len(words) // (batch_size * WINDOW)) * options.pretraining_epochs
     learning_rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, num_steps)

@@ -21,8 +21,8 @@ WORDS_OF_CONVOLUTION = 3
 
 LINEAR_BYTES = 32
 """Of each weight of the linear model while it is trained: copies in double precision."""
-PRETRAINING_STEP = 128 * 48
-"""How many words are read in a step of pretraining."""
+BATCH_SIZE, WINDOW = 128, 48
+"""Of pretraining."""
 SAMPLED = 1024
 """How many words are sampled for the loss of pretraining."""
 
@@ -85,7 +85,7 @@ def check_training(
         of_word = (
             options.embedding_dim + options.units * (GATES[options.cell] + 1) + 2 * SAMPLED
         )
-        num_bytes = FLOAT_BYTES * (COPIES * weights + PRETRAINING_STEP * of_word)
+        num_bytes = FLOAT_BYTES * (COPIES * weights + BATCH_SIZE * WINDOW * of_word)
         of_language = ("vocabulary_size", "embedding_dim", "units", "pretraining_epochs")
         parts.append(Part("pretraining takes", num_bytes, of_language))
     check_memory(options, PRESETS[options.preset], parts)
