@@ -19,20 +19,23 @@ def quick_trainings(app: str) -> Iterator[None]:
     """Gives each training the same model, whose variables get their first values back.
 
     So its graphs are traced once. Its picture is drawn once, too. All trainings must have the
-    same options, but for places and epochs; there is a model for each vocabulary.
+    same options, but for places and epochs; there is a model for each vocabulary. Layers made
+    later in a training have the same names in each, as in a process of its own.
     """
     train = importlib.import_module(f"apps.{app}.train")
     make, known = train.make_model, {}
 
     def make_model(vocabulary, options, num_steps, *labels):
-        keras.utils.set_random_seed(0)
         key = tuple(getattr(vocabulary, "words", None) or vocabulary.characters)
         if key not in known:
+            keras.utils.set_random_seed(0)
             model = make(vocabulary, options, num_steps, *labels)
             model(np.zeros([1, 1], "int32"))
             model.optimizer.build(model.trainable_variables)
             known[key] = model, {id(v): v.numpy() for v in variables_of(model)}
         model, first_values = known[key]
+        keras.utils.clear_session()  # Keras counts the names that it gives
+        keras.utils.set_random_seed(0)
         for variable in variables_of(model):  # metrics are made later, of zeros
             variable.assign(first_values.get(id(variable), np.zeros_like(variable)))
         return model

@@ -36,7 +36,7 @@ MODES = {"fail": 1, "die": 2}
 WORDS = "good fine lovely bad awful boring film plot actor".split()
 SMALL = {
     "sentiment": "--epochs 2 --batch-size 8 --units 2 --embedding-dim 2 --vocabulary-size 9 "
-    "--max-length 4 --pooling last --no-bidirectional --word-pairs None",
+    "--max-length 4 --pooling last --no-bidirectional --word-pairs 20",
     "chargen": "--epochs 2 --batch-size 4 --units 3 --num-layers 1 --window 32 "
     "--keep-versions 2",
 }
