@@ -28,8 +28,10 @@ with quiet_tensorflow():
     from kerasrnn.training import checkpoints
 
 CONFIG, METRICS, EXPORTED, IDS = "config.json", "metrics.json", "exported.json", "ids.npy"
+PRETRAINING = "pretraining"
+"""The sub-folder of a training that comes before, with checkpoints of its own."""
 _PLACES = ("data_dir", "run_dir", "output", "keep_versions")
-_WHILE_TRAINING = ("checkpoints", "pretraining", IDS)
+_WHILE_TRAINING = ("checkpoints", PRETRAINING, IDS)
 _RESULTS = (*_WHILE_TRAINING, "history.csv", "history.png", "samples.txt", EXPORTED)
 _CONTENTS = (CONFIG, METRICS, *_RESULTS)
 _DATA = "data_sha256"
@@ -118,7 +120,7 @@ def is_unfinished(folder: Path) -> bool:
 
 
 def _has_checkpoints(folder: Path) -> bool:
-    parts = (folder / "checkpoints", folder / "pretraining" / "checkpoints")
+    parts = (folder / "checkpoints", folder / PRETRAINING / "checkpoints")
     return any(map(checkpoints.list_checkpoints, parts))
 
 

@@ -1,10 +1,10 @@
 """Scoring an exported model on labelled texts."""
 
 import importlib.util
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import rich
 from rich import box
 from rich.markup import escape
@@ -22,10 +22,10 @@ from apps.sentiment.labels import listed
 from apps.sentiment.predict import CHUNK_SIZE, SIGNATURE, classify
 from apps.sentiment.scores import (
     Group,
-    calibration_error,
-    group_by_confidence,
     group_by_length,
     plot_scores,
+    predict_labels,
+    score_probabilities,
 )
 from apps.tables import make_table
 
@@ -91,32 +91,29 @@ def score(
     The loss is the mean cross-entropy in nats, as Keras computes it. The confidence of an
     answer is the probability of its label.
     """
-    smallest = 1e-7  # keras.config.epsilon()
-    confidences, correct = [], []
-    loss, confusion = 0.0, [[0] * len(labels) for _ in labels]
+    rows: list[Sequence[float]] = []
     starts = range(0, len(labelled), CHUNK_SIZE)
     for start in track(starts, "scoring", disable=not show_progress, transient=True):
         batch = labelled.take(range(start, min(start + CHUNK_SIZE, len(labelled))))
-        for label, answer in zip(batch.labels, classify(signature, batch.texts), strict=True):
+        for answer in classify(signature, batch.texts):
             of_each = answer.probabilities or (1 - answer.probability, answer.probability)
             if answer.label not in labels or len(of_each) != len(labels):
                 raise UserError(
                     f"the model answers {answer.label!r}, which is not one of its labels, "
                     f"{listed(labels)}. Export it again with kerasrnn.export."
                 )
-            loss -= math.log(min(max(of_each[label], smallest), 1 - smallest))
-            predicted = labels.index(answer.label)
-            confusion[label][predicted] += 1
-            confidences.append(of_each[predicted])
-            correct.append(predicted == label)
-    by_confidence = group_by_confidence(confidences, correct)
+            rows.append(of_each)
+    probabilities, true = np.array(rows), np.array(labelled.labels)
+    predicted = predict_labels(probabilities)
+    confusion = np.zeros([len(labels)] * 2, int)
+    np.add.at(confusion, (true, predicted), 1)
+    by_length = group_by_length(
+        labelled.texts, probabilities.max(axis=1).tolist(), (predicted == true).tolist()
+    )
     return {
-        "accuracy": sum(correct) / len(labelled),
-        "loss": loss / len(labelled),
-        "expected_calibration_error": calibration_error(by_confidence),
-        "calibration": by_confidence,
-        "accuracy_by_length": group_by_length(labelled.texts, confidences, correct),
-        "confusion": confusion,
+        **score_probabilities(probabilities, true),
+        "accuracy_by_length": by_length,
+        "confusion": confusion.tolist(),
         "num_texts": len(labelled),
     }
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from apps import run_dir
 from apps.quiet import quiet_tensorflow
 from apps.sentiment.config import Train
 from apps.sentiment.sizes import BATCH_SIZE, SAMPLED, WINDOW
@@ -41,7 +42,8 @@ def prepare(
         model: built, with initial weights.
         training, validation: texts.
         options: `word_vectors` and `pretraining_epochs` say what is done.
-        folder: of the run; checkpoints of the language model are saved in `pretraining`.
+        folder: of the run; its sub-folder `run_dir.PRETRAINING` gets the checkpoints of the
+            language model.
 
     Returns:
         The seconds it took.
@@ -80,7 +82,7 @@ def _learn_language(model, training, validation, options, folder) -> float:
     )
     language_model(tf.zeros([1, 1], tf.int32))
     language_model.embedding.set_weights(model.embedding.get_weights())
-    pretraining = folder / "pretraining"
+    pretraining = folder / run_dir.PRETRAINING
     pretraining.mkdir(exist_ok=True)
     _, seconds = fit(
         language_model,

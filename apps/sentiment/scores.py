@@ -39,22 +39,33 @@ def score_probabilities(
         labels: the true ones.
 
     Returns:
-        `accuracy`; `loss`, the mean of -ln p, in nats; `expected_calibration_error`.
+        `accuracy`; `loss`, the mean of -ln p, in nats; `expected_calibration_error`;
+        `calibration`, the groups by confidence.
     """
-    if probabilities.shape[1] == 1:
-        probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)
-    numbers = np.asarray(labels)
+    probabilities, numbers = of_each_label(probabilities), np.asarray(labels)
     of_label = probabilities[np.arange(len(numbers)), numbers]
-    predicted = probabilities.argmax(axis=1)
-    if probabilities.shape[1] == 2:
-        predicted = probabilities[:, 1] >= 0.5  # as exported models answer
-    correct = predicted == numbers
+    correct = predict_labels(probabilities) == numbers
     groups = group_by_confidence(probabilities.max(axis=1), correct)
     return {
         "accuracy": float(correct.mean()),
         "loss": float(-np.log(np.clip(of_label, SMALLEST, 1 - SMALLEST)).mean()),
         "expected_calibration_error": calibration_error(groups),
+        "calibration": groups,
     }
+
+
+def of_each_label(probabilities: np.ndarray) -> np.ndarray:
+    """The probabilities of all labels, `(texts, labels)`, also from those of label 1 only."""
+    if probabilities.shape[1] > 1:
+        return probabilities
+    return np.concatenate([1 - probabilities, probabilities], axis=1)
+
+
+def predict_labels(probabilities: np.ndarray) -> np.ndarray:
+    """The predicted label of each text, as exported models answer, from `(texts, labels)`."""
+    if probabilities.shape[1] == 2:
+        return (probabilities[:, 1] >= 0.5).astype(int)
+    return probabilities.argmax(axis=1)
 
 
 def group_by_confidence(confidences: Sequence[float], correct: Sequence[bool]) -> list[Group]:

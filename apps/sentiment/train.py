@@ -57,6 +57,7 @@ def run(options: Train, loaded: reviews.Data) -> dict:
     vocabulary = kerasrnn.Vocabulary.from_texts(training.texts, options.vocabulary_size)
     batch_size = choose_batch_size(options, len(training))
     training_batches = make_batches(training, vocabulary, options, batch_size)
+    validation_batches = make_batches(validation, vocabulary, options)
     num_steps = int(training_batches.cardinality())
     epochs = choose_epochs(options, num_steps)
     print(
@@ -77,7 +78,7 @@ def run(options: Train, loaded: reviews.Data) -> dict:
         history, train_seconds = fit(
             model,
             training_batches,
-            validation_data=make_batches(validation, vocabulary, options),
+            validation_data=validation_batches,
             folder=folder,
             epochs=epochs,
             chosen_by=CHOSEN_BY,
@@ -91,7 +92,7 @@ def run(options: Train, loaded: reviews.Data) -> dict:
                 model,
                 options.word_pairs,
                 make_batches(training, vocabulary, options),
-                make_batches(validation, vocabulary, options),
+                validation_batches,
                 options.seed,
             )
             train_seconds += linear_seconds
@@ -99,9 +100,8 @@ def run(options: Train, loaded: reviews.Data) -> dict:
         if isinstance(before, float):  # the run is finished, and shown again
             train_seconds = before
         save_best(model, folder)
-        of_validation, scores = (
-            score(model, make_batches(part, vocabulary, options)) for part in (validation, test)
-        )
+        of_validation = score(model, validation_batches)
+        scores = score(model, make_batches(test, vocabulary, options))
         metrics = {
             "test_accuracy": scores["accuracy"],
             "test_loss": scores["loss"],

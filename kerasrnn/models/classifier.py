@@ -18,7 +18,7 @@ from kerasrnn.checks import (
 )
 from kerasrnn.layers.pooling import GlobalMeanMaxPooling1D
 from kerasrnn.models.cells import CELLS
-from kerasrnn.models.lookup import check_ids
+from kerasrnn.models.lookup import build_from_ids, check_ids
 from kerasrnn.models.word_language_model import WordLanguageModel
 from kerasrnn.models.word_pairs import WordPairs
 from kerasrnn.text.batches import pad
@@ -269,7 +269,7 @@ class TextClassifier(TrainableModel):
             raise ValueError(
                 "The language model has no weights yet. Train it, or call it once."
             )
-        self._build_if_needed()
+        build_from_ids(self)
         for name in ("embedding", "recurrent"):
             ours, theirs = (getattr(model, name) for model in (self, language_model))
             shapes = [[w.shape for w in layer.weights] for layer in (ours, theirs)]
@@ -317,7 +317,7 @@ class TextClassifier(TrainableModel):
             {**self.get_config(), "word_pairs": len(table) - num_words}
         )
         for each in (self, model):
-            each._build_if_needed()
+            build_from_ids(each)
         for name in ("embedding", "convolution", "recurrent", "output_layer"):
             layer = getattr(self, name)
             if layer is not None:
@@ -329,10 +329,6 @@ class TextClassifier(TrainableModel):
         kernel.assign(share * kernel)
         constant.assign(share * constant + bias)
         return model
-
-    def _build_if_needed(self):
-        if not self.built:
-            self(tf.zeros([1, 1], tf.int32))
 
     def get_config(self) -> dict:
         return {

@@ -21,7 +21,7 @@ from kerasrnn.layers.steps import call_cell
 from kerasrnn.models import generation
 from kerasrnn.models.cells import CELLS
 from kerasrnn.models.choice import make_choice
-from kerasrnn.models.lookup import InputTable, TiedDense, check_ids
+from kerasrnn.models.lookup import InputTable, TiedDense, build_from_ids, check_ids
 from kerasrnn.models.scoring import Score, Scorer
 from kerasrnn.models.sequence import SequenceModel
 from kerasrnn.text.characters import CharacterVocabulary
@@ -333,17 +333,13 @@ class CharLanguageModel(SequenceModel):
 
     @functools.cached_property
     def _scorer(self) -> Scorer:
-        self._build_if_needed()
+        build_from_ids(self)
         return Scorer(self)
 
     @functools.cached_property
     def _generator(self) -> generation.Generator:
-        self._build_if_needed()
+        build_from_ids(self)
         return generation.Generator(self)
-
-    def _build_if_needed(self):
-        if not getattr(self, "built", False):
-            self(tf.zeros([1, 1], tf.int32))
 
     def get_config(self) -> dict:
         vocabulary = list(self.vocabulary.characters)

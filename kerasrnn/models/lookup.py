@@ -49,6 +49,12 @@ def check_ids(name: str, ids: Any, num_ids: int) -> None:
         check_whole(f"ids of {name}", ids)
 
 
+def build_from_ids(model: keras.Model) -> None:
+    """Gives a model that takes ids its weights, if it has none yet."""
+    if not getattr(model, "built", False):
+        model(tf.zeros([1, 1], tf.int32))
+
+
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class InputTable(keras.layers.Layer):
     """The projected inputs x_t W_x of ids, as a look-up of rows.

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 APPS = {"sentiment": SENTIMENT, "chargen": CHARGEN}
 SMALL = {
-    "sentiment": "--units 2 --embedding-dim 2 --batch-size 4 --patience 99999",
+    "sentiment": "--units 2 --embedding-dim 2 --batch-size 4 --patience 99999 --word-pairs 20",
     "chargen": "--units 2 --num-layers 1 --batch-size 2 --window 8 --patience 99999",
 }
 TAIL = " Check the path, the rights and the disk.\n"

@@ -454,7 +454,7 @@ def of_count(reviews, tmp_path):
 
 
 def test_fifty_texts_are_trained_on_with_a_warning(of_count, capsys, without_export):
-    metrics = of_count(50, "--units", 4, "--embedding-dim", 4, "--epochs", 1)
+    metrics = of_count(50, *"--units 4 --embedding-dim 4 --epochs 1 --word-pairs 50".split())
     assert (metrics["batch_size"], metrics["steps_in_an_epoch"]) == (8, 3)
     captured = capsys.readouterr()
     assert "epochs: at most 1 of 3 steps, 8 texts each\n" in captured.out
@@ -467,7 +467,9 @@ def test_fifty_texts_are_trained_on_with_a_warning(of_count, capsys, without_exp
 
 @pytest.mark.slow
 def test_a_batch_is_no_larger_than_the_texts(of_count, without_export):
-    metrics = of_count(14, "--batch-size", 64, "--validation-fraction", 0.3, "--epochs", 1)
+    metrics = of_count(
+        14, *"--batch-size 64 --validation-fraction 0.3 --epochs 1 --word-pairs 50".split()
+    )
     assert (metrics["batch_size"], metrics["steps_in_an_epoch"]) == (8, 1)
 
 
