@@ -59,7 +59,7 @@ class Train:
     for the others."""
     dropout: float = 0.2
     """Dropout rate of the outputs of each layer; one mask for a whole window."""
-    recurrent_dropout: float = 0.05
+    recurrent_dropout: float = 0.0
     """Dropout rate of the state that each step reads; one mask for a whole window."""
     residual: bool = True
     """Whether layers above the first add their input to their output, and also read the
@@ -68,7 +68,7 @@ class Train:
     """Whether the output layer uses the input table as its kernel."""
     epochs: int | None = None
     """Maximum number of epochs. Default: enough for about --steps steps, from 1 to 50."""
-    steps: int = 3930
+    steps: int = 4920
     """Approximate number of training steps, unless --epochs is given."""
     patience: int = 3
     """Stop after this many epochs without a lower validation loss, and keep the best
