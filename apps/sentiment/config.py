@@ -64,7 +64,7 @@ class SplitTexts(LabelledTexts):
     """The labels in their order, with commas between them, such as ham,spam. Default: those of
     the texts, numbers in ascending order, other names alphabetically."""
     validation_fraction: float = 0.1
-    """Fraction of the training texts to hold out for validation, which makes all choices."""
+    """Fraction of the training texts that is used for choices, and not for training."""
     seed: int = 0
     """The same seed gives the same splits and the same model, bit for bit, on the same
     machine."""
@@ -86,13 +86,13 @@ class Train(SplitTexts):
     """Train a model on labelled texts, evaluate it on the test split and export it."""
 
     preset: Literal["default", "best", "classic"] = "default"
-    """Defaults of the options below: default; best, more accurate and about 20 times slower (an
-    LSTM that first learns to predict the next word of the training texts, a convolution and a
-    linear model); or classic, the textbook model (10,000 words, 200 tokens, one vanilla RNN of
+    """Sets the defaults of the options below: default; best, more accurate and about 20 times
+    slower (an LSTM that first learns to predict the next word of the training texts, a
+    convolution and a linear model); or classic, the textbook model (10,000 words, 200 tokens, one vanilla RNN of
     128 units read at its last state)."""
     run_dir: Path | None = None
     """Folder for config.json, history.csv, metrics.json and checkpoints.
-    A finished run there is shown again, or replaced if the options differ.
+    A finished run there is shown again, or replaced if the options or the data differ.
     Default: runs/sentiment/<date and time>."""
     resume: bool = True
     """Continue an unfinished run with the same options in --run-dir, as if it had never been
@@ -151,8 +151,8 @@ class Train(SplitTexts):
     """Stop after this many epochs without a lower validation loss, and keep the best weights.
     Default: a third of the epochs, at least 2."""
     batch_size: int | None = None
-    """Number of texts in a training step. Default: 64. With few texts it is halved, at most to
-    8, until an epoch has at least 20 steps."""
+    """Number of texts in a training step. Default: 64. With few texts it is halved until an
+    epoch has at least 20 steps, but it is never below 8."""
     learning_rate: float = 2e-3
     """Initial learning rate of Adam; it decays to 0 over the epochs along a cosine."""
     global_clipnorm: float = 1.0
