@@ -30,7 +30,7 @@ SMALLEST = 1e-7
 
 def score_probabilities(
     probabilities: np.ndarray, labels: Sequence[int] | np.ndarray
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Accuracy, loss and calibration error.
 
     Args:

@@ -6,6 +6,7 @@ import hashlib
 import math
 import shlex
 import sys
+from typing import Any
 
 import rich
 
@@ -155,7 +156,7 @@ def run(options: Train, loaded: reviews.Data) -> dict:
     return metrics
 
 
-def score(model: kerasrnn.TextClassifier, batches: tf.data.Dataset) -> dict[str, float]:
+def score(model: kerasrnn.TextClassifier, batches: tf.data.Dataset) -> dict[str, Any]:
     """Accuracy, loss and calibration of a model on labelled batches."""
     probabilities, labels = [], []
     for ids, of_texts in batches:
