@@ -72,8 +72,8 @@ def _standing(run: TrainingRun) -> str:
     where, done = run.folder.parent, f"{run.epoch} of {run.epochs} epochs"
     if run.finished:
         return (
-            f"the run in {where} is finished: {done} are done. Start again without "
-            "resuming, or use more epochs to continue."
+            f"the run in {where} is finished: {done} are done. Use resume=False to start "
+            "again, or more epochs to continue."
         )
     steps = f" and {run.step} steps" if run.step else ""
     return f"going on with the run in {where}: {done}{steps} are done"
