@@ -109,7 +109,7 @@ class Train(SplitTexts):
     """Whether a second recurrent layer reads backwards."""
     pooling: Literal["mean_max", "last"] = "mean_max"
     """How the outputs become one vector: their mean and maximum over time, or the last one."""
-    filters: int | None = 128
+    filters: int | None = 64
     """Number of filters of a convolution over three words. With mean_max, its outputs are
     pooled, too. None: no convolution."""
     stacked: bool = True
