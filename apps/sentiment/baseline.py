@@ -66,7 +66,7 @@ def _load_network(options: Baseline, folder: Path, loaded: reviews.Data):
         return None
     signature, _ = load_signature(options.model, "sentiment", *SIGNATURE)
     announce(options.model, folder)
-    warn_of_training_texts(folder, loaded.source)
+    warn_of_training_texts(folder, loaded.source, held_out=True)
     return signature
 
 

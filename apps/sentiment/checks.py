@@ -107,14 +107,20 @@ def was_trained_on(model: Path, source: str) -> bool:
     return trained_on.startswith("tfds") and source.startswith("packaged")
 
 
-def warn_of_training_texts(model: Path, source: str) -> None:
-    """Says it on standard error if a model is scored on the very texts it was trained on."""
+def warn_of_training_texts(model: Path, source: str, held_out: bool = False) -> None:
+    """Says it on standard error if a model is scored on the very texts it was trained on.
+
+    Args:
+        model: the folder of the model.
+        source: where the texts come from.
+        held_out: whether they are those that `train` holds out of this source.
+    """
     if was_trained_on(model, source):
         _warn(
             "this model was trained on the very texts of this test split: "
             "its scores are too good. Use --data tfds."
         )
-    elif read_config(model).get("data_source") == Path(source).name:
+    elif not held_out and read_config(model).get("data_source") == Path(source).name:
         _warn(
             "this model was trained on most texts of a file or folder with this name: its "
             "scores on them are too good. Those after the training are of texts held out."

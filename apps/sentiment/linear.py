@@ -152,7 +152,7 @@ def with_linear(model, word_pairs: int, training, validation, seed: int):
     parts = [read_features(layer, batches) for batches in (training, validation)]
     chosen, strength, accuracy = choose_model(parts[0], parts[1], seed)
     table, bias = weights_of(chosen, len(model.labels))
-    network = np.concatenate([outputs_of(model.predict_on_batch(x)) for x, _ in validation])
+    network = outputs_of(model.predict(validation, verbose=0))
     linear = parts[1][0] @ table + bias
     of_network, of_linear = find_shares(network, linear, parts[1][1])
     print(

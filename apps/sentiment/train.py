@@ -158,11 +158,8 @@ def run(options: Train, loaded: reviews.Data) -> dict:
 
 def score(model: kerasrnn.TextClassifier, batches: tf.data.Dataset) -> dict[str, Any]:
     """Accuracy, loss and calibration of a model on labelled batches."""
-    probabilities, labels = [], []
-    for ids, of_texts in batches:
-        probabilities.append(model.predict_on_batch(ids))
-        labels.append(of_texts.numpy().astype(int))
-    return score_probabilities(np.concatenate(probabilities), np.concatenate(labels))
+    labels = np.concatenate([of_texts.numpy().astype(int) for _, of_texts in batches])
+    return score_probabilities(model.predict(batches, verbose=0), labels)
 
 
 def describe_labels(num_of_each: dict[str, int]) -> str:

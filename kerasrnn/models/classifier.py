@@ -136,6 +136,7 @@ class TextClassifier(TrainableModel):
         dropout, bidirectional = plain(dropout), plain(bidirectional)
         stacked, embedding_dropout = plain(stacked), plain(embedding_dropout)
         super().__init__(**kwargs)
+        self.autocast = False  # in low precision, ids would be rounded
         if not isinstance(vocabulary, Vocabulary):
             vocabulary = Vocabulary(vocabulary)
         self.vocabulary = vocabulary
@@ -236,6 +237,9 @@ class TextClassifier(TrainableModel):
             # Padding is set to zeros, as the convolution does beyond the ends of a text.
             words = keras.ops.expand_dims(keras.ops.cast(mask, vectors.dtype), -1)
             convolved = self.convolution(vectors * words)
+            # Of an empty batch TensorFlow returns as many features as it was given.
+            shape = [*tf.unstack(tf.shape(vectors)[:2]), self.convolution.filters]
+            convolved = tf.reshape(convolved, shape)
         read = convolved if self.stacked and convolved is not None else vectors
         features = self.recurrent(read, mask=mask, training=training)
         if self.pooling is not None:
@@ -270,16 +274,18 @@ class TextClassifier(TrainableModel):
                 "The language model has no weights yet. Train it, or call it once."
             )
         build_from_ids(self)
-        for name in ("embedding", "recurrent"):
-            ours, theirs = (getattr(model, name) for model in (self, language_model))
-            shapes = [[w.shape for w in layer.weights] for layer in (ours, theirs)]
-            if shapes[0] != shapes[1]:
+        names = ("embedding", "recurrent")
+        for name in names:
+            layers = (getattr(model, name) for model in (self, language_model))
+            ours, theirs = ([tuple(w.shape) for w in layer.weights] for layer in layers)
+            if ours != theirs:
                 raise ValueError(
-                    f"The language model's {name} layer has weights of the shapes {shapes[1]}, "
-                    f"but this classifier's has {shapes[0]}. Use the same vocabulary, cell, "
+                    f"The language model's {name} layer has weights of the shapes {theirs}, "
+                    f"but this classifier's has {ours}. Use the same vocabulary, cell, "
                     "units and embedding_dim, and bidirectional=False."
                 )
-            ours.set_weights(theirs.get_weights())
+        for name in names:
+            getattr(self, name).set_weights(getattr(language_model, name).get_weights())
 
     def with_linear(
         self, table: np.ndarray, bias: np.ndarray, share: float = 1.0
@@ -301,7 +307,8 @@ class TextClassifier(TrainableModel):
             A new model, not compiled.
 
         Raises:
-            ValueError: if this model has a linear model already, or shapes do not fit.
+            ValueError: if this model has a linear model already, if shapes do not fit, or if a
+                number is not finite.
         """
         if self.word_pairs is not None:
             raise ValueError(f"{self.name} has a linear model already.")
@@ -313,6 +320,8 @@ class TextClassifier(TrainableModel):
                 f"table must have the shape (more than {num_words}, {num_outputs}) and bias "
                 f"({num_outputs},), got {table.shape} and {bias.shape}."
             )
+        if not (np.isfinite(table).all() and np.isfinite(bias).all() and np.isfinite(share)):
+            raise ValueError("table, bias and share must be finite.")
         model = type(self).from_config(
             {**self.get_config(), "word_pairs": len(table) - num_words}
         )

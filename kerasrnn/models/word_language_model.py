@@ -40,7 +40,7 @@ class NextWord(keras.layers.Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
         self.embedding, self.num_sampled = embedding, num_sampled
-        self.projection = keras.layers.Dense(embedding.output_dim)
+        self.projection = keras.layers.Dense(embedding.output_dim, dtype=self.dtype_policy)
         self.seeds = keras.random.SeedGenerator()
 
     def build(self, inputs_shape: Any) -> None:
@@ -178,6 +178,7 @@ class WordLanguageModel(SequenceModel):
             next_word,
         ]
         super().__init__(layers, **kwargs)
+        self.autocast = False  # in low precision, ids would be rounded
         self.embedding, self.recurrent, self.next_word = embedding, recurrent, next_word
         self._arguments = {
             "num_words": self.num_words,

@@ -108,8 +108,12 @@ def test_a_language_model_with_other_layers_is_refused(different):
     lm = kerasrnn.WordLanguageModel(**{**options, **different})
     lm(np.array([[1]]))
     model = make_model(cell="gru", bidirectional=False)
+    model(np.array([[1]]))
+    before = model.get_weights()
     with pytest.raises(ValueError, match="has weights of the shapes .* Use the same voc"):
         model.start_from(lm)
+    for found, expected in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_a_model_that_reads_something_else_cannot_start_from_words():

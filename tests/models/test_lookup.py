@@ -1,5 +1,6 @@
 """A row look-up in place of a product with one-hot vectors."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -67,3 +68,21 @@ def test_a_layer_without_kernel_takes_projected_inputs(rng):
 def test_projected_inputs_of_another_size_are_refused():
     with pytest.raises(ValueError, match="takes inputs of units=3 features, got 4"):
         kerasrnn.VanillaRNN(3, use_kernel=False)(np.zeros((1, 2, 4), "float32"))
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_ids_that_are_floats_are_not_rounded_in_low_precision(policy, rng):
+    words = ["[PAD]", "[UNK]", *(f"w{n}" for n in range(3000))]
+    keras.config.set_dtype_policy(policy)
+    try:
+        network = kerasrnn.TextClassifier(words, embedding_dim=2, units=2)
+        table = rng.normal(size=(len(words) + 9, 1))
+        models = [
+            network.with_linear(table, np.zeros(1)),
+            kerasrnn.WordLanguageModel(len(words), embedding_dim=2, units=2),
+        ]
+        ids = np.array([[3, 257, 2049, 2999]])
+        for model in models:
+            np.testing.assert_array_equal(model(ids.astype("float32")), model(ids))
+    finally:
+        keras.config.set_dtype_policy("float32")

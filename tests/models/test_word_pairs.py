@@ -108,11 +108,13 @@ def test_training_leaves_it_alone(rng):
     assert not any("table" in v.path for v in model.trainable_variables)
 
 
-def test_other_shapes_and_a_second_linear_model_are_refused():
+def test_other_shapes_or_numbers_and_a_second_linear_model_are_refused():
     network = kerasrnn.TextClassifier(WORDS, ["a", "b", "c"], units=3)
     for table, bias in ([[56, 1], [3]], [[56, 3], [1]], [[6, 3], [3]], [[56], [3]]):
         with pytest.raises(ValueError, match=r"table must have the shape \(more than 6, 3\)"):
             network.with_linear(np.zeros(table), np.zeros(bias))
+    with pytest.raises(ValueError, match="table, bias and share must be finite"):
+        network.with_linear(np.full([56, 3], np.nan), np.zeros(3))
     both = network.with_linear(np.zeros([56, 3]), np.zeros(3))
     with pytest.raises(ValueError, match="has a linear model already"):
         both.with_linear(np.zeros([56, 3]), np.zeros(3))

@@ -23,6 +23,16 @@ def test_text_signature_gives_the_numbers_of_the_model(classifier, loaded_classi
     assert [label.decode() for label in outputs["label"].numpy()] == labels
 
 
+def test_no_texts_get_no_answers(tmp_path):
+    model = kerasrnn.TextClassifier(
+        ["[PAD]", "[UNK]", "a"], embedding_dim=4, filters=2, units=3
+    )
+    model(np.array([[2]]))
+    loaded = tf.saved_model.load(str(kerasrnn.export(model, tmp_path)))
+    outputs = loaded.signatures["serving_default"](text=tf.constant([], tf.string))
+    assert outputs["label"].shape == outputs["probability"].shape == (0,)
+
+
 def test_ids_signature_gives_the_numbers_of_the_model(classifier, loaded_classifier):
     signature = loaded_classifier.signatures["ids"]
     ids = np.array([[2, 4, 0], [3, 0, 0]], "int32")
