@@ -237,9 +237,6 @@ class TextClassifier(TrainableModel):
             # Padding is set to zeros, as the convolution does beyond the ends of a text.
             words = keras.ops.expand_dims(keras.ops.cast(mask, vectors.dtype), -1)
             convolved = self.convolution(vectors * words)
-            # Of an empty batch TensorFlow returns as many features as it was given.
-            shape = [*tf.unstack(tf.shape(vectors)[:2]), self.convolution.filters]
-            convolved = tf.reshape(convolved, shape)
         read = convolved if self.stacked and convolved is not None else vectors
         features = self.recurrent(read, mask=mask, training=training)
         if self.pooling is not None:

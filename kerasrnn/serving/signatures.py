@@ -111,7 +111,11 @@ def _of_classifier(model):
     two_labels = len(model.labels) == 2
 
     def classify_ids(ids):
-        outputs = model(pad(ids), training=False)
+        ids = pad(ids)
+        # Layers of Keras cannot take an empty batch: one text, left out.
+        num_texts = tf.shape(ids)[0]
+        more = tf.cast(num_texts == 0, tf.int32)
+        outputs = model(tf.pad(ids, [[0, more], [0, 0]]), training=False)[:num_texts]
         if two_labels:
             return {"probability": outputs[:, 0]}
         return {"probability": tf.reduce_max(outputs, axis=1), "probabilities": outputs}
