@@ -52,10 +52,10 @@ def quick_trainings(app: str) -> Iterator[None]:
 
     def with_linear(network, *arguments):
         model = combine(network, *arguments)
-        known = combined.setdefault(id(network), model)
-        for variable, value in zip(known.variables, model.variables, strict=True):
+        first = combined.setdefault(id(network), model)
+        for variable, value in zip(first.variables, model.variables, strict=True):
             variable.assign(value)
-        return known
+        return first
 
     make_signatures = functools.cache(saved_model.make_signatures)
     with (

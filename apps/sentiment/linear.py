@@ -12,6 +12,7 @@ import numpy as np
 
 from apps.errors import UserError
 from apps.quiet import quiet_tensorflow
+from apps.sentiment.predictions import predict_batches
 from apps.sentiment.scores import SMALLEST
 
 try:
@@ -152,7 +153,7 @@ def with_linear(model, word_pairs: int, training, validation, seed: int):
     parts = [read_features(layer, batches) for batches in (training, validation)]
     chosen, strength, accuracy = choose_model(parts[0], parts[1], seed)
     table, bias = weights_of(chosen, len(model.labels))
-    network = outputs_of(model.predict(validation, verbose=0))
+    network = outputs_of(predict_batches(model, validation)[0])
     linear = parts[1][0] @ table + bias
     of_network, of_linear = find_shares(network, linear, parts[1][1])
     print(

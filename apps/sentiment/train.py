@@ -22,13 +22,13 @@ from apps.sentiment.fitting import (
     find_misfits,
 )
 from apps.sentiment.labels import listed
+from apps.sentiment.predictions import predict_batches
 from apps.sentiment.pretraining import prepare
 from apps.sentiment.scores import score_probabilities
 from apps.tables import make_table
 
 with quiet_tensorflow():
     import keras
-    import numpy as np
     import tensorflow as tf
 
     import kerasrnn
@@ -158,8 +158,7 @@ def run(options: Train, loaded: reviews.Data) -> dict:
 
 def score(model: kerasrnn.TextClassifier, batches: tf.data.Dataset) -> dict[str, Any]:
     """Accuracy, loss and calibration of a model on labelled batches."""
-    labels = np.concatenate([of_texts.numpy().astype(int) for _, of_texts in batches])
-    return score_probabilities(model.predict(batches, verbose=0), labels)
+    return score_probabilities(*predict_batches(model, batches))
 
 
 def describe_labels(num_of_each: dict[str, int]) -> str:
