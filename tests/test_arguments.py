@@ -207,7 +207,7 @@ def test_ids_out_of_range_are_one_line(language_model, classifier, wrong):
             assert str(wrong) in str(raised.value)
     with pytest.raises(ValueError, match="ids from 0 to 3"):
         classifier(ids=ids)
-    with pytest.raises(ValueError, match="takes integers as ids, got string"):
+    with pytest.raises(ValueError, match="takes integers as ids, got texts. Encode them"):
         language_model(tf.constant([["a"]]))
 
 

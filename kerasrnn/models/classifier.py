@@ -18,11 +18,12 @@ from kerasrnn.checks import (
 )
 from kerasrnn.layers.pooling import GlobalMeanMaxPooling1D
 from kerasrnn.models.cells import CELLS
-from kerasrnn.models.lookup import build_from_ids, check_ids
-from kerasrnn.models.word_language_model import WordLanguageModel
+from kerasrnn.models.given_weights import GivenWeights
+from kerasrnn.models.lookup import check_ids
 from kerasrnn.models.word_pairs import WordPairs
 from kerasrnn.text.batches import pad
 from kerasrnn.text.words import PADDING_ID, Vocabulary, is_line
+from kerasrnn.training.errors import TARGETS, required
 from kerasrnn.training.trainable import TrainableModel
 
 POOLINGS = ("mean_max", "last")
@@ -30,7 +31,29 @@ WORDS_OF_CONVOLUTION = 3
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class TextClassifier(TrainableModel):
+def binary_crossentropy(targets: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
+    """The loss of Keras with this name, but targets must lie from 0 to 1.
+
+    With other targets, the loss of Keras has no lower bound.
+
+    Args:
+        targets: the probability of label 1, `(batch, 1)`: 0, 1, or a number between them.
+        probabilities: those of the model, `(batch, 1)`.
+
+    Returns:
+        The loss in nats, `(batch,)`.
+
+    Raises:
+        ValueError: in `fit` and `evaluate`, if a target is out of range.
+    """
+    smallest, largest = tf.reduce_min(targets), tf.reduce_max(targets)
+    with required((smallest >= 0) & (largest <= 1), TARGETS, smallest, largest):
+        targets = tf.cast(targets, probabilities.dtype)
+    return keras.losses.binary_crossentropy(targets, probabilities)
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class TextClassifier(GivenWeights, TrainableModel):
     """Embedding, a convolution, a recurrent layer, pooling over time, a sigmoid or a softmax.
 
     It takes the ids of its `vocabulary`. `kerasrnn.export` includes the text processing in
@@ -195,7 +218,7 @@ class TextClassifier(TrainableModel):
         """
         if loss is None:
             two = len(self.labels) == 2
-            loss = "binary_crossentropy" if two else "sparse_categorical_crossentropy"
+            loss = binary_crossentropy if two else "sparse_categorical_crossentropy"
         super().compile(optimizer, loss, *arguments, **options)
 
     def check_inputs(self, inputs: Any) -> None:
@@ -248,94 +271,6 @@ class TextClassifier(TrainableModel):
             outputs += self.word_pairs(ids)
         return self.output_activation(outputs)
 
-    def start_from(self, language_model: WordLanguageModel) -> None:
-        """Copies the weights of a language model: its word vectors and its recurrent layer.
-
-        Only shapes are checked, so use the same vocabulary.
-
-        Args:
-            language_model: built, with the same vocabulary, cell, units and embedding_dim.
-
-        Raises:
-            ValueError: if the language model is not built, if its weights have other shapes,
-                or if this classifier is bidirectional, or its recurrent layer reads a
-                convolution (`stacked=True` with `filters`).
-
-        Reference: A. Dai and Q. Le, "Semi-supervised sequence learning", 2015,
-        arXiv:1511.01432.
-        """
-        if self.convolution is not None and self.stacked:
-            raise ValueError("start_from needs a model with stacked=False, or without filters.")
-        if not language_model.built:
-            raise ValueError(
-                "The language model has no weights yet. Train it, or call it once."
-            )
-        build_from_ids(self)
-        names = ("embedding", "recurrent")
-        for name in names:
-            layers = (getattr(model, name) for model in (self, language_model))
-            ours, theirs = ([tuple(w.shape) for w in layer.weights] for layer in layers)
-            if ours != theirs:
-                raise ValueError(
-                    f"The language model's {name} layer has weights of the shapes {theirs}, "
-                    f"but this classifier's has {ours}. Use the same vocabulary, cell, "
-                    "units and embedding_dim, and bidirectional=False."
-                )
-        for name in names:
-            getattr(self, name).set_weights(getattr(language_model, name).get_weights())
-
-    def with_linear(
-        self, table: np.ndarray, bias: np.ndarray, share: float = 1.0
-    ) -> "TextClassifier":
-        """Returns a new classifier that adds a linear model of words and bigrams to this one.
-
-        This model stays as it is. The logits of the new one are
-
-            share * network + linear
-
-        Args:
-            table: the weights of the words and of the buckets of bigrams, in the order of
-                `kerasrnn.models.word_pairs`, `(words + buckets, num_outputs)`. With two labels
-                there is one output, else one for each label.
-            bias: those of the linear model, `(num_outputs,)`.
-            share: the factor of the network. Default: 1.
-
-        Returns:
-            A new model, not compiled.
-
-        Raises:
-            ValueError: if this model has a linear model already, if shapes do not fit, or if a
-                number is not finite.
-        """
-        if self.word_pairs is not None:
-            raise ValueError(f"{self.name} has a linear model already.")
-        table, bias = np.asarray(table), np.asarray(bias)
-        num_words, num_outputs = len(self.vocabulary), self.output_layer.units
-        fits = table.ndim == 2 and table.shape[1] == num_outputs and len(table) > num_words
-        if not fits or bias.shape != (num_outputs,):
-            raise ValueError(
-                f"table must have the shape (more than {num_words}, {num_outputs}) and bias "
-                f"({num_outputs},), got {table.shape} and {bias.shape}."
-            )
-        if not (np.isfinite(table).all() and np.isfinite(bias).all() and np.isfinite(share)):
-            raise ValueError("table, bias and share must be finite.")
-        model = type(self).from_config(
-            {**self.get_config(), "word_pairs": len(table) - num_words}
-        )
-        for each in (self, model):
-            build_from_ids(each)
-        for name in ("embedding", "convolution", "recurrent", "output_layer"):
-            layer = getattr(self, name)
-            if layer is not None:
-                getattr(model, name).set_weights(layer.get_weights())
-        for new, old in zip(_seed_states(model), _seed_states(self), strict=True):
-            new.assign(old)
-        model.word_pairs.table.assign(table)
-        kernel, constant = model.output_layer.weights
-        kernel.assign(share * kernel)
-        constant.assign(share * constant + bias)
-        return model
-
     def get_config(self) -> dict:
         return {
             **super().get_config(),
@@ -344,8 +279,3 @@ class TextClassifier(TrainableModel):
             "labels": list(self.labels),
             "max_length": self.max_length,
         }
-
-
-def _seed_states(model):
-    """The states of a model's random numbers, for dropout."""
-    return [variable for variable in model.variables if variable.name == "seed_generator_state"]

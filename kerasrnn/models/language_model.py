@@ -172,6 +172,7 @@ class CharLanguageModel(SequenceModel):
             output = keras.layers.Dense(num_ids, dtype="float32")
         stack = _Stack(table, blocks, output)
         super().__init__(stack.layers(), **kwargs)
+        self.autocast = False  # in low precision, ids would be rounded
         self._stack = stack
         self.vocabulary = vocabulary
         self._arguments = {

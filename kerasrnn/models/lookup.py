@@ -35,6 +35,11 @@ def check_ids(name: str, ids: Any, num_ids: int) -> None:
     if not isinstance(ids, (np.ndarray, np.generic, tf.Tensor)) or not tf.executing_eagerly():
         return
     dtype = tf.as_dtype(ids.dtype)
+    if dtype == tf.string:
+        raise ValueError(
+            f"{name} takes integers as ids, got texts. Encode them first, with "
+            "vocabulary.encode."
+        )
     if not (dtype.is_integer or dtype.is_floating):
         raise ValueError(f"{name} takes integers as ids, got {dtype.name}.")
     if tf.size(ids) == 0:
@@ -99,6 +104,7 @@ class InputTable(keras.layers.Layer):
         if embedding_dim is not None:
             check_positive_integer("embedding_dim", embedding_dim)
         super().__init__(**kwargs)
+        self.autocast = False  # in low precision, ids would be rounded
         self.supports_masking = True
         self.num_ids, self.units = plain(num_ids), plain(units)
         self.embedding_dim = plain(embedding_dim)
@@ -120,8 +126,10 @@ class InputTable(keras.layers.Layer):
 
     def table(self) -> tf.Tensor:
         """W_x, or E W_x, `(num_ids, units)`."""
-        table = tf.convert_to_tensor(self.embeddings)
-        return table if self.kernel is None else tf.matmul(table, self.kernel)
+        table = tf.cast(self.embeddings, self.compute_dtype)
+        if self.kernel is None:
+            return table
+        return tf.matmul(table, tf.cast(self.kernel, self.compute_dtype))
 
     def call(self, ids: tf.Tensor, training: bool = False) -> tf.Tensor:
         table, ids = self.table(), tf.cast(ids, tf.int32)

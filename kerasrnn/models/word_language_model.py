@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasrnn.checks import check_one_of, check_positive_integer, check_rate, plain
+from kerasrnn.checks import check_one_of, check_positive_integer, check_rate, plain, shown
 from kerasrnn.models.cells import CELLS
 from kerasrnn.models.lookup import check_ids
 from kerasrnn.models.sequence import SequenceModel
@@ -194,18 +194,30 @@ class WordLanguageModel(SequenceModel):
         check_ids(self.name, inputs, self.num_words)
 
     def compile(
-        self, optimizer: Any = "adam", loss: Any = None, *args: Any, **options: Any
+        self,
+        optimizer: Any = "adam",
+        loss: Any = None,
+        metrics: Any = None,
+        *args: Any,
+        **options: Any,
     ) -> None:
         """As `SequenceModel.compile`, with a loss that is estimated from a sample of words.
 
         So two evaluations of the same model differ a little.
 
         Raises:
-            ValueError: for `teacher_forcing` below 1, since outputs are vectors, not words.
+            ValueError: for `teacher_forcing` below 1 and for metrics by name, since outputs
+                are vectors, not words.
         """
+        names = [m for m in tf.nest.flatten(metrics or []) if isinstance(m, str)]
+        if names:
+            raise ValueError(
+                f"The outputs of {type(self).__name__} are vectors, so the metrics "
+                f"{shown(names)} would say nothing. Leave them out."
+            )
         self._has_own_loss = loss is None
         loss = self.next_word.sampled_loss if loss is None else loss
-        super().compile(optimizer, loss, *args, **options)
+        super().compile(optimizer, loss, metrics, *args, **options)
         if not self.training_step.options.sampling.feeds_only_the_truth:
             raise ValueError(
                 f"{type(self).__name__} cannot be fed its own outputs, which are vectors. Use "

@@ -10,6 +10,7 @@ NOT_FINITE = "kerasrnn: not finite"
 BATCH_SIZE = "kerasrnn: batch size"
 PARTS = "kerasrnn: parts"
 LOSS_SHAPE = "kerasrnn: loss shape"
+TARGETS = "kerasrnn: targets"
 
 
 @contextmanager
@@ -18,7 +19,7 @@ def required(condition: tf.Tensor, kind: str, *values: tf.Tensor | int) -> Itera
 
     Args:
         condition: a boolean scalar.
-        kind: `NOT_FINITE`, `BATCH_SIZE`, `PARTS` or `LOSS_SHAPE`.
+        kind: `NOT_FINITE`, `BATCH_SIZE`, `PARTS`, `LOSS_SHAPE` or `TARGETS`.
         *values: what the error tells, in its order.
     """
     check = tf.debugging.Assert(condition, [kind, *values])
@@ -109,9 +110,17 @@ def _loss_shape(found, expected, *_):
     )
 
 
+def _targets_out_of_range(smallest, largest, *_):
+    return ValueError(
+        "targets must lie from 0 to 1, with 1 for the second label, got targets from "
+        f"{smallest} to {largest}."
+    )
+
+
 _MESSAGES = {
     NOT_FINITE: _not_finite,
     BATCH_SIZE: _batch_size_changed,
     PARTS: parts_differ,
     LOSS_SHAPE: _loss_shape,
+    TARGETS: _targets_out_of_range,
 }

@@ -75,6 +75,21 @@ def test_a_label_that_the_model_does_not_have_is_refused():
         model.fit(np.ones([4, 2], "int32"), np.array([0, 1, 2, 3]), verbose=0)
 
 
+def test_of_two_labels_a_target_must_lie_from_0_to_1():
+    model = make_model()
+    model.compile()
+    ids = np.ones([2, 3], "int32")
+    for labels in ([1, 2], [-1.0, 0.5], [0.5, np.nan]):
+        for method in (model.fit, model.evaluate):
+            with pytest.raises(
+                ValueError, match="targets must lie from 0 to 1, with 1 for the"
+            ):
+                method(ids, np.array(labels), verbose=0)
+    before = model.get_weights()
+    model.fit(ids, np.array([0.1, 1.0]), verbose=0)  # probabilities of label 1 may be given
+    assert any((a != b).any() for a, b in zip(before, model.get_weights(), strict=True))
+
+
 @pytest.mark.parametrize("stacked", [True, False])
 def test_the_recurrent_layer_reads_the_convolution_only_if_stacked(stacked):
     model = make_model(bidirectional=False, filters=5, stacked=stacked)

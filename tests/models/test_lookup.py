@@ -80,6 +80,7 @@ def test_ids_that_are_floats_are_not_rounded_in_low_precision(policy, rng):
         models = [
             network.with_linear(table, np.zeros(1)),
             kerasrnn.WordLanguageModel(len(words), embedding_dim=2, units=2),
+            kerasrnn.CharLanguageModel(map(chr, range(4000, 7000)), units=2, num_layers=2),
         ]
         ids = np.array([[3, 257, 2049, 2999]])
         for model in models:

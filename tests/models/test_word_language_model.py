@@ -88,6 +88,12 @@ def test_a_saved_model_is_the_same_model(ids, tmp_path):
     np.testing.assert_array_equal(loaded(ids), model(ids))
 
 
+def test_metrics_of_words_are_refused():
+    model = kerasrnn.WordLanguageModel(12, embedding_dim=4, units=3)
+    with pytest.raises(ValueError, match="so the metrics .*'accuracy'.* would say nothing"):
+        model.compile("adam", metrics=["accuracy"], window=4)
+
+
 @pytest.mark.parametrize("policy", ["float64", "float16", "mixed_bfloat16"])
 def test_it_learns_in_other_precisions(policy):
     keras.config.set_dtype_policy(policy)
