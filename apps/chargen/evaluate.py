@@ -1,7 +1,9 @@
 """How well an exported model predicts a text."""
 
 import math
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 import rich
 from rich.progress import Progress
@@ -9,8 +11,9 @@ from rich.progress import Progress
 from apps.chargen import data
 from apps.chargen.config import Evaluate
 from apps.cli import UserError
-from apps.exported import announce, find_model, load_signature
+from apps.exported import announce, find_model, load_signature, read_config
 from apps.plain_json import to_line
+from apps.sources import NAMES
 from apps.tables import make_table
 
 PIECE = 4096
@@ -28,6 +31,7 @@ def run(options: Evaluate) -> dict:
         raise UserError(f"{source}: a text of two characters or more is needed, got {length}.")
     signature, folder = load_signature(options.model, "chargen", "score", ["nats"])
     announce(options.model, folder)
+    warn_of_training_text(folder, source, is_test_split=options.data in NAMES)
     scores = score(signature.loaded, pieces, length, show_progress=not options.json)
     if options.json:
         print(to_line({"model": str(folder), "data_source": source, **scores}))
@@ -77,6 +81,23 @@ def score(loaded, pieces: Iterable[str], length: int, show_progress: bool = Fals
         "num_characters": length - 1,
         "num_unknown": num_unknown,
     }
+
+
+def warn_of_training_text(model: Path, source: str, is_test_split: bool) -> None:
+    """Says it on standard error if a model is scored on text it was trained on."""
+    trained_on = str(read_config(model).get("data_source", ""))
+    if is_test_split:  # those of TFDS and of the package are from the same plays
+        seen = {trained_on.split(" ")[0], source.split(" ")[0]} == {"tfds", "packaged"}
+        what, name = "some of these plays", trained_on.split(" ")[0]
+        advice = f" Use --data {name}."
+    else:
+        seen, advice = trained_on == source, ""
+        what = "most of a file or folder with this name"
+    if seen:
+        print(
+            f"warning: this model was trained on {what}: its scores are too good.{advice}",
+            file=sys.stderr,
+        )
 
 
 def perplexity(nats: float) -> float:

@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import sys
+from pathlib import Path
 
 import keras
 import pytest
@@ -15,7 +16,7 @@ import tensorflow as tf
 
 import kerasrnn
 from apps import cli
-from apps.chargen import config, train
+from apps.chargen import config, evaluate, train
 from apps.chargen.__main__ import COMMANDS
 from apps.chargen.layers import read_layers
 from apps.chargen.sizes import count_weights
@@ -153,7 +154,9 @@ def test_an_interactive_session_goes_on_from_each_line(trained, capsys, monkeypa
 @pytest.mark.slow
 def test_evaluate_scores_a_text(trained, text, capsys):
     assert run("evaluate", "--model", trained / "models", "--data", text) == 0
-    assert "nats/character" in capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert "nats/character" in captured.out
+    assert "trained on most of a file or folder with this name" in captured.err
     assert run("evaluate", "--model", trained / "models", "--data", text, "--json") == 0
     scores = json.loads(capsys.readouterr().out)
     model = keras.saving.load_model(trained / "run" / "checkpoints" / "best.keras")
@@ -169,7 +172,34 @@ def test_evaluate_counts_what_the_model_has_never_seen(trained, tmp_path, capsys
     (tmp_path / "t.txt").write_text("xθεὰzz")
     arguments = ["--data", tmp_path / "t.txt", "--json"]
     assert run("evaluate", "--model", trained / "models", *arguments) == 0
-    assert json.loads(capsys.readouterr().out)["num_unknown"] == 2  # the first is not scored
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["num_unknown"] == 2  # the first is not scored
+    assert "warning" not in captured.err
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "source", "warned"),
+    [
+        (
+            "tfds tiny_shakespeare 1.0.0",
+            "packaged plays of Shakespeare (x 1), test split",
+            True,
+        ),
+        (
+            "packaged plays of Shakespeare (x 1)",
+            "tfds tiny_shakespeare 1.0.0, test split",
+            True,
+        ),
+        ("tfds tiny_shakespeare 1.0.0", "tfds tiny_shakespeare 1.0.0, test split", False),
+        ("own.txt", "packaged plays of Shakespeare (x 1), test split", False),
+    ],
+)
+def test_plays_of_another_source_were_seen_in_training(
+    trained_on, source, warned, capsys, monkeypatch
+):
+    monkeypatch.setattr(evaluate, "read_config", lambda _: {"data_source": trained_on})
+    evaluate.warn_of_training_text(Path("model"), source, is_test_split=True)
+    assert ("trained on some of these plays" in capsys.readouterr().err) == warned
 
 
 @pytest.mark.slow
