@@ -66,8 +66,8 @@ def check_splits(
     few = [f"{labels[n]} ({count})" for n, count in sorted(counts.items()) if count < FEW]
     if few:
         _warn(
-            f"{source}: of {num_training:,} training texts, too few to learn from are labelled "
-            f"{listed(few)}."
+            f"{source}: few of {num_training:,} training texts are labelled {listed(few)}: "
+            "too few to learn from."
         )
     for name, part in splits.items():
         if name != "train":

@@ -238,15 +238,15 @@ def test_duplicates_of_a_table_are_counted(tmp_path):
     assert data.load(str(write_csv(tmp_path / "r.csv", rows)), None).num_dropped == 198
 
 
-FEW = "warning: r.csv: of 54 training texts, too few to learn from are labelled"
+FEW = "warning: r.csv: few of {} training texts are labelled {}: too few to learn from."
 
 
 @pytest.mark.parametrize(
     ("counts", "warning"),
     [
         (((5, 5), (1, 1), (1, 1)), ""),
-        (((4, 50),), f"{FEW} negative (4)."),
-        (((4, 1),), f"{FEW.replace('54', '5')} negative (4), positive (1)."),
+        (((4, 50),), FEW.format(54, "negative (4)")),
+        (((4, 1),), FEW.format(5, "negative (4), positive (1)")),
         (((5, 5), (0, 3)), "warning: r.csv, validation split: all 3 texts are labelled pos"),
         (((5, 5), (3, 3), (2, 0)), "warning: r.csv, test split: all 2 texts are labelled neg"),
     ],
