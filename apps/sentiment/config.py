@@ -192,6 +192,7 @@ PRESETS = {
         bidirectional=False,
         filters=512,
         stacked=False,
+        max_length=1000,
         embedding_dim=128,
         embedding_dropout=0.2,
         pretraining_epochs=3,
