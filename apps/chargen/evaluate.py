@@ -1,7 +1,6 @@
 """How well an exported model predicts a text."""
 
 import math
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from rich.progress import Progress
 
 from apps.chargen import data
 from apps.chargen.config import Evaluate
-from apps.cli import UserError
+from apps.errors import UserError, warn
 from apps.exported import announce, find_model, load_signature, read_config
 from apps.plain_json import to_line
 from apps.sources import NAMES
@@ -86,17 +85,18 @@ def score(loaded, pieces: Iterable[str], length: int, show_progress: bool = Fals
 def warn_of_training_text(model: Path, source: str, is_test_split: bool) -> None:
     """Says it on standard error if a model is scored on text it was trained on."""
     trained_on = str(read_config(model).get("data_source", ""))
-    if is_test_split:  # those of TFDS and of the package are from the same plays
-        seen = {trained_on.split(" ")[0], source.split(" ")[0]} == {"tfds", "packaged"}
-        what, name = "some of these plays", trained_on.split(" ")[0]
-        advice = f" Use --data {name}."
-    else:
-        seen, advice = trained_on == source, ""
-        what = "most of a file or folder with this name"
-    if seen:
-        print(
-            f"warning: this model was trained on {what}: its scores are too good.{advice}",
-            file=sys.stderr,
+    if not is_test_split:
+        if trained_on == source:
+            warn(
+                "this model was trained on most of a file or folder with this name: its scores "
+                "are too good."
+            )
+        return
+    trained, scored = (text.partition(" ")[0] for text in (trained_on, source))
+    if {trained, scored} == {"tfds", "packaged"}:  # which have the same plays
+        warn(
+            "this model was trained on some of these plays: its scores are too good. "
+            f"Use --data {trained}."
         )
 
 

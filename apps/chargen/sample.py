@@ -11,7 +11,7 @@ from pathlib import Path
 from apps.chargen.config import Sample
 from apps.chargen.data import show_characters
 from apps.chargen.sizes import check_sample
-from apps.cli import UserError
+from apps.errors import UserError, warn
 from apps.exported import announce, load_signature
 from apps.records import check_text
 
@@ -136,11 +136,7 @@ def read_characters(folder: Path) -> set[str]:
 def _warn_of_unknown(prompt: str, known: set[str]) -> None:
     unknown = set(prompt) - known
     if unknown:
-        print(
-            f"warning: the model has never seen {show_characters(unknown)}: "
-            "it reads them as U+FFFD.",
-            file=sys.stderr,
-        )
+        warn(f"the model has never seen {show_characters(unknown)}: it reads them as U+FFFD.")
 
 
 def _show(pieces) -> None:

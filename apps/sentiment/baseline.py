@@ -1,12 +1,12 @@
 """The linear model beside a network: what a network has to be better than."""
 
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import rich
 
+from apps.errors import warn
 from apps.exported import announce, find_model, load_signature, read_config, read_labels
 from apps.plain_json import to_line
 from apps.quiet import quiet_tensorflow
@@ -58,10 +58,9 @@ def _load_network(options: Baseline, folder: Path, loaded: reviews.Data):
     """The signature of the exported model; `None`, with a warning, if it has other labels."""
     labels = read_labels(folder) or reviews.LABELS
     if labels != loaded.labels:
-        print(
-            f"warning: {folder} has the labels {listed(labels)}, but the texts have "
-            f"{listed(loaded.labels)}: it is not scored. Choose another model with --model.",
-            file=sys.stderr,
+        warn(
+            f"{folder} has the labels {listed(labels)}, but the texts have "
+            f"{listed(loaded.labels)}: it is not scored. Choose another model with --model."
         )
         return None
     signature, _ = load_signature(options.model, "sentiment", *SIGNATURE)

@@ -1,12 +1,11 @@
 """What is wrong with labelled texts, said before a training or with its scores."""
 
 import collections
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apps.errors import UserError
+from apps.errors import UserError, warn
 from apps.exported import read_config
 from apps.sentiment.labels import LABELS, listed
 
@@ -65,7 +64,7 @@ def check_splits(
         )
     few = [f"{labels[n]} ({count})" for n, count in sorted(counts.items()) if count < FEW]
     if few:
-        _warn(
+        warn(
             f"{source}: few of {num_training:,} training texts are labelled {listed(few)}: "
             "too few to learn from."
         )
@@ -80,7 +79,7 @@ def warn_of_one_label(
     """Says it on standard error if all texts have the same label."""
     found = set(labelled.labels)
     if len(found) == 1:
-        _warn(
+        warn(
             f"{source}: all {len(labelled):,} texts are labelled {labels[found.pop()]}: "
             "scores say nothing of other labels."
         )
@@ -91,11 +90,7 @@ def warn_of_contradictions(source: str, labelled: "Reviews", counted: str) -> No
     num_labels = collections.Counter(text for text, _ in distinct)
     count = sum(number > 1 for number in num_labels.values())
     if count:
-        _warn(f"{source}: {count:,} texts appear with more than one label. {counted}")
-
-
-def _warn(message: str) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+        warn(f"{source}: {count:,} texts appear with more than one label. {counted}")
 
 
 def was_trained_on(model: Path, source: str) -> bool:
@@ -116,12 +111,12 @@ def warn_of_training_texts(model: Path, source: str, held_out: bool = False) -> 
         held_out: whether they are those that `train` holds out of this source.
     """
     if was_trained_on(model, source):
-        _warn(
+        warn(
             "this model was trained on the very texts of this test split: "
             "its scores are too good. Use --data tfds."
         )
     elif not held_out and read_config(model).get("data_source") == Path(source).name:
-        _warn(
+        warn(
             "this model was trained on most texts of a file or folder with this name: its "
             "scores on them are too good. Those after the training are of texts held out."
         )

@@ -5,12 +5,12 @@ import dataclasses
 import hashlib
 import math
 import shlex
-import sys
 from typing import Any
 
 import rich
 
 from apps import run_dir, sources
+from apps.errors import warn
 from apps.quiet import quiet_tensorflow
 from apps.sentiment import data as reviews
 from apps.sentiment.checks import check_splits
@@ -71,7 +71,7 @@ def run(options: Train, loaded: reviews.Data) -> dict:
         print(f"run: {folder}", flush=True)
         if misfits := find_misfits(options, training.texts, len(vocabulary) - 2):
             whats = "; ".join(misfits)
-            print(f"warning: preset {options.preset}: {whats}.", file=sys.stderr)
+            warn(f"preset {options.preset}: {whats}.")
         model = make_model(vocabulary, options, num_steps * epochs, loaded.labels)
         seconds = 0.0
         if not list_checkpoints(folder / "checkpoints"):
