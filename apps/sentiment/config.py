@@ -86,7 +86,7 @@ class Train(SplitTexts):
     """Train a model on labelled texts, evaluate it on the test split and export it."""
 
     preset: Literal["default", "best", "classic"] = "default"
-    """Sets the defaults of the options below: default; best, more accurate and about 30 times
+    """Sets the defaults of the options below: default; best, more accurate and about 25 times
     slower (an LSTM that first learns to predict the next word of the training texts, a
     convolution and a linear model); or classic, the textbook model (a vocabulary of 10,000
     words, 200 words of a text, one vanilla RNN of 128 units read at its last state)."""

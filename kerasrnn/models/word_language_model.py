@@ -198,7 +198,7 @@ class WordLanguageModel(SequenceModel):
         optimizer: Any = "adam",
         loss: Any = None,
         metrics: Any = None,
-        *args: Any,
+        weighted_metrics: Any = None,
         **options: Any,
     ) -> None:
         """As `SequenceModel.compile`, with a loss that is estimated from a sample of words.
@@ -209,7 +209,8 @@ class WordLanguageModel(SequenceModel):
             ValueError: for `teacher_forcing` below 1 and for metrics by name, since outputs
                 are vectors, not words.
         """
-        names = [m for m in tf.nest.flatten(metrics or []) if isinstance(m, str)]
+        given = tf.nest.flatten([metrics or [], weighted_metrics or []])
+        names = [metric for metric in given if isinstance(metric, str)]
         if names:
             raise ValueError(
                 f"The outputs of {type(self).__name__} are vectors, so the metrics "
@@ -217,7 +218,7 @@ class WordLanguageModel(SequenceModel):
             )
         self._has_own_loss = loss is None
         loss = self.next_word.sampled_loss if loss is None else loss
-        super().compile(optimizer, loss, metrics, *args, **options)
+        super().compile(optimizer, loss, metrics, weighted_metrics, **options)
         if not self.training_step.options.sampling.feeds_only_the_truth:
             raise ValueError(
                 f"{type(self).__name__} cannot be fed its own outputs, which are vectors. Use "

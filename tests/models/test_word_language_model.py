@@ -88,10 +88,11 @@ def test_a_saved_model_is_the_same_model(ids, tmp_path):
     np.testing.assert_array_equal(loaded(ids), model(ids))
 
 
-def test_metrics_of_words_are_refused():
+@pytest.mark.parametrize("argument", ["metrics", "weighted_metrics"])
+def test_metrics_of_words_are_refused(argument):
     model = kerasrnn.WordLanguageModel(12, embedding_dim=4, units=3)
     with pytest.raises(ValueError, match="so the metrics .*'accuracy'.* would say nothing"):
-        model.compile("adam", metrics=["accuracy"], window=4)
+        model.compile("adam", **{argument: ["accuracy"]}, window=4)
 
 
 @pytest.mark.parametrize("policy", ["float64", "float16", "mixed_bfloat16"])
