@@ -56,7 +56,7 @@ def read_table(path: Path, table: Table) -> Named:
     """Labelled texts from a CSV, TSV or JSONL file.
 
     Raises:
-        UserError: if the file is empty or cannot be read, or if a label is missing.
+        UserError: if the file has no texts or cannot be read, or if a label is missing.
     """
     columns = (table.text_column, table.label_column)
     advice = "Name the columns with --text-column and --label-column."
@@ -67,7 +67,7 @@ def read_table(path: Path, table: Table) -> Named:
             raise UserError(f"{where}: {table.label_column} is missing. Fill it in.")
         named.add(str(row[table.text_column]), name, where)
     if not named:
-        raise UserError(f"{path}: the file is empty. Give it rows with text and label.")
+        raise UserError(f"{path}: the file has no texts. Give it rows with text and label.")
     return named
 
 
@@ -94,7 +94,7 @@ def read_texts(path: Path, opener: Opener = open_binary, table: Table = USUAL) -
         table: how the column is found. If it is not `USUAL`, a file of any ending is a table.
 
     Raises:
-        UserError: if the file is empty or cannot be read.
+        UserError: if the file has no texts or cannot be read.
     """
     empty = True
     if is_table(path) or table != USUAL:
@@ -108,4 +108,4 @@ def read_texts(path: Path, opener: Opener = open_binary, table: Table = USUAL) -
                 empty = False
                 yield line.rstrip("\r\n")
     if empty:
-        raise UserError(f"{path}: the file is empty. Give it one text a line.")
+        raise UserError(f"{path}: the file has no texts. Give it one text in each line or row.")

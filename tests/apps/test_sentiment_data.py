@@ -167,8 +167,8 @@ def test_a_test_folder_has_no_other_labels_than_the_training(tmp_path):
     ("name", "content", "message"),
     [
         ("missing.csv", None, "no such file or folder. Use auto, tfds, packaged"),
-        ("empty.csv", "", "the file is empty"),
-        ("only_header.csv", "text,label\n", "the file is empty"),
+        ("empty.csv", "", "the file has no texts"),
+        ("only_header.csv", "text,label\n", "the file has no texts"),
         ("labels.csv", "text,label\nso so, \n", "line 2: label is missing. Fill it in"),
         ("nan.jsonl", '{"text": "a", "label": NaN}', "line 1: label is missing"),
         ("reviews.txt", "good\n", "line 1: there is no column 'text'; there are: good. Name"),
