@@ -209,7 +209,7 @@ class WordLanguageModel(SequenceModel):
             ValueError: for `teacher_forcing` below 1 and for metrics by name, since outputs
                 are vectors, not words.
         """
-        given = tf.nest.flatten([metrics or [], weighted_metrics or []])
+        given = tf.nest.flatten([metrics, weighted_metrics])
         names = [metric for metric in given if isinstance(metric, str)]
         if names:
             raise ValueError(

@@ -193,7 +193,10 @@ def test_predict_answers_many_batches_in_order(trained, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "has no texts"), (b"good\n\xff\n", "line 2: byte 1 of the line is not UTF-8")],
+    [
+        (b"", "the file has no texts"),
+        (b"good\n\xff\n", "line 2: byte 1 of the line is not UTF-8"),
+    ],
 )
 def test_predict_refuses_what_it_cannot_read(trained, tmp_path, capsys, content, message):
     (tmp_path / "r.txt").write_bytes(content)
