@@ -14,7 +14,7 @@ from typing import Any
 import tyro
 
 from apps import paths, streams
-from apps.errors import UserError as UserError
+from apps.errors import UserError
 
 USAGE_ERROR = 2
 INTERRUPTED = 130

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from apps.cli import UserError
+from apps.errors import UserError
 from apps.exported import announce, load_signature
 from apps.quiet import quiet_tensorflow
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from apps.cli import UserError
+from apps.errors import UserError
 from apps.plain_json import to_json
 from apps.quiet import quiet_tensorflow
 

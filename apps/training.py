@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from apps import run_dir
-from apps.cli import UserError
+from apps.errors import UserError
 from apps.quiet import quiet_tensorflow
 
 with quiet_tensorflow():

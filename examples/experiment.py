@@ -12,6 +12,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from apps import cli
+from apps.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +36,7 @@ def main(name: str, description: str, options: type, run: Callable) -> int:
     def checked_run(options: Options) -> None:
         cli.check_option(options, "seed", 0 <= options.seed < 2**31, "must be from 0 to 2^31")
         if not options.output.is_dir():
-            raise cli.UserError(f"--output: there is no folder {options.output}.")
+            raise UserError(f"--output: there is no folder {options.output}.")
         new_figure(1, 1)
         run(options)
 
@@ -49,7 +50,7 @@ def new_figure(width: float, height: float) -> "Figure":
     try:
         return make_figure(width, height)
     except ImportError as error:
-        raise cli.UserError(str(error)) from error
+        raise UserError(str(error)) from error
 
 
 def each(runs: Sequence, describe: Callable[..., str]) -> Iterator:

@@ -32,6 +32,7 @@ with quiet_tensorflow():
 
 from apps import cli
 from apps.chargen import data
+from apps.errors import UserError
 from examples import experiment
 
 UNITS, BATCH_SIZE, STEPS, LEARNING_RATE = 128, 32, 128, 0.002
@@ -150,7 +151,7 @@ def run(options):
     ids = vocabulary.encode(training)
     whole_windows = (len(ids) - 1) // (BATCH_SIZE * STEPS) * BATCH_SIZE * STEPS
     if whole_windows < 2 * BATCH_SIZE * STEPS:
-        raise cli.UserError(
+        raise UserError(
             f"--data: the training text needs {2 * BATCH_SIZE * STEPS + 1:,} characters or "
             f"more, got {len(ids):,}."
         )

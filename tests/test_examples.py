@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from apps.cli import UserError
+from apps.errors import UserError
 from examples import adding_problem, experiment, gradient_flow_picture, truncation_tradeoff
 from tests.seeds import set_seed
 

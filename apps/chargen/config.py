@@ -5,14 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from apps import conversion
-from apps.cli import (
-    COUNT,
-    FLOATS,
-    UserError,
-    check_numbers,
-    check_option,
-    check_truncation,
-)
+from apps.cli import COUNT, FLOATS, check_numbers, check_option, check_truncation
+from apps.errors import UserError
 
 MODELS = Path("saved_models/chargen")
 LARGEST_STATE, MOST_LAYERS = 100_000, 100

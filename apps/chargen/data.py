@@ -11,7 +11,7 @@ import numpy as np
 from rich.progress import Progress
 
 from apps import sources
-from apps.cli import UserError
+from apps.errors import UserError
 from apps.records import read_blocks
 
 SPLITS = ("train", "validation", "test")

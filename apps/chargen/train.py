@@ -15,7 +15,7 @@ from apps.chargen.config import PRESETS, Train
 from apps.chargen.evaluate import perplexity
 from apps.chargen.layers import LAYERS, read_layers
 from apps.chargen.report import SAMPLE_TEMPERATURE, EpochReport, write_model_card
-from apps.cli import UserError
+from apps.errors import UserError
 from apps.exported import load_signature
 from apps.quiet import quiet_tensorflow
 from apps.tables import make_table

@@ -7,14 +7,8 @@ from typing import Annotated, Literal
 import tyro
 
 from apps import conversion
-from apps.cli import (
-    COUNT,
-    FLOATS,
-    UserError,
-    check_numbers,
-    check_option,
-    check_truncation,
-)
+from apps.cli import COUNT, FLOATS, check_numbers, check_option, check_truncation
+from apps.errors import UserError
 from apps.sentiment.labels import split_labels
 
 MODELS = Path("saved_models/sentiment")

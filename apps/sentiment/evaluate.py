@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from apps.cli import UserError
+from apps.errors import UserError
 from apps.exported import announce, find_model, load_signature, read_labels
 from apps.plain_json import to_line
 from apps.sentiment import data as reviews

@@ -20,6 +20,7 @@ from apps.chargen import config, evaluate, train
 from apps.chargen.__main__ import COMMANDS
 from apps.chargen.layers import read_layers
 from apps.chargen.sizes import count_weights
+from apps.errors import UserError
 
 # ruff: noqa: RUF001 (Greek letters that look like Latin ones)
 TEXT = "μῆνιν ἄειδε θεὰ Πηληϊάδεω Ἀχιλῆος\nοὐλομένην, ἣ μυρί᾽ Ἀχαιοῖς ἄλγε᾽ ἔθηκε\n" * 60
@@ -339,7 +340,7 @@ def test_options_that_tell_of_other_layers_are_refused(tmp_path, change, reason)
     found = {} if change is None else {**layers, **change}
     (tmp_path / "assets.extra").mkdir()
     (tmp_path / "assets.extra" / "config.json").write_text(json.dumps(found))
-    with pytest.raises(cli.UserError, match=re.escape(reason)):
+    with pytest.raises(UserError, match=re.escape(reason)):
         read_layers(tmp_path, 40, count_weights(options, 40))
 
 

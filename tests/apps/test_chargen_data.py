@@ -10,7 +10,7 @@ import pytest
 import kerasrnn
 from apps import sources
 from apps.chargen import data
-from apps.cli import UserError
+from apps.errors import UserError
 from apps.records import read_blocks
 
 TEXT = "Ἄνδρα μοι ἔννεπε, Μοῦσα, πολύτροπον 🎭\n" * 50

@@ -10,6 +10,7 @@ import pytest
 
 from apps import cli
 from apps.chargen.__main__ import COMMANDS as CHARGEN
+from apps.errors import UserError
 from apps.sentiment import config
 from apps.sentiment.__main__ import COMMANDS
 
@@ -114,7 +115,7 @@ def test_a_mistake_is_one_line_on_standard_error(capsys, arguments, expected):
 @pytest.mark.parametrize(
     ("error", "status", "message"),
     [
-        (cli.UserError("what\nwhere"), 2, "error: what where\n"),
+        (UserError("what\nwhere"), 2, "error: what where\n"),
         (
             OSError(28, "No space left on device", "/full"),
             2,

@@ -17,6 +17,7 @@ import tensorflow as tf
 import kerasrnn
 from apps import cli
 from apps.chargen.__main__ import COMMANDS as CHARGEN
+from apps.errors import UserError
 from apps.exported import find_version
 from apps.sentiment.__main__ import COMMANDS as SENTIMENT
 from tests.apps.exported_models import export_small_models
@@ -107,7 +108,7 @@ def test_a_file_cut_short_is_named(models, tmp_path, file):
     copy = shutil.copytree(models / "sentiment" / "1", tmp_path / "copy")
     whole = (copy / file).read_bytes()
     (copy / file).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(cli.UserError, match=f"damaged: {file} is not what was exported"):
+    with pytest.raises(UserError, match=f"damaged: {file} is not what was exported"):
         find_version(copy, "")
 
 
@@ -117,9 +118,7 @@ def test_checksums_cut_short_are_named(models, tmp_path):
     whole = sums.read_bytes()
     for size in (0, 60):
         sums.write_bytes(whole[:size])
-        with pytest.raises(
-            cli.UserError, match="damaged: assets.extra/SHA256SUMS is not whole"
-        ):
+        with pytest.raises(UserError, match="damaged: assets.extra/SHA256SUMS is not whole"):
             find_version(copy, "")
 
 
@@ -208,7 +207,7 @@ def test_damage_is_named_and_nothing_outside_is_opened(models, tmp_path, damage)
     lines = [line for line in sums.read_text().splitlines(True) if "assets.extra" not in line]
     sums.write_text("".join(lines))
     cause(copy)
-    with pytest.raises(cli.UserError, match="the model is damaged: .*" + re.escape(message)):
+    with pytest.raises(UserError, match="the model is damaged: .*" + re.escape(message)):
         find_version(copy, "")
 
 
@@ -224,7 +223,7 @@ def test_a_pipe_in_a_model_is_not_waited_for(models, tmp_path):
     copy = shutil.copytree(models / "sentiment" / "1", tmp_path / "copy")
     (copy / "saved_model.pb").unlink()
     os.mkfifo(copy / "saved_model.pb")
-    with pytest.raises(cli.UserError, match="saved_model.pb is no file"):
+    with pytest.raises(UserError, match="saved_model.pb is no file"):
         find_version(copy, "")
 
 

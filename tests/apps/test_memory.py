@@ -7,7 +7,7 @@ import kerasrnn
 from apps import memory
 from apps.chargen import config as chargen
 from apps.chargen import sizes as chargen_sizes
-from apps.cli import UserError
+from apps.errors import UserError
 from apps.sentiment import config as sentiment
 from apps.sentiment import sizes as sentiment_sizes
 from apps.sentiment.data import Reviews

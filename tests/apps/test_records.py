@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from apps import records
-from apps.cli import UserError
+from apps.errors import UserError
 from apps.records import decode_lines, is_table, read_rows
 from apps.sentiment.predict import _batches
 

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from apps import run_dir as run_dir_module
-from apps.cli import UserError
+from apps.errors import UserError
 from apps.sentiment.config import PRESETS, Train
 
 

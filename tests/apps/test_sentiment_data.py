@@ -6,7 +6,7 @@ import json
 import pytest
 
 from apps import sources
-from apps.cli import UserError
+from apps.errors import UserError
 from apps.sentiment import checks, data
 from apps.sentiment.files import Table
 

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from apps import sources
-from apps.cli import UserError
+from apps.errors import UserError
 
 
 def test_the_newest_prepared_version_is_found(tmp_path):

@@ -6,7 +6,7 @@ import keras
 import pytest
 
 from apps import training
-from apps.cli import UserError
+from apps.errors import UserError
 from kerasrnn.training.divergence import ADVICE
 
 
