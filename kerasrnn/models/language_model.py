@@ -17,8 +17,7 @@ from kerasrnn.checks import (
     check_text,
     plain,
 )
-from kerasrnn.layers.steps import call_cell
-from kerasrnn.models import generation
+from kerasrnn.models import connected, generation
 from kerasrnn.models.cells import CELLS
 from kerasrnn.models.choice import make_choice
 from kerasrnn.models.lookup import InputTable, TiedDense, build_from_ids, check_ids
@@ -223,15 +222,7 @@ class CharLanguageModel(SequenceModel):
         Returns:
             Logits, float32 `(batch, len(vocabulary))`, and the new states.
         """
-        new_states: list = []
-
-        def recur(layer, x):
-            before = states[len(new_states)]
-            output, after = call_cell(layer.cell, x, before, training=False)
-            new_states.append(after)
-            return output
-
-        return self.connect(ids, recur), new_states
+        return connected.run_one_step(self.connect, ids, states)
 
     def steps(self, ids: tf.Tensor, states: list, mask: tf.Tensor) -> tuple[tf.Tensor, list]:
         """Many steps, in inference, over sequences of different lengths.
@@ -245,7 +236,8 @@ class CharLanguageModel(SequenceModel):
         Returns:
             Logits, float32 `(batch, time, len(vocabulary))`, and the new states.
         """
-        return self._run_whole(ids, states, mask, False, None)
+        layers = self.recurrent_layers
+        return connected.run_whole(self.connect, layers, ids, states, mask, False)
 
     def generate(
         self,

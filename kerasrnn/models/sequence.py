@@ -9,12 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn.checks import shown
-from kerasrnn.layers import rnn
-from kerasrnn.layers.dropout import draw_masks, keeping_masks, masks_kept_by_keras
-from kerasrnn.layers.steps import call_cell, take_step
+from kerasrnn.models import connected
 from kerasrnn.models.lookup import InputTable, check_whole
 from kerasrnn.training.carrying import cannot_carry, held_recurrence
-from kerasrnn.training.feedback import Feedback, run_with_feedback
+from kerasrnn.training.feedback import Feedback
 from kerasrnn.training.trainable import TrainableModel
 
 
@@ -66,7 +64,7 @@ class SequenceModel(TrainableModel):
     True
     """
 
-    carries_states = True
+    carries_states = takes_feedback = True
 
     def __init__(self, layers: Sequence[keras.layers.Layer], **kwargs: Any):
         if isinstance(layers, (str, bytes, dict)) or not isinstance(layers, Iterable):
@@ -177,76 +175,24 @@ class SequenceModel(TrainableModel):
         if states is None:
             states = self.initial_states(tf.shape(inputs)[0])
         mask = self.compute_mask(inputs)
-        run = self._run_whole if feedback is None else self._run_step_by_step
-        outputs, states = run(inputs, states, mask, bool(training), feedback)
+        run = (self.connect, self.recurrent_layers, inputs, states, mask, bool(training))
+        if feedback is None:
+            outputs, states = connected.run_whole(*run)
+        else:
+            self._check_steps()
+            outputs, states = connected.run_with_own_outputs(*run, feedback)
         return (outputs, states) if return_states else outputs
+
+    def _check_steps(self):
+        reason = next(filter(None, map(cannot_carry, self.sequence_layers)), None)
+        if reason is not None:
+            raise ValueError(f"{reason} The model cannot go step by step.")
 
     @functools.cached_property
     def _holding(self) -> str | None:
         """Why the states of a built model are incomplete; `None` if they are complete."""
         layers = (layer for layer in self.sequence_layers if held_recurrence(layer))
         return next(map(cannot_carry, layers), None)
-
-    def _run_whole(self, inputs, states, mask, training, _):
-        positions = {id(layer): n for n, layer in enumerate(self.recurrent_layers)}
-        new_states: list = [None] * len(positions)
-
-        def recur(layer, x):
-            position = positions[id(layer)]
-            x, *new_states[position] = layer(
-                x, initial_state=states[position], mask=mask, training=training
-            )
-            return x
-
-        with masks_kept_by_keras(self._cells_run_by_keras(), training):
-            return self.connect(inputs, recur), new_states
-
-    def _cells_run_by_keras(self):
-        for layer in self.recurrent_layers:
-            if not isinstance(layer, rnn.RNN):
-                yield from getattr(layer.cell, "cells", [layer.cell])
-
-    def _run_step_by_step(self, inputs, states, mask, training, feedback):
-        layers = self.recurrent_layers
-        for layer in self.sequence_layers:
-            reason = cannot_carry(layer)
-            if reason is not None:
-                raise ValueError(f"{reason} The model cannot go step by step.")
-        positions = {id(layer): n for n, layer in enumerate(layers)}
-        gates = [
-            layer.gates(inputs, training) if isinstance(layer, rnn.RNN) else None
-            for layer in layers
-        ]
-
-        def step(t, x_t, states):
-            new_states: list = [None] * len(layers)
-
-            def recur(layer, x):
-                position = positions[id(layer)]
-
-                def run_cell(before):
-                    masks = dropout_masks[position]
-                    output, after = call_cell(layer.cell, x[:, 0], before, training, masks)
-                    return after, output
-
-                new_states[position], output = take_step(
-                    run_cell,
-                    states[position],
-                    None if gates[position] is None else gates[position][t],
-                    None if mask is None else mask[:, t, None],
-                )
-                return output[:, None]
-
-            output = self.connect(x_t[:, None], recur)
-            return output[:, 0], new_states
-
-        keeping = [cell for layer in layers for cell in keeping_masks(layer.cell)]
-        with masks_kept_by_keras(keeping, training):
-            batch_size = tf.shape(inputs)[0]
-            dropout_masks = [
-                draw_masks(layer.cell, batch_size) if training else None for layer in layers
-            ]
-            return run_with_feedback(step, inputs, states, feedback, mask)
 
     def get_config(self) -> dict:
         layers = [keras.saving.serialize_keras_object(layer) for layer in self.sequence_layers]

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn.checks import check_positive_integer
+from kerasrnn.checks import check_positive_integer, shown
 from kerasrnn.training.options import TrainingOptions
 from kerasrnn.training.random_window import RandomWindow
 from kerasrnn.training.streams import Stream
@@ -47,7 +47,9 @@ def check_given(x: Any, y: Any, sample_weight: Any) -> None:
 def _has_rows(x):
     if isinstance(x, tf.RaggedTensor):
         return True
-    return hasattr(x, "__len__") and not isinstance(x, (str, bytes, dict))
+    if isinstance(x, dict):
+        return bool(x) and all(map(_has_rows, x.values()))
+    return hasattr(x, "__len__") and not isinstance(x, (str, bytes))
 
 
 def as_batches_or_stream(x: Any, y: Any, sample_weight: Any, batch_size: int | None) -> Any:
@@ -65,6 +67,11 @@ def as_batches_or_stream(x: Any, y: Any, sample_weight: Any, batch_size: int | N
     check_given(x, y, sample_weight)
     if isinstance(x, BATCHES):
         return x
+    if isinstance(x, dict):
+        raise ValueError(
+            "With a window, x must be arrays or batches, got a dictionary. Use a "
+            "tf.data.Dataset of windows."
+        )
     if batch_size is not None:
         check_positive_integer("batch_size", batch_size)
     inputs, targets, weights = _rows(x), _rows(y), _rows(sample_weight)
@@ -183,8 +190,18 @@ def as_batches(
 
 
 def inputs_of(inputs: Any) -> Any:
-    """The inputs themselves, also where they come as `{"inputs", "reset"}`."""
-    return inputs["inputs"] if isinstance(inputs, dict) else inputs
+    """The inputs themselves, also where they come as `{"inputs", ...}`.
+
+    Raises:
+        ValueError: for a dictionary without `"inputs"`.
+    """
+    if not isinstance(inputs, dict):
+        return inputs
+    if "inputs" not in inputs:
+        raise ValueError(
+            f'A dictionary of inputs must have "inputs", got {shown(sorted(inputs))}.'
+        )
+    return inputs["inputs"]
 
 
 def check_length(length: int | None, options: TrainingOptions) -> None:
@@ -248,8 +265,9 @@ def spec_of(x: Any, y: Any, check_inputs: Callable) -> Any:
     if isinstance(x, keras.utils.PyDataset):
         return tf.data.Dataset.from_tensors(x[0]).element_spec
     check_given(x, y, None)
-    check_inputs(x)
-    return tf.data.Dataset.from_tensors((x[:1], y[:1])).element_spec
+    check_inputs(inputs_of(x))
+    first = {name: x[name][:1] for name in x} if isinstance(x, dict) else x[:1]
+    return tf.data.Dataset.from_tensors((first, y[:1])).element_spec
 
 
 def whole_sequences(x: Any) -> Any:

@@ -49,8 +49,8 @@ class TrainingStep:
     Args:
         model: a Keras model with the methods `initial_states(batch_size)`, which returns a
             list (empty if the model carries no states), and `compute_mask(inputs)`. Its
-            `call` takes `training` and, if it carries states, also `states`, `return_states`
-            and `feedback`.
+            `call` takes `training`; if it `takes_feedback`, also `feedback`; and if it
+            `carries_states`, also `states` and `return_states`.
         options: the options of `compile`.
         loss: a function of targets and outputs, a `keras.losses.Loss`, or its name.
         optimizer: a Keras optimizer.
@@ -156,7 +156,7 @@ class TrainingStep:
                 penalties = self.model.losses
             else:
                 feedback = self.feedback(window.inputs)
-                outputs, states = self._call(window.inputs, states, True, feedback)
+                outputs, states = self._call(window.of_model, states, True, feedback)
                 penalties = self.model.losses
         return self._outcome(window, outputs, states, penalties, counts, share)
 
@@ -165,13 +165,16 @@ class TrainingStep:
         window = self.read(batch)
         states, counts = self.starting_states(window, carried), self.count(window)
         with compilation.scan_mode("compiled"):
-            outputs, states = self._call(window.inputs, states, False)
+            outputs, states = self._call(window.of_model, states, False)
         penalties = self.model.losses
         outcome = self._outcome(window, outputs, states, penalties, counts)
         outcome = outcome._replace(loss=sum_over_replicas(outcome.loss))
         return self.update_metrics(window, outcome, counts), outcome.states
 
     def _call(self, inputs, states, training, feedback=None):
+        if not self.model.carries_states:
+            options = {} if feedback is None else {"feedback": feedback}
+            return self.model(inputs, training=training, **options), states
         if not self.options.in_pieces and feedback is None:
             return self.model(inputs, training=training), states  # of whole sequences
         return self.model(

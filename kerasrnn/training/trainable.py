@@ -43,6 +43,8 @@ class TrainableModel(OnBatch, keras.Model):
 
     carries_states = False
     """Whether `call` takes `states`, and returns the new ones with `return_states`."""
+    takes_feedback = False
+    """Whether `call` takes `feedback`, and so can read the model's own outputs."""
     takes_vectors = False
     """Whether there is an `embedding`, and `call` takes `vectors` in place of its outputs."""
 
@@ -173,11 +175,15 @@ class TrainableModel(OnBatch, keras.Model):
             recompute=recompute,
             non_finite=non_finite,
         )
-        carried = checked.in_pieces or not checked.sampling.feeds_only_the_truth
-        if carried and not self.carries_states:
+        if checked.in_pieces and not self.carries_states:
             raise ValueError(
-                f"{type(self).__name__} reads whole sequences. Use window=None, "
-                "recompute=False and teacher_forcing=1.0, or a kerasrnn.SequenceModel."
+                f"{type(self).__name__} reads whole sequences. Use window=None and "
+                "recompute=False, or a kerasrnn.SequenceModel."
+            )
+        if not (checked.sampling.feeds_only_the_truth or self.takes_feedback):
+            raise ValueError(
+                f"{type(self).__name__} does not read its own outputs. Use "
+                "teacher_forcing=1.0, or a kerasrnn.SequenceModel."
             )
         if checked.adversarial_noise is not None and not self.takes_vectors:
             raise ValueError(

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from kerasrnn.training.data import inputs_of
+
 
 class Window(NamedTuple):
     """A batch of windows; a batch of whole sequences is one, too."""
@@ -20,23 +22,33 @@ class Window(NamedTuple):
     """float32 `(batch, time)`: 1 for steps that count, else 0; `None`: all count."""
     sample_weight: tf.Tensor | None
     """float32 `(batch, time)`, or `(batch,)` for one output a sequence; `None`: all 1."""
+    others: dict[str, tf.Tensor] = {}  # noqa: RUF012 (never written to)
+    """What else the model is given, by name: tensors `(batch, ...)`."""
+
+    @property
+    def of_model(self) -> tf.Tensor | dict[str, tf.Tensor]:
+        """What the model is called with: the inputs, with the others if there are any."""
+        return {"inputs": self.inputs, **self.others} if self.others else self.inputs
 
     def rows(self, rows: slice) -> "Window":
         """Some of the sequences."""
-        return Window(*(None if part is None else part[rows] for part in self))
+        return tf.nest.map_structure(lambda part: None if part is None else part[rows], self)
 
     def steps(self, steps: slice) -> "Window":
         """Some of the steps, of sequences that go on."""
-        parts = self._replace(reset=None)
-        return Window(*(None if part is None else part[:, steps] for part in parts))
+        parts = self._replace(reset=None, others={})
+        cut = tf.nest.map_structure(
+            lambda part: None if part is None else part[:, steps], parts
+        )
+        return cut._replace(others=self.others)
 
 
 def read_window(batch: Any, compute_mask: Callable, every_output: bool) -> Window:
     """The parts of a batch `(inputs, targets[, sample_weight])`.
 
     Args:
-        batch: inputs are `(batch, time, ...)`, or a dictionary of `"inputs"` and
-            `"reset"`.
+        batch: inputs are `(batch, time, ...)`, or a dictionary of `"inputs"`, `"reset"` and
+            what else the model is given.
         compute_mask: from inputs to which steps count, `(batch, time)`, or `None`.
         every_output: whether there is an output at every step.
 
@@ -44,9 +56,11 @@ def read_window(batch: Any, compute_mask: Callable, every_output: bool) -> Windo
         ValueError: for a batch without targets.
     """
     inputs, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-    reset = None
+    reset, others = None, {}
     if isinstance(inputs, dict):
-        inputs, reset = inputs["inputs"], inputs.get("reset")
+        others = {name: tf.convert_to_tensor(inputs[name]) for name in inputs}
+        inputs, reset = inputs_of(others), others.pop("reset", None)
+        del others["inputs"]
     if targets is None:
         raise ValueError(
             "A batch must be (inputs, targets) or (inputs, targets, sample_weight)."
@@ -64,4 +78,4 @@ def read_window(batch: Any, compute_mask: Callable, every_output: bool) -> Windo
         sample_weight = tf.broadcast_to(sample_weight, tf.shape(inputs)[:num_axes])
         present = tf.cast(sample_weight != 0, tf.float32)
         counted = present if counted is None else counted * present
-    return Window(inputs, reset, targets, counted, sample_weight)
+    return Window(inputs, reset, targets, counted, sample_weight, others)

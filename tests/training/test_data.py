@@ -218,7 +218,7 @@ REFUSED = {
     "nothing": ((None, None), "x must be a kerasrnn.Stream.* got x of type NoneType"),
     "no targets": ((X, None), "x must be .* got x of type ndarray and y of type NoneType"),
     "a text": (("a", Y), "x must be .* got x of type str"),
-    "a dictionary": (({"a": X}, Y), "x must be .* got x of type dict"),
+    "a dictionary": (({"a": X}, Y), "x must be arrays or batches, got a dictionary"),
     "a number": ((3, Y), "x must be .* got x of type int"),
     "a generator": ((generator(), None), "x must be .* got a generator"),
     "few targets": ((X, Y[:2]), "targets must be as many"),

@@ -123,10 +123,15 @@ def test_a_classifier_clips_to_the_norm_that_is_asked_for(texts):
 
 
 @pytest.mark.parametrize(
-    "options", [{"window": 4}, {"recompute": True}, {"teacher_forcing": 0}]
+    ("options", "message"),
+    [
+        ({"window": 4}, "TextClassifier reads whole sequences"),
+        ({"recompute": True}, "TextClassifier reads whole sequences"),
+        ({"teacher_forcing": 0}, "TextClassifier does not read its own outputs"),
+    ],
 )
-def test_a_classifier_reads_whole_texts(options):
-    with pytest.raises(ValueError, match="TextClassifier reads whole sequences"):
+def test_a_classifier_reads_whole_texts(options, message):
+    with pytest.raises(ValueError, match=message):
         classifier(**options)
 
 

@@ -95,3 +95,19 @@ def test_some_rows_and_some_steps():
     assert steps.reset is None  # these sequences go on
     whole = Window(parts["inputs"], None, parts["targets"], None, None)
     assert whole.rows(slice(1)).counted is whole.steps(slice(1)).sample_weight is None
+
+
+def test_the_model_is_given_what_else_there_is():
+    source = np.arange(6.0).reshape(BATCH, 2)
+    window = read_window(({"inputs": IDS, "source": source}, TARGETS), no_mask, True)
+    np.testing.assert_array_equal(window.of_model["source"], source)
+    np.testing.assert_array_equal(window.rows(slice(1, 3)).of_model["source"], source[1:])
+    np.testing.assert_array_equal(window.rows(slice(1, 3)).of_model["inputs"], IDS[1:])
+    np.testing.assert_array_equal(window.steps(slice(1, 3)).of_model["source"], source)
+    alone = read_window((IDS, TARGETS), no_mask, True)
+    np.testing.assert_array_equal(alone.of_model, IDS)
+
+
+def test_a_dictionary_needs_inputs():
+    with pytest.raises(ValueError, match='must have "inputs", got'):
+        read_window(({"source": IDS}, TARGETS), no_mask, True)
