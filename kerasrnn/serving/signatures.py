@@ -13,6 +13,8 @@ from kerasrnn.models.classifier import TextClassifier
 from kerasrnn.models.decoding import BLOCK
 from kerasrnn.models.language_model import CharLanguageModel
 from kerasrnn.models.sequence import SequenceModel
+from kerasrnn.models.text_decoder import TextDecoder
+from kerasrnn.serving.text_signatures import of_text_decoder
 from kerasrnn.text.batches import pad
 from kerasrnn.training.carrying import cannot_carry
 
@@ -38,6 +40,8 @@ def make_signatures(model: keras.Model) -> dict[str, Signature]:
         described = _of_classifier(model)
     elif isinstance(model, CharLanguageModel):
         described = _of_language_model(model)
+    elif isinstance(model, TextDecoder):
+        described = of_text_decoder(model)
     elif isinstance(model, SequenceModel):
         described = _of_sequence_model(model)
     else:
