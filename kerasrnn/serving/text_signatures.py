@@ -15,7 +15,7 @@ from kerasrnn.text.batches import pad
 def of_text_decoder(model: TextDecoder) -> dict[str, tuple[Callable, list, dict[str, Any]]]:
     """For each signature its function, its inputs, and an example of them."""
     source = model.source_spec()
-    max_length = tf.constant(model.max_length)
+    max_length = model.max_length
     most = len(model.vocabulary.tokens) + 1
 
     def write(source):

@@ -44,7 +44,8 @@ def bucket_pairs(
         np.quantile(both, np.arange(1, num_buckets) / num_buckets, method="lower")
     )
     bucket_of_each = np.searchsorted(edges, both)
-    buckets, numbers = [], []
+    buckets: list[tf.data.Dataset] = []
+    numbers: list[int] = []
     for number in np.unique(bucket_of_each):
         rows = np.flatnonzero(bucket_of_each == number)
         num_batches = len(rows) / batch_size
