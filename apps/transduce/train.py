@@ -57,7 +57,7 @@ def run(options: Train, loaded: data.Data, splits: dict[str, data.Pairs]) -> dic
     digest = _digest(splits)
     with run_dir.prepared(options.run_dir, "transduce", options, digest) as folder:
         print(f"run: {folder}", flush=True)
-        model = _make_model(source_vocabulary, target_vocabulary, options)
+        model = make_model(source_vocabulary, target_vocabulary, options)
         batch_size = choose_batch_size(options, sizes["train"])
         batches = make_batches(model, splits["train"], batch_size, options.seed)
         num_steps = int(batches.cardinality())
@@ -184,7 +184,7 @@ def make_batches(
     return model.make_batches(sources, targets, batch_size=batch_size, seed=seed)
 
 
-def _make_model(source_vocabulary, target_vocabulary, options: Train) -> kerasrnn.Seq2Seq:
+def make_model(source_vocabulary, target_vocabulary, options: Train) -> kerasrnn.Seq2Seq:
     return kerasrnn.Seq2Seq(
         source_vocabulary,
         target_vocabulary,
