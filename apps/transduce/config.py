@@ -177,9 +177,9 @@ class Predict:
 
     def __post_init__(self):
         check_numbers(self, "beam", 1, COUNT)
-        check_option(
-            self, "num", 1 <= self.num <= self.beam, f"must be from 1 to {self.beam}, --beam"
-        )
+        check_numbers(self, "num", 1, COUNT)
+        most = f"must not be above --beam, {self.beam}"
+        check_option(self, "num", self.num <= self.beam, most)
         if self.texts and self.file is not None:
             raise UserError("texts were given both as arguments and with --file. Use one.")
         if self.attention is not None and len(self.texts) != 1:

@@ -204,7 +204,7 @@ def test_what_a_model_cannot_read_is_said(untrained, text, warning, capsys):
     [
         (["a", "--beam", "0"], "--beam must be from 1"),
         (["a", "--beam", "7"], "--beam must be from 1 to 6, the tokens that the model can"),
-        (["a", "--num", "5"], "--num must be from 1 to 4, --beam, got 5"),
+        (["a", "--num", "5"], "--num must not be above --beam, 4, got 5"),
         (["a", "b", "--attention", "a.png"], "--attention draws one text, got 2"),
         (["--attention", "a.png"], "--attention draws one text, got 0"),
         (["a", "--attention", "a.jpg"], "--attention must end with .png"),
