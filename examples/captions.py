@@ -110,9 +110,11 @@ class PartByPart:
 
 def _fit(images, labels, strength):
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     model = LogisticRegression(C=strength, tol=1e-3, max_iter=1000)
-    return model.fit(images.reshape(len(images), -1), labels)
+    with threadpool_limits(1):  # more threads make such small products slower
+        return model.fit(images.reshape(len(images), -1), labels)
 
 
 def choose_part_by_part(train: Examples, validation: Examples) -> PartByPart:
