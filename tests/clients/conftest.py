@@ -70,6 +70,28 @@ def chargen(language_model, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def transducer():
+    tf.keras.utils.set_random_seed(0)
+    letters = list(" .,'abcdefghijklmnopqrstuvwxyzé日本語😀")
+    letters = kerasrnn.TokenVocabulary(letters, "characters")
+    words = kerasrnn.TokenVocabulary([f"W{number}" for number in range(40)], "words")
+    model = kerasrnn.Seq2Seq(
+        letters, words, units=8, embedding_dim=6, max_source_length=30, max_target_length=12
+    )
+    model({"inputs": np.array([[2, 4]]), "source": np.array([[4, 5]])})
+    for variable in model.trainable_variables:  # so that texts differ
+        variable.assign(variable * 3)
+    return model
+
+
+@pytest.fixture(scope="session")
+def transduce(transducer, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "transduce"
+    config = {"source_units": "characters", "target_units": "words", "max_source_length": 30}
+    return kerasrnn.export(transducer, folder, config=config)
+
+
+@pytest.fixture(scope="session")
 def ask(tmp_path_factory):
     """Runs a command that cannot import this package, and gives what it prints."""
     folder = tmp_path_factory.mktemp("without")
@@ -152,3 +174,9 @@ def continuations(language_model, prompts):
 def likeliest(language_model, prompts):
     """What Python's model writes, without chance."""
     return language_model.generate(prompts, LENGTH, temperature=0)
+
+
+@pytest.fixture(scope="session")
+def transduced(transducer, prompts):
+    """The text of each prompt that Python's model writes."""
+    return "".join(f"{text}\n" for text in transducer.generate(prompts))

@@ -48,8 +48,10 @@ static TF_Tensor *scalar(TF_DataType type, const void *value) {
 
 int main(int argc, char **argv) {
   int chargen = argc > 1 && !strcmp(argv[1], "chargen");
+  int sentiment = argc > 1 && !strcmp(argv[1], "sentiment");
   if (argc != (chargen ? 6 : 3)) {
-    fprintf(stderr, "usage: serve sentiment MODEL, or chargen MODEL LENGTH TEMPERATURE SEED\n");
+    fprintf(stderr, "usage: serve sentiment MODEL, or transduce MODEL, "
+                    "or chargen MODEL LENGTH TEMPERATURE SEED\n");
     return 2;
   }
   status = TF_NewStatus();
@@ -77,19 +79,21 @@ int main(int argc, char **argv) {
     questions[2] = scalar(TF_FLOAT, &temperature);
     inputs[3] = find("serving_default_seed", 0), questions[3] = scalar(TF_INT32, &seed);
     outputs[0] = find("StatefulPartitionedCall_2", 0);
+  } else if (!sentiment) {
+    outputs[0] = find("StatefulPartitionedCall_3", 0);
   } else {
     outputs[0] = find("StatefulPartitionedCall_1", 0);
     outputs[1] = find("StatefulPartitionedCall_1", 1);
   }
   TF_SessionRun(session, NULL, inputs, questions, chargen ? 4 : 1, outputs, answers,
-                chargen ? 1 : 2, NULL, 0, NULL, status);
+                sentiment ? 2 : 1, NULL, 0, NULL, status);
   check();
 
   const TF_TString *texts = TF_TensorData(answers[0]);
   for (size_t i = 0; i < count; i++) {
     if (chargen) fputs(lines[i], stdout);
     fwrite(TF_StringGetDataPointer(&texts[i]), 1, TF_StringGetSize(&texts[i]), stdout);
-    if (!chargen) printf("\t%.6f", ((const float *)TF_TensorData(answers[1]))[i]);
+    if (sentiment) printf("\t%.6f", ((const float *)TF_TensorData(answers[1]))[i]);
     putchar('\n');
   }
   return 0;

@@ -1,6 +1,7 @@
 """Asks a model in another format about each line of standard input.
 
 serve_converted.py sentiment FILE MODEL           the probability of each line
+serve_converted.py transduce FILE MODEL           the text of each line
 serve_converted.py chargen FILE MODEL LENGTH      each line and what most probably follows
 
 FILE ends with .onnx or .tflite, and holds a signature that takes ids; MODEL is the exported
@@ -53,10 +54,32 @@ def classify(ask, folder, lines):
     ids_of = {word: number for number, word in enumerate(known)}
     config = json.loads((folder / "assets.extra" / "config.json").read_text("utf-8"))
     rows = [[ids_of.get(w, 1) for w in words(line)][-config["max_length"] :] for line in lines]
+    return ask(ids=pad(rows))["probability"]
+
+
+def pad(rows):
+    """Ids in rows of one length, 0 where a row has ended."""
     ids = np.zeros([len(rows), max(1, *map(len, rows))], np.int32)
     for padded, row in zip(ids, rows, strict=True):
         padded[: len(row)] = row
-    return ask(ids=ids)["probability"]
+    return ids
+
+
+def transduce(ask, folder, lines):
+    """The text of each line."""
+    sources, targets = (
+        (folder / "assets" / f"{name}.txt").read_text("utf-8").split("\n")[:-1]
+        for name in ("source_vocabulary", "vocabulary")
+    )
+    config = json.loads((folder / "assets.extra" / "config.json").read_text("utf-8"))
+    ids_of = {token: number for number, token in enumerate(sources) if number > 3}
+    by_word = config["source_units"] == "words"
+    rows = [line.split() if by_word else list(line) for line in lines]
+    rows = [[ids_of.get(token, 1) for token in row] for row in rows]
+    answers = ask(ids=pad([row[: config["max_source_length"]] for row in rows]))
+    written = answers.get("new_ids", answers.get("ids"))
+    between = " " if config["target_units"] == "words" else ""
+    return [between.join(targets[i] for i in row if i > 3) for row in written]
 
 
 def write(ask, folder, lines, length):
@@ -85,6 +108,8 @@ lines = [line.rstrip("\n") for line in sys.stdin]
 if app == "sentiment":
     for probability in classify(load(file), Path(folder), lines):
         print(f"{probability:.6f}")
+elif app == "transduce":
+    print("\n".join(transduce(load(file), Path(folder), lines)))
 else:
     for line, text in zip(
         lines, write(load(file), Path(folder), lines, int(numbers[0])), strict=True

@@ -1,6 +1,7 @@
 """Asks an exported model about each line of standard input, with TensorFlow alone.
 
 serve_tensorflow.py sentiment MODEL                          label and probability
+serve_tensorflow.py transduce MODEL                          the text of each line
 serve_tensorflow.py chargen MODEL LENGTH TEMPERATURE SEED    each line and what follows it
 """
 
@@ -16,6 +17,9 @@ if app == "sentiment":
     answers = ask(text=tf.constant(lines, tf.string))
     for label, probability in zip(answers["label"], answers["probability"], strict=True):
         print(f"{label.numpy().decode()}\t{probability:.6f}")
+elif app == "transduce":
+    for text in ask(text=tf.constant(lines, tf.string))["text"].numpy():
+        print(text.decode("utf-8"))
 else:
     length, temperature, seed = (float(number) for number in numbers)
     answers = ask(

@@ -53,13 +53,14 @@ def test_this_package_cannot_be_imported_by_a_client(ask, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def in_tensorflow(ask_several, sentiment, chargen):
+def in_tensorflow(ask_several, sentiment, chargen, transduce):
     """What serve_tensorflow.py prints of each model and batch."""
     numbers = (LENGTH, TEMPERATURE, SEED)
     questions = {}
     for size, texts in BATCHES.items():
         questions["sentiment", size] = ["sentiment", sentiment], texts
         questions["chargen", size] = ["chargen", chargen, *numbers], shortened(texts)
+        questions["transduce", size] = ["transduce", transduce], shortened(texts)
     return ask_several("serve_tensorflow.py", questions)
 
 
@@ -69,6 +70,11 @@ def test_tensorflow_classifies(in_tensorflow, size, probabilities):
 
 def test_tensorflow_writes(in_tensorflow, size, prompts, continuations):
     assert in_tensorflow["chargen", size] == joined(prompts, continuations)
+
+
+def test_tensorflow_transduces(in_tensorflow, size, transduced):
+    assert in_tensorflow["transduce", size] == transduced
+    assert size == 1 or len(set(transduced.split("\n"))) > 3
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +102,11 @@ def test_c_writes(ask, serve_in_c, chargen, prompts, continuations):
     assert printed == joined(prompts, continuations)
 
 
+@pytest.mark.parametrize("size", [100], indirect=True)
+def test_c_transduces(ask, serve_in_c, transduce, prompts, transduced):
+    assert ask(serve_in_c, "transduce", transduce, lines=prompts) == transduced
+
+
 @pytest.fixture(scope="module")
 def in_openvino(ask_several, sentiment):
     """What serve_openvino.py prints of each batch."""
@@ -109,34 +120,37 @@ def test_openvino_classifies(in_openvino, size, probabilities):
 
 
 @pytest.fixture(scope="module")
-def converted(tmp_path_factory, sentiment, chargen):
-    """Converts both models into a format, once."""
+def converted(tmp_path_factory, sentiment, chargen, transduce):
+    """Converts all models into a format, once."""
     folder = tmp_path_factory.mktemp("converted")
 
     @functools.cache
     def convert_to(format):
         ending = "tflite" if format == "litert" else format
+        models = {"sentiment": sentiment, "chargen": chargen, "transduce": transduce}
         return [
             convert(source, folder / f"{app}.{ending}", format)[0]
-            for app, source in {"sentiment": sentiment, "chargen": chargen}.items()
+            for app, source in models.items()
         ]
 
     return convert_to
 
 
 @pytest.fixture(scope="module")
-def in_runtime(ask_several, converted, sentiment, chargen):
+def in_runtime(ask_several, converted, sentiment, chargen, transduce):
     """What serve_converted.py prints of each model and batch, in a format and a runtime."""
 
     @functools.cache
     def printed(format, runtime):
-        classifier, language_model = converted(format)
+        classifier, language_model, transducer = converted(format)
         questions = {}
         for size, texts in BATCHES.items():
             arguments = ["chargen", language_model, chargen, LENGTH]
             questions["chargen", size] = arguments, shortened(texts)
             if runtime != "openvino":  # it does not read the classifier's loops in ONNX
                 questions["sentiment", size] = ["sentiment", classifier, sentiment], texts
+                arguments = ["transduce", transducer, transduce]
+                questions["transduce", size] = arguments, shortened(texts)
         return ask_several("serve_converted.py", questions, RUNTIME=runtime)
 
     return printed
@@ -158,3 +172,8 @@ def test_converted_models_classify(in_runtime, size, probabilities, format, runt
 @pytest.mark.parametrize(("format", "runtime"), [IN_ONNXRUNTIME, IN_OPENVINO, IN_LITERT])
 def test_converted_models_write(in_runtime, size, prompts, likeliest, format, runtime):
     assert in_runtime(format, runtime)["chargen", size] == joined(prompts, likeliest)
+
+
+@pytest.mark.parametrize(("format", "runtime"), [IN_ONNXRUNTIME, IN_LITERT])
+def test_converted_models_transduce(in_runtime, size, transduced, format, runtime):
+    assert in_runtime(format, runtime)["transduce", size] == transduced
