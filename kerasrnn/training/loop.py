@@ -95,7 +95,7 @@ def train(
     resume: bool = True,
     checkpoint_every: int = CHECKPOINT_EVERY,
 ) -> keras.callbacks.History:
-    """Trains a compiled `SequenceModel` or `TextClassifier` in an explicit loop.
+    """Trains a compiled model of this package in an explicit loop.
 
     It runs the same steps, metrics and callbacks as `model.fit`, and for batches in the same
     order it ends with the same weights. (The `fit` of Keras reads a dataset that shuffles in
@@ -190,7 +190,7 @@ def compile_update(step: TrainingStep, batches: tf.data.Dataset) -> Callable:
 def _check(model, epochs, verbose, run_dir, resume, checkpoint_every) -> TrainingStep:
     if not hasattr(model, "training_step"):
         raise ValueError(
-            "model must be a kerasrnn.SequenceModel or kerasrnn.TextClassifier, "
+            "model must be a kerasrnn.SequenceModel or another model of this package, "
             f"got model={shown(model)}."
         )
     check_epochs(epochs)
