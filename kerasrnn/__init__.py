@@ -18,6 +18,8 @@ from kerasrnn.layers.truncation import FullBPTT, RandomizedTruncation, Truncated
 from kerasrnn.layers.vanilla_cell import VanillaRNNCell
 from kerasrnn.layers.vanilla_rnn import VanillaRNN
 from kerasrnn.models.classifier import TextClassifier
+from kerasrnn.models.forecast_windows import forecast_windows
+from kerasrnn.models.forecaster import Forecast, Forecaster
 from kerasrnn.models.language_model import CharLanguageModel
 from kerasrnn.models.sequence import SequenceModel
 from kerasrnn.models.word_language_model import WordLanguageModel
@@ -47,6 +49,8 @@ __all__ = [
     "Equations",
     "ExponentialSchedule",
     "ExposureBias",
+    "Forecast",
+    "Forecaster",
     "FullBPTT",
     "GRUCell",
     "GlobalMeanMaxPooling1D",
@@ -73,6 +77,7 @@ __all__ = [
     "convert",
     "export",
     "exposure_bias",
+    "forecast_windows",
     "gradient_flow",
     "state_jacobian",
     "train",
