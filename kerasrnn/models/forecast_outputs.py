@@ -21,8 +21,8 @@ SMALLEST_DEVIATION = 1e-3
 class Quantiles:
     """The quantiles of these probabilities, in increasing order.
 
-    In training they may cross; in inference they are sorted, which never makes them worse
-    (Chernozhukov et al. 2010, doi:10.3982/ECTA7880).
+    They are sorted, so they never cross. This never makes them worse (Chernozhukov et al. 2010,
+    doi:10.3982/ECTA7880).
     """
 
     def __init__(self, probabilities: Sequence[float]):
@@ -30,9 +30,9 @@ class Quantiles:
         self.middle = list(probabilities).index(0.5)
         self.loss = PinballLoss(probabilities) if self.size > 1 else "mae"
 
-    def numbers(self, outputs: tf.Tensor, training: bool) -> tf.Tensor:
+    def numbers(self, outputs: tf.Tensor) -> tf.Tensor:
         """The quantiles, in units of the window, from the outputs of a layer."""
-        return outputs if training or self.size == 1 else tf.sort(outputs)
+        return tf.sort(outputs) if self.size > 1 else outputs
 
     def point(self, numbers: tf.Tensor) -> tf.Tensor:
         """The point forecast: the median."""
@@ -64,7 +64,7 @@ class Normal:
         self.z = [NormalDist().inv_cdf(p) for p in probabilities]
         self.loss = NormalLoss()
 
-    def numbers(self, outputs: tf.Tensor, training: bool) -> tf.Tensor:
+    def numbers(self, outputs: tf.Tensor) -> tf.Tensor:
         """The mean and the standard deviation, from the outputs of a layer."""
         mean, deviation = outputs[..., :1], outputs[..., 1:]
         return tf.concat([mean, keras.ops.softplus(deviation) + SMALLEST_DEVIATION], -1)

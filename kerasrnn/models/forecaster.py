@@ -8,13 +8,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn.checks import check_one_of, check_positive_integer, check_rate, is_integer, plain
-from kerasrnn.checks import shown
+from kerasrnn.checks import (
+    check_one_of,
+    check_positive_integer,
+    check_rate,
+    is_integer,
+    plain,
+    shown,
+)
 from kerasrnn.models import connected
 from kerasrnn.models.cells import CELLS
 from kerasrnn.models.forecast_outputs import Normal, Quantiles, check_quantiles
 from kerasrnn.models.series import as_series, check_known, check_observed
-from kerasrnn.models.window_scale import WindowScale, is_observed, window_scale
+from kerasrnn.models.window_scale import is_observed, window_scale
 from kerasrnn.training.feedback import Feedback
 from kerasrnn.training.trainable import TrainableModel
 
@@ -56,8 +62,8 @@ class Forecaster(TrainableModel):
         num_known: how many inputs are known in advance. They are read as they are: give
             numbers of about -1 to 1. Default: 0.
         method: `"direct"` or `"recursive"`. Default: `"direct"`.
-        output: `"point"`; `"quantiles"`, trained with the pinball loss and sorted in
-            inference; or `"gaussian"`, the mean and the standard deviation of a normal
+        output: `"point"`; `"quantiles"`, trained with the pinball loss and sorted, so
+            that they never cross; or `"gaussian"`, the mean and the standard deviation of a normal
             distribution. Default: `"point"`.
         quantiles: with the outputs `"quantiles"` and `"gaussian"`, the probabilities of the
             quantiles that `forecast` gives, in increasing order, among them 0.5. Default:
@@ -235,21 +241,24 @@ class Forecaster(TrainableModel):
         outputs, _ = self._read(
             lambda x, recur: recur(self.recurrent, x), values, known[:, :length], training
         )
-        batch_size = tf.shape(values)[0]
+        batch_size = keras.ops.shape(values)[0]
         known = tf.reshape(known[:, length:], [batch_size, self.horizon * self.num_known])
         features = tf.concat([outputs[:, -1], tf.cast(known, outputs.dtype)], -1)
         outputs = self.output_layer(self.output_dropout(features, training=training))
-        shape = [batch_size, self.horizon, self.num_variables, self.numbers.size]
-        return self.numbers.numbers(tf.reshape(outputs, shape), training)
+        return self._numbers_of(outputs, [batch_size, self.horizon])
+
+    def _numbers_of(self, outputs, shape):
+        """Outputs of the layer as numbers of each variable, `(*shape, variables, numbers)`."""
+        shape = [*shape, self.num_variables, self.numbers.size]
+        return self.numbers.numbers(tf.reshape(outputs, shape))
 
     def _forecast_recursively(self, values, known, future, training, feedback):
         """Step t reads the value of step t-1 and what is known of step t."""
-        length, batch_size = tf.shape(values)[1], tf.shape(values)[0]
+        length = tf.shape(values)[1]
 
         def connect(x, recur):
             x = self.output_dropout(recur(self.recurrent, x), training=training)
-            shape = [batch_size, tf.shape(x)[1], self.num_variables, self.numbers.size]
-            return self.numbers.numbers(tf.reshape(self.output_layer(x), shape), training)
+            return self._numbers_of(self.output_layer(x), keras.ops.shape(x)[:2])
 
         before = tf.concat([np.nan * values[:, :1], values], 1)
         _, states = self._read(connect, before[:, :-1], known[:, :length], training)
@@ -302,11 +311,16 @@ class Forecaster(TrainableModel):
             steps = [length + self.horizon for length in lengths]
             check_known("known", arrays, steps, f"the past and the horizon of {self.horizon}")
             inputs["known"] = _padded(arrays, 0)
-        numbers = tf.constant(self.predict(inputs, verbose=0))
-        quantiles = None
+        named = self.outputs_by_name(tf.constant(self.predict(inputs, verbose=0)))
+        named = {name: tensor.numpy() for name, tensor in named.items()}
+        return Forecast(named["forecast"], named.get("quantiles"))
+
+    def outputs_by_name(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What a call returned, as `"forecast"` and `"quantiles"`; without them for a point."""
+        named = {"forecast": self.numbers.point(outputs)}
         if self.output_kind != "point":
-            quantiles = self.numbers.quantiles(numbers).numpy()
-        return Forecast(self.numbers.point(numbers).numpy(), quantiles)
+            named["quantiles"] = self.numbers.quantiles(outputs)
+        return named
 
     def get_config(self) -> dict:
         return {

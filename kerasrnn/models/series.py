@@ -83,10 +83,7 @@ def place(name: str, number: int, series: Sequence) -> str:
 
 def _several(name, given):
     several = isinstance(given, (list, tuple)) and any(np.ndim(one) > 0 for one in given)
-    if several or getattr(given, "ndim", 0) == 3:
-        given = list(given)
-    else:
-        given = [given]
+    given = list(given) if several or getattr(given, "ndim", 0) == 3 else [given]
     if not given:
         raise ValueError(f"{name} must hold a series at least, got none.")
     return given

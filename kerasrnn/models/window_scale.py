@@ -47,7 +47,7 @@ def window_scale(past: tf.Tensor) -> WindowScale:
 
     past = tf.where(observed != 0, past, 0)
     center = mean(past)
-    size = tf.sqrt(mean((past - center) ** 2))
+    size = tf.sqrt(mean(tf.square(past - center)))
     size = tf.maximum(size, SMALLEST_SHARE * mean(tf.abs(past)))
     return WindowScale(center, tf.where(size > 0, size, 1))
 
