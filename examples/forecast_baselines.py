@@ -99,8 +99,10 @@ def autoregression(lags: int) -> Baseline:
     def forecast(history, horizon, season):
         from statsmodels.tsa.ar_model import AutoReg
 
-        prediction = AutoReg(history, lags).fit().get_prediction(
-            len(history), len(history) + horizon - 1
+        prediction = (
+            AutoReg(history, lags)
+            .fit()
+            .get_prediction(len(history), len(history) + horizon - 1)
         )
         bounds = np.asarray(prediction.conf_int(alpha=1 - COVERAGE))
         return Interval(np.asarray(prediction.predicted_mean), *bounds.T)

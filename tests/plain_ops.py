@@ -9,8 +9,8 @@ PLAIN_OPS = {
     # random numbers from a seed
     "StatelessRandomGetKeyCounter", "StatelessRandomUniformV2",
     # arithmetic
-    "Abs", "AddV2", "All", "Any", "ArgMax", "BatchMatMulV2", "BiasAdd", "Cast", "Conv2D", "Cumsum",
-    "DenseBincount", "Equal", "FloorDiv", "Greater", "GreaterEqual", "IsNan", "Less",
+    "Abs", "AddV2", "All", "Any", "ArgMax", "BatchMatMulV2", "BiasAdd", "Cast", "Conv2D",
+    "Cumsum", "DenseBincount", "Equal", "FloorDiv", "Greater", "GreaterEqual", "IsNan", "Less",
     "LessEqual", "Log", "LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr", "MatMul", "Max",
     "Maximum", "Min", "Minimum", "Mul", "Neg", "NotEqual", "Prod", "RealDiv", "Relu", "Select",
     "SelectV2", "Sigmoid", "Softmax", "Softplus", "SparseSoftmaxCrossEntropyWithLogits", "Sqrt",

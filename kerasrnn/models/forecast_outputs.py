@@ -30,8 +30,14 @@ class Quantiles:
         self.middle = list(probabilities).index(0.5)
         self.loss = PinballLoss(probabilities) if self.size > 1 else "mae"
 
-    def numbers(self, outputs: tf.Tensor) -> tf.Tensor:
-        """The quantiles, in units of the window, from the outputs of a layer."""
+    def numbers(self, outputs: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+        """The quantiles, in units of the window.
+
+        Args:
+            outputs: of a layer, `(batch, time, variables, size)`.
+            last: the last value, `(batch, 1 or time, variables)`: outputs are changes since it.
+        """
+        outputs += last[..., None]
         return tf.sort(outputs) if self.size > 1 else outputs
 
     def point(self, numbers: tf.Tensor) -> tf.Tensor:
@@ -64,10 +70,15 @@ class Normal:
         self.z = [NormalDist().inv_cdf(p) for p in probabilities]
         self.loss = NormalLoss()
 
-    def numbers(self, outputs: tf.Tensor) -> tf.Tensor:
-        """The mean and the standard deviation, from the outputs of a layer."""
-        mean, deviation = outputs[..., :1], outputs[..., 1:]
-        return tf.concat([mean, keras.ops.softplus(deviation) + SMALLEST_DEVIATION], -1)
+    def numbers(self, outputs: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+        """The mean and the standard deviation, in units of the window.
+
+        Args:
+            outputs: of a layer, `(batch, time, variables, size)`.
+            last: the last value, `(batch, 1 or time, variables)`: means are changes since it.
+        """
+        mean, deviation = outputs[..., 0] + last, keras.ops.softplus(outputs[..., 1])
+        return tf.stack([mean, deviation + SMALLEST_DEVIATION], -1)
 
     def point(self, numbers: tf.Tensor) -> tf.Tensor:
         """The point forecast: the mean."""

@@ -20,7 +20,7 @@ from kerasrnn.models import connected
 from kerasrnn.models.cells import CELLS
 from kerasrnn.models.forecast_outputs import Normal, Quantiles, check_quantiles
 from kerasrnn.models.series import as_series, check_known, check_observed
-from kerasrnn.models.window_scale import is_observed, window_scale
+from kerasrnn.models.window_scale import is_observed, last_observed, window_scale
 from kerasrnn.training.feedback import Feedback
 from kerasrnn.training.trainable import TrainableModel
 
@@ -44,7 +44,8 @@ class Forecaster(TrainableModel):
 
     Series are given and forecast in their own units. Inside, each window is scaled by the mean
     and the standard deviation of what is observed in its past. A value that is NaN is missing:
-    the network reads 0 and, beside it, that nothing was observed.
+    the network reads 0 and, beside it, that nothing was observed. What it computes is the
+    change since the last value.
 
     `method="direct"` computes all steps of the horizon at once from the last state.
     `method="recursive"` goes on step by step, with the same recurrent layer, and feeds each
@@ -62,8 +63,8 @@ class Forecaster(TrainableModel):
         num_known: how many inputs are known in advance. They are read as they are: give
             numbers of about -1 to 1. Default: 0.
         method: `"direct"` or `"recursive"`. Default: `"direct"`.
-        output: `"point"`; `"quantiles"`, trained with the pinball loss and sorted, so
-            that they never cross; or `"gaussian"`, the mean and the standard deviation of a normal
+        output: `"point"`; `"quantiles"`, trained with the pinball loss and sorted, so that
+            they never cross; or `"gaussian"`, the mean and the standard deviation of a normal
             distribution. Default: `"point"`.
         quantiles: with the outputs `"quantiles"` and `"gaussian"`, the probabilities of the
             quantiles that `forecast` gives, in increasing order, among them 0.5. Default:
@@ -245,20 +246,23 @@ class Forecaster(TrainableModel):
         known = tf.reshape(known[:, length:], [batch_size, self.horizon * self.num_known])
         features = tf.concat([outputs[:, -1], tf.cast(known, outputs.dtype)], -1)
         outputs = self.output_layer(self.output_dropout(features, training=training))
-        return self._numbers_of(outputs, [batch_size, self.horizon])
+        return self._numbers_of(outputs, [batch_size, self.horizon], last_observed(values))
 
-    def _numbers_of(self, outputs, shape):
+    def _numbers_of(self, outputs, shape, last):
         """Outputs of the layer as numbers of each variable, `(*shape, variables, numbers)`."""
         shape = [*shape, self.num_variables, self.numbers.size]
-        return self.numbers.numbers(tf.reshape(outputs, shape))
+        return self.numbers.numbers(tf.reshape(outputs, shape), last)
 
     def _forecast_recursively(self, values, known, future, training, feedback):
         """Step t reads the value of step t-1 and what is known of step t."""
-        length = tf.shape(values)[1]
+        # The batch size as a number where it is known: shapes must stay the same in the loop.
+        batch_size, length = keras.ops.shape(values)[0], tf.shape(values)[1]
 
         def connect(x, recur):
+            last = tf.cast(x[..., : self.num_variables], tf.float32)
             x = self.output_dropout(recur(self.recurrent, x), training=training)
-            return self._numbers_of(self.output_layer(x), keras.ops.shape(x)[:2])
+            shape = [batch_size, keras.ops.shape(x)[1]]
+            return self._numbers_of(self.output_layer(x), shape, last)
 
         before = tf.concat([np.nan * values[:, :1], values], 1)
         _, states = self._read(connect, before[:, :-1], known[:, :length], training)

@@ -55,3 +55,11 @@ def window_scale(past: tf.Tensor) -> WindowScale:
 def is_observed(values: tf.Tensor) -> tf.Tensor:
     """Where values are not missing, that is, not NaN."""
     return ~tf.math.is_nan(values)
+
+
+def last_observed(values: tf.Tensor) -> tf.Tensor:
+    """The last value of each variable that is not missing, `(batch, 1, variables)`; 0: none."""
+    observed = is_observed(values)
+    steps = tf.cast(observed, tf.int32) * (1 + tf.range(tf.shape(values)[1])[None, :, None])
+    is_last = observed & (steps == tf.reduce_max(steps, 1, keepdims=True))
+    return tf.reduce_sum(tf.where(is_last, values, 0), 1, keepdims=True)

@@ -59,9 +59,9 @@ def export(
             `num_unknown`, and the `ids` and states to continue from.
 
     Signature of a `Forecaster`:
-        serving_default: `past`, float32 `(batch, time, variables)` with NaN for what is missing,
-            and `known`, float32 `(batch, time + horizon, known)`, if the model has known
-            inputs, give `forecast`, `(batch, horizon, variables)`, and for the outputs
+        serving_default: `past`, float32 `(batch, time, variables)` with NaN for what is
+            missing, and `known`, float32 `(batch, time + horizon, known)`, if the model has
+            known inputs, give `forecast`, `(batch, horizon, variables)`, and for the outputs
             `"quantiles"` and `"gaussian"` also `quantiles`, with one axis more.
 
     Signatures of any other `SequenceModel`:

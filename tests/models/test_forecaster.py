@@ -48,14 +48,13 @@ def features(values, known):
     return np.concatenate([np.nan_to_num(values), ~np.isnan(values), known], -1)
 
 
-def split(outputs, output):
-    """Outputs of the last layer as numbers of each variable, sorted or positive."""
+def split(outputs, output, last):
+    """Outputs of the last layer, changes since the last value, as numbers of each variable."""
     numbers = outputs.reshape(*outputs.shape[:-1], 2, -1)
-    if output == "quantiles":
-        return np.sort(numbers)
     if output == "gaussian":
-        return np.stack([numbers[..., 0], np.log1p(np.exp(numbers[..., 1])) + 1e-3], -1)
-    return numbers
+        deviation = np.log1p(np.exp(numbers[..., 1])) + 1e-3
+        return np.stack([last + numbers[..., 0], deviation], -1)
+    return np.sort(last[..., None] + numbers)
 
 
 def raw(numbers, center, size, output):
@@ -75,7 +74,8 @@ def test_a_direct_forecast_equals_numpy(past, output):
         x = features(scaled, known[:, :7])[row : row + 1, first:]
         h = forward(x, W_x, W_h, b, np.zeros((1, 5)))[:, -1]
         outputs = np.concatenate([h, known[row : row + 1, 7:, 0]], -1) @ W_o + b_o
-        numbers = split(outputs.reshape(4, -1), output)
+        last = [column[~np.isnan(column)][-1] for column in scaled[row].T]
+        numbers = split(outputs.reshape(4, -1), output, np.array(last))
         expected = raw(numbers, center[row], size[row], output)
         found = model({"inputs": values, "known": known})[row]
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
@@ -95,7 +95,7 @@ def recursion(model, values, known, output, future=None):
         if t < 7:
             value = scaled[:, t]
             continue
-        numbers = split(h @ W_o + b_o, output)
+        numbers = split(h @ W_o + b_o, output, np.nan_to_num(value))
         value = numbers[..., {"point": 0, "quantiles": 1, "gaussian": 0}[output]]
         result.append(raw(numbers, center[:, 0], size[:, 0], output))
         if future is not None:
