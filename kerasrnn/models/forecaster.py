@@ -242,7 +242,7 @@ class Forecaster(TrainableModel):
         outputs, _ = self._read(
             lambda x, recur: recur(self.recurrent, x), values, known[:, :length], training
         )
-        batch_size = keras.ops.shape(values)[0]
+        batch_size = tf.shape(values)[0]
         known = tf.reshape(known[:, length:], [batch_size, self.horizon * self.num_known])
         features = tf.concat([outputs[:, -1], tf.cast(known, outputs.dtype)], -1)
         outputs = self.output_layer(self.output_dropout(features, training=training))
@@ -250,19 +250,17 @@ class Forecaster(TrainableModel):
 
     def _numbers_of(self, outputs, shape, last):
         """Outputs of the layer as numbers of each variable, `(*shape, variables, numbers)`."""
-        shape = [*shape, self.num_variables, self.numbers.size]
+        shape = tf.concat([shape, [self.num_variables, self.numbers.size]], 0)
         return self.numbers.numbers(tf.reshape(outputs, shape), last)
 
     def _forecast_recursively(self, values, known, future, training, feedback):
         """Step t reads the value of step t-1 and what is known of step t."""
-        # The batch size as a number where it is known: shapes must stay the same in the loop.
-        batch_size, length = keras.ops.shape(values)[0], tf.shape(values)[1]
+        length = tf.shape(values)[1]
 
         def connect(x, recur):
             last = tf.cast(x[..., : self.num_variables], tf.float32)
             x = self.output_dropout(recur(self.recurrent, x), training=training)
-            shape = [batch_size, keras.ops.shape(x)[1]]
-            return self._numbers_of(self.output_layer(x), shape, last)
+            return self._numbers_of(self.output_layer(x), tf.shape(x)[:2], last)
 
         before = tf.concat([np.nan * values[:, :1], values], 1)
         _, states = self._read(connect, before[:, :-1], known[:, :length], training)
@@ -315,7 +313,7 @@ class Forecaster(TrainableModel):
             steps = [length + self.horizon for length in lengths]
             check_known("known", arrays, steps, f"the past and the horizon of {self.horizon}")
             inputs["known"] = _padded(arrays, 0)
-        named = self.outputs_by_name(tf.constant(self.predict(inputs, verbose=0)))
+        named = self.outputs_by_name(self(inputs, training=False))
         named = {name: tensor.numpy() for name, tensor in named.items()}
         return Forecast(named["forecast"], named.get("quantiles"))
 

@@ -104,6 +104,7 @@ def run_with_feedback(
                 f"{tuple(previous.shape[1:])} and inputs {tuple(true_inputs.shape[2:])} a step."
             )
         x_t = tf.where(own[t], previous, true_inputs[t])
+        x_t = tf.ensure_shape(x_t, true_inputs.shape[1:])  # so a loop keeps a batch size of 1
         output, states = step(t, x_t, states)
         return t + 1, output, states, outputs.write(t, output)
 
