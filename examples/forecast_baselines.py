@@ -9,7 +9,7 @@ import numpy as np
 
 COVERAGE = 0.8
 NUM_SIMULATIONS = 500
-ORDERS = ((0, 1, 1), (1, 1, 1), (2, 1, 2))
+ORDERS = ((0, 1, 1), (1, 1, 1))
 """Of the ARIMA models of which one is chosen."""
 
 
