@@ -19,7 +19,7 @@ class PinballLoss(keras.losses.Loss):
         name, reduction, dtype: as in every Keras loss.
 
     Call arguments:
-        targets: y, `(..., )`.
+        targets: y, `(...)`.
         outputs: y_q, `(..., quantiles)`.
 
     Reference: R. Koenker and G. Bassett, "Regression quantiles", 1978, doi:10.2307/1913643.
@@ -27,7 +27,7 @@ class PinballLoss(keras.losses.Loss):
     Example:
 
     >>> loss = PinballLoss([0.1, 0.9])  # 2 too low costs 0.2 and 1.8
-    >>> round(float(loss([5.0], [[3.0, 3.0]])), 6)
+    >>> round(float(loss(np.array([5.0]), np.array([[3.0, 3.0]]))), 6)
     1.0
     """
 
@@ -62,7 +62,7 @@ class NormalLoss(keras.losses.Loss):
 
     Example:
 
-    >>> round(float(NormalLoss()([1.0], [[1.0, 1.0]])), 4)
+    >>> round(float(NormalLoss()(np.array([1.0]), np.array([[1.0, 1.0]]))), 4)
     0.9189
     """
 
