@@ -56,6 +56,18 @@ def check_truncation(options: Any) -> None:
     check_option(options, "truncation", holds, rule)
 
 
+def check_feeding(options: Any) -> None:
+    """Raises a `UserError` for a `--teacher-forcing` that its `--schedule` cannot reach."""
+    ratio, schedule = options.teacher_forcing, options.schedule
+    check_option(options, "teacher_forcing", 0 <= ratio <= 1, "must lie in [0, 1]")
+    if schedule == "exponential":
+        rule = "must be above 0 with --schedule exponential"
+        check_option(options, "teacher_forcing", ratio > 0, rule)
+    if schedule != "constant":
+        rule = f"must be below 1 with --schedule {schedule}"
+        check_option(options, "teacher_forcing", ratio < 1, rule)
+
+
 def _show(number: float) -> str:
     return f"{number:,}" if isinstance(number, int) else f"{number:g}"
 

@@ -19,11 +19,11 @@ from apps.quiet import quiet_tensorflow
 FOLDER = Path("saved_models")
 _BESIDE_THE_APPS = Path(__file__).parent.parent / FOLDER
 _GRAPH, _VOCABULARY = "saved_model.pb", "assets/vocabulary.txt"
-_LABELS = "assets/labels.txt"
+_LABELS, _SOURCE_VOCABULARY = "assets/labels.txt", "assets/source_vocabulary.txt"
 _CHECKSUMS, _CONFIG = "assets.extra/SHA256SUMS", "assets.extra/config.json"
 _PARTS = (_GRAPH, "fingerprint.pb", "variables", "assets", "assets.extra")
 _LARGEST_TEXT = 2**26  # bytes
-_FIGURES = ("validation_accuracy", "validation_loss")
+_FIGURES = ("validation_accuracy", "validation_sequence_error_rate", "validation_loss")
 """What the apps export into the configuration; the first that is there is told."""
 
 
@@ -151,6 +151,21 @@ def read_labels(folder: Path) -> tuple[str, ...]:
     """
     with _damage_reported(folder):
         return tuple(_read(folder, _LABELS).splitlines()) if (folder / _LABELS).exists() else ()
+
+
+def read_source_tokens(folder: Path) -> set[str]:
+    """The tokens of sources that a model knows; empty for a version that does not name them.
+
+    Args:
+        folder: what `find_version` returned.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    with _damage_reported(folder):
+        if not (folder / _SOURCE_VOCABULARY).exists():
+            return set()
+        return set(_read(folder, _SOURCE_VOCABULARY).split("\n"))
 
 
 class _DamageError(Exception):

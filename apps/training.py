@@ -10,29 +10,14 @@ from apps.quiet import quiet_tensorflow
 with quiet_tensorflow():
     import keras
 
-    import kerasrnn
     from apps.clock import TrainingClock
     from kerasrnn import files
-    from kerasrnn.layers.truncation import Truncation
     from kerasrnn.training.checkpoints import RunError
 
 ADVICE = "Use a smaller --learning-rate or --global-clipnorm."
 CHECKPOINT_EVERY = 100  # training steps: a few seconds
 WORST_LOSS = 700.0
 """A validation loss that only a model that has diverged reaches, in nats."""
-
-
-KEEP_PROBABILITY = 0.9
-"""For `--truncation randomized`: the probability that a gradient passes a step."""
-
-
-def truncation_policy(truncation: str) -> Truncation | None:
-    """The policy that `--truncation` names; `None` for full, which needs none."""
-    if truncation == "randomized":
-        return kerasrnn.RandomizedTruncation(KEEP_PROBABILITY)
-    if truncation.isdecimal():
-        return kerasrnn.TruncatedBPTT(int(truncation))
-    return None
 
 
 class HistoryFile(keras.callbacks.Callback):
@@ -119,6 +104,22 @@ def fit(
         )
     run_dir.write_history(history_file.path, history_file.rows)  # it may have been damaged
     return history, clock.seconds
+
+
+def warmed_cosine(options: Any, num_steps: int) -> keras.optimizers.schedules.CosineDecay:
+    """A learning rate that rises for `--warmup-steps` to its highest, and falls to 0.
+
+    Args:
+        options: with `learning_rate` and `warmup_steps`.
+        num_steps: training steps in all; at most a tenth of them is for the rise.
+    """
+    warmup_steps = min(options.warmup_steps, num_steps // 10)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup_steps else options.learning_rate,
+        num_steps - warmup_steps,
+        warmup_target=options.learning_rate if warmup_steps else None,
+        warmup_steps=warmup_steps,
+    )
 
 
 def save_best(model: keras.Model, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Recurrent networks for Keras: the theory visible, the training fast."""
 
+from kerasrnn.analysis.attention import AttentionWeights, attention_weights
 from kerasrnn.analysis.exposure_bias import ExposureBias, exposure_bias
 from kerasrnn.analysis.gradient_flow import gradient_flow
 from kerasrnn.analysis.gradient_flow_callback import GradientFlow
@@ -21,11 +22,15 @@ from kerasrnn.models.classifier import TextClassifier
 from kerasrnn.models.forecast_windows import forecast_windows
 from kerasrnn.models.forecaster import Forecast, Forecaster
 from kerasrnn.models.language_model import CharLanguageModel
+from kerasrnn.models.seq2seq import Seq2Seq
 from kerasrnn.models.sequence import SequenceModel
+from kerasrnn.models.sequence_decoder import SequenceDecoder
+from kerasrnn.models.text_decoder import Hypothesis
 from kerasrnn.models.word_language_model import WordLanguageModel
 from kerasrnn.serving.conversion import convert
 from kerasrnn.serving.saved_model import export
 from kerasrnn.text.characters import CharacterVocabulary
+from kerasrnn.text.tokens import TokenVocabulary
 from kerasrnn.text.word_vectors import word_vectors
 from kerasrnn.text.words import Vocabulary
 from kerasrnn.training.loop import train
@@ -37,12 +42,14 @@ from kerasrnn.training.schedules import (
     InverseSigmoidSchedule,
     LinearSchedule,
 )
+from kerasrnn.training.smoothing import SmoothedCrossentropy
 from kerasrnn.training.streams import Stream
 
 __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "AttentionWeights",
     "BitsPerCharacter",
     "CharLanguageModel",
     "CharacterVocabulary",
@@ -56,6 +63,7 @@ __all__ = [
     "GlobalMeanMaxPooling1D",
     "GradientFlow",
     "GradientFlowReport",
+    "Hypothesis",
     "InverseSigmoidSchedule",
     "LSTMCell",
     "LinearSchedule",
@@ -64,16 +72,21 @@ __all__ = [
     "RandomizedTruncation",
     "RecurrentCell",
     "ScheduledSampling",
+    "Seq2Seq",
+    "SequenceDecoder",
     "SequenceModel",
+    "SmoothedCrossentropy",
     "SpectralRadius",
     "StateJacobian",
     "Stream",
     "TextClassifier",
+    "TokenVocabulary",
     "TruncatedBPTT",
     "VanillaRNN",
     "VanillaRNNCell",
     "Vocabulary",
     "WordLanguageModel",
+    "attention_weights",
     "convert",
     "export",
     "exposure_bias",

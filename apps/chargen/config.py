@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import Literal
 
 from apps import conversion
-from apps.cli import COUNT, FLOATS, check_numbers, check_option, check_truncation
+from apps.cli import (
+    COUNT,
+    FLOATS,
+    check_feeding,
+    check_numbers,
+    check_option,
+    check_truncation,
+)
 from apps.errors import UserError
 
 MODELS = Path("saved_models/chargen")
@@ -116,15 +123,9 @@ class Train:
             check_option(self, "embedding_dim", fits, rule)
 
     def _check_steps_fed(self):
+        check_feeding(self)
         ratio, stride = self.teacher_forcing, self.stride or self.window
-        check_option(self, "teacher_forcing", 0 <= ratio <= 1, "must lie in [0, 1]")
         check_option(self, "stride", stride <= self.window, f"must not be above {self.window}")
-        if self.schedule == "exponential":
-            rule = "must be above 0 with --schedule exponential"
-            check_option(self, "teacher_forcing", ratio > 0, rule)
-        if self.schedule != "constant":
-            rule = f"must be below 1 with --schedule {self.schedule}"
-            check_option(self, "teacher_forcing", ratio < 1, rule)
         if stride < self.window:
             rule = "must be 1 if --stride is below --window"
             check_option(self, "teacher_forcing", ratio == 1, rule)

@@ -5,7 +5,6 @@ import hashlib
 import math
 import shlex
 from pathlib import Path
-from typing import Any
 
 import rich
 
@@ -26,7 +25,8 @@ with quiet_tensorflow():
     import tensorflow as tf
 
     import kerasrnn
-    from apps.training import fit, save_best, truncation_policy
+    from apps.feeding import feeding_policy, truncation_policy
+    from apps.training import fit, save_best, warmed_cosine
 
 MOST_EPOCHS = 50
 """As long as `--epochs` does not ask for more."""
@@ -210,15 +210,8 @@ def make_model(
         recurrent_dropout=options.recurrent_dropout,
         **{name: getattr(options, name) for name in LAYERS},
     )
-    warmup_steps = min(options.warmup_steps, num_steps // 10)
-    learning_rate = keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup_steps else options.learning_rate,
-        num_steps - warmup_steps,
-        warmup_target=options.learning_rate if warmup_steps else None,
-        warmup_steps=warmup_steps,
-    )
     model.compile(
-        keras.optimizers.Adam(learning_rate),
+        keras.optimizers.Adam(warmed_cosine(options, num_steps)),
         window=options.window,
         stride=options.stride,
         truncation=truncation_policy(options.truncation),
@@ -228,34 +221,6 @@ def make_model(
     )
     model(tf.zeros([1, 1], tf.int32))
     return model
-
-
-def feeding_policy(options: Train, num_steps: int) -> kerasrnn.ScheduledSampling | None:
-    """How often the model is fed its own output, drawn from its distribution.
-
-    The schedules end with `--teacher-forcing` at the last of `num_steps` steps.
-    """
-    ratio = options.teacher_forcing
-    if ratio == 1:
-        return None
-    probability: Any = 1 - ratio
-    if options.schedule == "linear":
-        probability = kerasrnn.LinearSchedule(num_steps, end=1 - ratio)
-    elif options.schedule == "exponential":
-        probability = kerasrnn.ExponentialSchedule(ratio ** (1 / num_steps))
-    elif options.schedule == "inverse_sigmoid":
-        probability = kerasrnn.InverseSigmoidSchedule(_sigmoid_constant(ratio, num_steps))
-    return kerasrnn.ScheduledSampling(probability, draw="sample")
-
-
-def _sigmoid_constant(ratio: float, num_steps: int) -> float:
-    """The k for which k / (k + exp(i / k)) comes to `ratio` at step i = `num_steps`."""
-    low, high = 1.0, float(max(num_steps, 2))
-    for _ in range(60):  # it grows with k
-        k = (low + high) / 2
-        reached = 1 / (1 + math.exp(min(num_steps / k - math.log(k), 700)))
-        low, high = (k, high) if reached < ratio else (low, k)
-    return high
 
 
 def evaluation_windows(ids) -> tf.data.Dataset:

@@ -1,8 +1,6 @@
 """Scoring an exported model on labelled texts."""
 
-import importlib.util
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import rich
@@ -13,6 +11,7 @@ from rich.table import Table
 
 from apps.errors import UserError
 from apps.exported import announce, find_model, load_signature, read_labels
+from apps.pictures import check_picture
 from apps.plain_json import to_line
 from apps.sentiment import data as reviews
 from apps.sentiment.checks import warn_of_one_label, warn_of_training_texts
@@ -37,7 +36,7 @@ def run(options: Evaluate) -> dict:
     """Scores the model, prints the scores and returns them."""
     # First what fails at once: a picture or a model that cannot be, and then the data.
     if options.plot is not None:
-        _check_plot(options.plot.expanduser())
+        check_picture(options.plot.expanduser(), "--plot")
     labels = read_labels(find_model(options.model, "sentiment")) or reviews.LABELS
     source, labelled = reviews.load_for_evaluation(
         options.data, options.data_dir, table_of(options), labels
@@ -116,18 +115,6 @@ def score(
         "confusion": confusion.tolist(),
         "num_texts": len(labelled),
     }
-
-
-def _check_plot(path: Path) -> None:
-    """Raises a `UserError` for a picture that cannot be drawn."""
-    if path.suffix.lower() != ".png":
-        raise UserError(f"--plot must end with .png, got {path}.")
-    if path.is_dir():
-        raise UserError(f"{path}: this is a folder. Name a file with --plot.")
-    if not path.parent.is_dir():
-        raise UserError(f"{path.parent}: there is no such folder. Make it first.")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise UserError("--plot needs matplotlib: python -m pip install 'kerasrnn[viz]'")
 
 
 def _make_rows(title: str, name: str, groups: Sequence[Group]) -> Table:

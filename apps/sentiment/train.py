@@ -32,7 +32,8 @@ with quiet_tensorflow():
     import tensorflow as tf
 
     import kerasrnn
-    from apps.training import fit, save_best, truncation_policy
+    from apps.feeding import truncation_policy
+    from apps.training import fit, save_best
     from kerasrnn.text.batches import bucket_by_length
     from kerasrnn.training.checkpoints import list_checkpoints
 

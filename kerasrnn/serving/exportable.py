@@ -31,9 +31,18 @@ def make_module(model: keras.Model) -> tf.Module:
     # Keras' recurrent layers draw dropout masks in inference, too, and do not use them.
     module.random_states = [v.value for v in model.variables if id(v) not in known]
     module.resources = _resources(model)
-    if getattr(model, "vocabulary", None) is not None:
-        module.table = model.vocabulary.table
+    vocabularies = vocabularies_of(model)
+    module.tables = [vocabulary.table for vocabulary in vocabularies.values()]
     return module
+
+
+def vocabularies_of(model: keras.Model) -> dict[str, Any]:
+    """The vocabularies of a model, by the names of the files that they are exported to."""
+    found = {
+        "source_vocabulary.txt": getattr(model, "source_vocabulary", None),
+        "vocabulary.txt": getattr(model, "vocabulary", None),
+    }
+    return {name: vocabulary for name, vocabulary in found.items() if vocabulary is not None}
 
 
 def _resources(model: keras.Model) -> list[Any]:

@@ -13,13 +13,18 @@ from kerasrnn import files
 from kerasrnn.checks import check_path, check_positive_integer, check_text, shown
 from kerasrnn.models.classifier import TextClassifier
 from kerasrnn.serving.checksums import write_checksums
-from kerasrnn.serving.exportable import check_finite, make_module, names_of_layers_with_state
+from kerasrnn.serving.exportable import (
+    check_finite,
+    make_module,
+    names_of_layers_with_state,
+    vocabularies_of,
+)
 from kerasrnn.serving.receipts import digest_weights, find_published, write_receipt
 from kerasrnn.serving.signatures import make_signatures
 from kerasrnn.serving.versions import publish, remove_old_versions
 from kerasrnn.serving.warm_up import write_warm_up
 
-VOCABULARY, LABELS, EXTRA = "vocabulary.txt", "labels.txt", "assets.extra"
+LABELS, EXTRA = "labels.txt", "assets.extra"
 
 
 def export(
@@ -64,6 +69,20 @@ def export(
             known inputs, give `forecast`, `(batch, horizon, variables)`, and for the outputs
             `"quantiles"` and `"gaussian"` also `quantiles`, with one axis more.
 
+    Signatures of a `Seq2Seq`, and of a `SequenceDecoder`, which takes `source`, `(batch, ...)`,
+    in place of `text`:
+        serving_default: `text`, string `(batch,)`, gives `text`, string `(batch,)`: what
+            greedy decoding writes.
+        nbest: `text` and the scalars `beam`, int32, and `length_penalty`, float32, give the
+            best texts, `text`, string `(batch, beam)`, and their `score`, float32
+            `(batch, beam)`, minus infinity where there are fewer texts.
+        score: `text` and `target`, string `(batch,)`, give `nats`, the sum of -ln p of the
+            target's tokens and its end, and `num_tokens`, how many these are; with attention
+            also its weights, `attention`, `(batch, target_time, source_time)`, and what they
+            belong to, `source_tokens` and `target_tokens`.
+        ids: `ids` of a source, int32 `(batch, time)`, padded with 0, give `ids` of the text.
+            Only a `Seq2Seq` has it.
+
     Signatures of any other `SequenceModel`:
         serving_default: `inputs`, `(batch, time, ...)`, gives `outputs`.
         window: `inputs` and states give `outputs` and new states, so that a
@@ -74,8 +93,9 @@ def export(
         serving_default: its inputs and outputs by their names in the model. The batch size is
             free, and so is time if the model's `keras.Input` leaves it free.
 
-    The folder also has `assets/vocabulary.txt`, if the model has a vocabulary, and for a
-    `TextClassifier` `assets/labels.txt`, its labels in their order. `assets.extra`
+    The folder also has `assets/vocabulary.txt`, if the model has a vocabulary, for a `Seq2Seq`
+    also `assets/source_vocabulary.txt`, and for a `TextClassifier` `assets/labels.txt`, its
+    labels in their order. `assets.extra`
     contains `config.json`, `model_card.md`, warm-up requests for TensorFlow Serving
     (`tf_serving_warmup_requests`), one for each signature, and the checksums of all these
     files (`SHA256SUMS`). To check them, run `sha256sum --check assets.extra/SHA256SUMS`.
@@ -156,10 +176,10 @@ def _write(model, path, config, model_card):
     check_finite(model)
     signatures = make_signatures(model)
     module = make_module(model)
-    vocabulary = getattr(model, "vocabulary", None)
-    if vocabulary is not None:
-        vocabulary.save(path.parent / VOCABULARY)
-        module.vocabulary = tf.saved_model.Asset(str(path.parent / VOCABULARY))
+    module.vocabularies = []
+    for name, vocabulary in vocabularies_of(model).items():
+        vocabulary.save(path.parent / name)
+        module.vocabularies.append(tf.saved_model.Asset(str(path.parent / name)))
     if isinstance(model, TextClassifier):
         lines = "".join(f"{label}\n" for label in model.labels)
         (path.parent / LABELS).write_text(lines, "utf-8")

@@ -15,6 +15,8 @@ from kerasrnn.models.decoding import BLOCK
 from kerasrnn.models.forecaster import Forecaster
 from kerasrnn.models.language_model import CharLanguageModel
 from kerasrnn.models.sequence import SequenceModel
+from kerasrnn.models.text_decoder import TextDecoder
+from kerasrnn.serving.text_signatures import of_text_decoder
 from kerasrnn.text.batches import pad
 from kerasrnn.training.carrying import cannot_carry
 
@@ -42,6 +44,8 @@ def make_signatures(model: keras.Model) -> dict[str, Signature]:
         described = _of_language_model(model)
     elif isinstance(model, Forecaster):
         described = _of_forecaster(model)
+    elif isinstance(model, TextDecoder):
+        described = of_text_decoder(model)
     elif isinstance(model, SequenceModel):
         described = _of_sequence_model(model)
     else:

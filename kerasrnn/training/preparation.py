@@ -43,5 +43,6 @@ def prepare(step: TrainingStep, batch: Any) -> None:
 
 def _smallest_example(spec, windowed):
     """Zeros such as a batch holds, of one sequence."""
-    example = tf.zeros([1, *(n or 1 for n in spec.shape[1:])], spec.dtype)
+    # Two steps where the length is free: Keras warns of a softmax over a single one.
+    example = tf.zeros([1, *(n or 2 for n in spec.shape[1:])], spec.dtype)
     return example[:, :1] if windowed and len(spec.shape) > 1 else example

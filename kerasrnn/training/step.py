@@ -92,8 +92,10 @@ class TrainingStep:
     @property
     def from_logits(self) -> bool:
         """Whether the loss takes the outputs as logits, not as probabilities."""
-        is_loss = isinstance(self.loss, keras.losses.Loss)
-        return bool(is_loss and self.loss.get_config().get("from_logits", False))
+        if not isinstance(self.loss, keras.losses.Loss):
+            return False
+        of_config = self.loss.get_config().get("from_logits", False)
+        return bool(getattr(self.loss, "from_logits", of_config))
 
     @property
     def variables(self) -> list[tf.Variable]:

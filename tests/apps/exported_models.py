@@ -1,4 +1,4 @@
-"""Small exported models of both apps, which have learned nothing."""
+"""Small exported models of all apps, which have learned nothing."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.seeds import set_seed
 
 
 def export_small_models(folder: Path, text: str) -> None:
-    """Exports a model of each app; that of chargen knows the characters of a text."""
+    """Exports a model of each app; two of them know the characters of a text."""
     set_seed(0)
     classifier = kerasrnn.TextClassifier(
         ["[PAD]", "[UNK]", "good", "bad"], max_length=8, embedding_dim=4, units=3
@@ -23,3 +23,8 @@ def export_small_models(folder: Path, text: str) -> None:
     options = {"cell": "vanilla", "units": 4, "num_layers": 1, "embedding_dim": None}
     options |= {"residual": True, "tie_weights": False}
     kerasrnn.export(language_model, folder / "chargen", config=options)
+    letters = kerasrnn.TokenVocabulary.from_texts([text], "characters")
+    transducer = kerasrnn.Seq2Seq(letters, letters, units=4, embedding_dim=3)
+    transducer({"inputs": np.array([[2, 4]]), "source": np.array([[4, 5]])})
+    described = {"source_units": "characters", "target_units": "characters"}
+    kerasrnn.export(transducer, folder / "transduce", config=described)

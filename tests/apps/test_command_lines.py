@@ -25,12 +25,14 @@ from hypothesis import strategies as st
 from apps import cli
 from apps.chargen.__main__ import COMMANDS as CHARGEN
 from apps.sentiment.__main__ import COMMANDS as SENTIMENT
+from apps.transduce.__main__ import COMMANDS as TRANSDUCE
 from tests.apps.exported_models import export_small_models
 
 EXAMPLES = os.environ.get("HYPOTHESIS_EXAMPLES")
 LONGEST = 20.0  # seconds of the processor that a command may take
 
-APPS = {"sentiment": SENTIMENT, "chargen": CHARGEN}
+APPS = {"sentiment": SENTIMENT, "chargen": CHARGEN, "transduce": TRANSDUCE}
+SANE_DATA = {"sentiment": "sane.csv", "chargen": "sane.txt", "transduce": "sane.tsv"}
 COMMANDS = [(app, name) for app, commands in APPS.items() for name in commands]
 
 NO_NUMBERS = ["", " ", "x", "1.5.2", "0x10", "½", "--", "-", "true", "\x1b[31m", "é " * 5000]
@@ -52,6 +54,9 @@ REVIEWS = "text,label\n" + "".join(
 )
 FILES = {
     "sane.csv": REVIEWS.encode(),
+    "sane.tsv": "".join(f"word {i}\t{i} w\n" for i in range(60)).encode(),
+    "no tab.tsv": b"word\tw\nword\n",
+    "no side.tsv": b"word\t\n",
     "sane.txt": b"the good film, the bad film.\n" * 6,
     "one label.csv": REVIEWS.replace(",0\n", ",1\n").encode(),
     "same.csv": ("text,label\n" + "good,1\n" * 200).encode(),
@@ -82,6 +87,7 @@ SANE = {
     "delimiter": [None, ","],
     "labels": [None, "negative,positive"],
     "plot": [None, "scores.png"],
+    "attention": [None, "attention.png"],
 }
 """What options for texts are given, of which anything else finds nothing in the files."""
 
@@ -196,7 +202,7 @@ def sane_values(app: str, name: str, option: str, kind, folder: Path) -> st.Sear
     if option in SANE:
         return st.sampled_from(SANE[option]).map(Value)
     if option == "data":
-        return st.just(Value(str(folder / f"sane.{'csv' if app == 'sentiment' else 'txt'}")))
+        return st.just(Value(str(folder / SANE_DATA[app])))
     if option == "file":
         return st.sampled_from([None, "sane.csv", "sane.txt", "sane.jsonl"]).map(Value)
     if option == "model":
@@ -298,6 +304,10 @@ def test_a_number_is_taken_as_far_as_is_said_and_no_further(app, name, option):
                 arguments.append("--window=10000000")
             if option == "pretraining_epochs":  # the layer must read words in one direction
                 arguments += ["--no-bidirectional", "--no-stacked"]
+            if (app, option) == ("transduce", "num"):  # it must not be above the beam
+                arguments.append("--beam=2147483647")
+            if app == "transduce" and option == "units":  # each direction has half of them
+                arguments.append("--no-bidirectional")
             found, _, err = call(app, arguments, run=lambda _: None)
             assert found == status, (number, err)
 

@@ -4,10 +4,9 @@ import pytest
 
 import kerasrnn
 from apps.chargen.config import Train
-from apps.chargen.train import feeding_policy
 from apps.errors import UserError
+from apps.feeding import feeding_policy, truncation_policy
 from apps.sentiment.config import Train as TrainSentiment
-from apps.training import truncation_policy
 
 NUM_STEPS = 400
 

@@ -83,7 +83,7 @@ def test_the_apps_take_the_options_that_are_shown(page, capsys):
             assert status == 0, f"{block.place}: {command.line}\n{capsys.readouterr().err}"
 
 
-@pytest.mark.parametrize("app", ["sentiment", "chargen"])
+@pytest.mark.parametrize("app", ["sentiment", "chargen", "transduce"])
 def test_the_page_of_an_app_names_options_that_exist(app):
     commands = importlib.import_module(f"apps.{app}.__main__").COMMANDS
     known = {

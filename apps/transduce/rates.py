@@ -1,0 +1,58 @@
+"""Error rates of texts, as in speech recognition: of whole texts, and of their tokens."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Rates(NamedTuple):
+    """How often a model is wrong."""
+
+    sequence_error_rate: float
+    """The share of texts that are none of their targets."""
+    token_error_rate: float
+    """Tokens to insert, delete or replace, until each text is the nearest of its targets,
+    divided by the tokens of these targets."""
+
+
+def error_rates(written: Sequence[str], targets: Sequence[Sequence[str]], units: str) -> Rates:
+    """Compares texts with their targets.
+
+    Args:
+        written: the texts of a model.
+        targets: for each text those that are right, one or more.
+        units: what a token is: `"characters"` or `"words"`.
+    """
+    pairs = [
+        (number, _tokens(text, units), _tokens(target, units))
+        for number, (text, right) in enumerate(zip(written, targets, strict=True))
+        for target in right
+    ]
+    distances = tf.edit_distance(
+        _sparse([text for _, text, _ in pairs]),
+        _sparse([target for *_, target in pairs]),
+        normalize=False,
+    )
+    nearest: dict[int, tuple[float, int]] = {}
+    for (number, _, target), distance in zip(pairs, distances.numpy().tolist(), strict=True):
+        found = (distance, len(target))
+        nearest[number] = min(nearest.get(number, found), found)
+    num_wrong = sum(distance > 0 for distance, _ in nearest.values())
+    num_edits = sum(distance for distance, _ in nearest.values())
+    num_tokens = sum(length for _, length in nearest.values())
+    return Rates(num_wrong / len(written), num_edits / num_tokens)
+
+
+def _tokens(text: str, units: str) -> list[str]:
+    return list(text) if units == "characters" else text.split()
+
+
+def _sparse(rows: list[list[str]]) -> tf.SparseTensor:
+    """Tokens `(rows, time)`; all rows count, empty ones, too."""
+    indices = [(row, place) for row, tokens in enumerate(rows) for place in range(len(tokens))]
+    return tf.SparseTensor(
+        tf.constant(indices, tf.int64, [len(indices), 2]),
+        tf.constant([token for tokens in rows for token in tokens], tf.string),
+        [len(rows), max(map(len, rows), default=0)],
+    )

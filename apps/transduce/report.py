@@ -1,0 +1,110 @@
+"""What a training tells: figures and samples after each epoch, the model card at the end."""
+
+import dataclasses
+from pathlib import Path
+
+from apps import run_dir
+from apps.quiet import quiet_tensorflow
+from apps.transduce.config import PRESETS, Train
+from apps.transduce.data import NAMES, Pairs
+
+with quiet_tensorflow():
+    import keras
+
+    from apps.transduce.rates import error_rates
+    from kerasrnn import files
+
+MOST_WRITTEN, SHOWN = 5000, 4
+"""Sources of the validation split that are written after each epoch, and that are shown."""
+PIECE = 1000
+"""Sources that are written at a time."""
+
+
+class EpochReport(keras.callbacks.Callback):
+    """After each epoch: the error rates of greedy decoding, and a few samples.
+
+    Args:
+        path: the file of all samples.
+        pairs: of the validation split.
+        units: what a token of a target is.
+
+    `samples` are saved in the checkpoint, like every attribute of a callback. So the
+    file is never read. It is always written completely, even if it was damaged.
+    """
+
+    def __init__(self, path: Path, pairs: Pairs, units: str):
+        super().__init__()
+        self.path, self.units = path, units
+        self.sources = list(pairs.targets)[:MOST_WRITTEN]
+        self.targets = [pairs.targets[source] for source in self.sources]
+        self.samples: list[str] = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        written: list[str] = []
+        for start in range(0, len(self.sources), PIECE):
+            written += self.model.generate(self.sources[start : start + PIECE])
+        rates = error_rates(written, self.targets, self.units)
+        logs["val_sequence_error_rate"] = rates.sequence_error_rate
+        logs["val_token_error_rate"] = rates.token_error_rate
+        title = (
+            f"epoch {epoch + 1}: validation loss {logs['val_loss']:.4f}, sequence errors "
+            f"{rates.sequence_error_rate:.2%}, token errors {rates.token_error_rate:.2%}"
+        )
+        shown = "\n".join(
+            f"  | {source} -> {text}{'' if text in right else f' (not {right[0]})'}"
+            for source, text, right in zip(self.sources, written, self.targets, strict=True)
+        ).split("\n")[:SHOWN]
+        self.samples.append("\n".join([title, *shown, "", ""]))
+        self.write()
+        print("\n" + "\n".join([title, *shown]), flush=True)
+
+    def write(self) -> None:
+        """Writes the samples of all epochs."""
+        files.write_text(self.path, "".join(self.samples))
+
+
+def describe_splits(sizes: dict[str, int], num_dropped: int) -> str:
+    """The sizes of the splits, and how many pairs were left out."""
+    described = ", ".join(f"{size:,} {name}" for name, size in sizes.items())
+    return described + (f"; {num_dropped:,} duplicates left out" if num_dropped else "")
+
+
+def write_model_card(options: Train, metrics: dict) -> str:
+    """What the model is, what it was trained on and how well it does, in Markdown."""
+    versions = metrics["versions"]
+    packaged = options.data in NAMES
+    pinned = dataclasses.replace(options, data="packaged") if packaged else options
+    title = "Pronunciations of English words" if packaged else "Texts from texts"
+    task = (
+        "Writes the phonemes of an English word in ARPAbet, without stress."
+        if packaged
+        else "Writes the target of a source, as the pairs do that it was trained on."
+    )
+    training = f"{metrics['epochs']} epochs of {metrics['steps_in_an_epoch']:,} steps"
+    return f"""# {title}
+
+{task}
+
+| | |
+| --- | --- |
+| data | {metrics["data_source"]} |
+| pairs | {describe_splits(metrics["split_sizes"], metrics["num_dropped"])} |
+| tokens | {metrics["source_units"]} of sources, {metrics["target_units"]} of targets |
+| sequence error rate, test | {metrics["test_sequence_error_rate"]:.4f} |
+| token error rate, test | {metrics["test_token_error_rate"]:.4f} |
+| sequence error rate, validation | {metrics["validation_sequence_error_rate"]:.4f} |
+| decoding | beam search, beam {metrics["beam"]} |
+| parameters | {metrics["num_parameters"]:,} |
+| training | {metrics["train_seconds"]} s, {training} |
+| seed | {metrics["seed"]} |
+| versions | {", ".join(f"{name} {version}" for name, version in versions.items())} |
+
+A text counts as right if it is one of the targets of its source. Which sources are in which
+split depends on their SHA-256 alone.
+
+Reproduce it: `{run_dir.command_line("transduce", pinned, PRESETS[options.preset])}`,
+with all options in `config.json`.
+
+It is wrong as often as the figures say, and knows nothing of other languages or other kinds of
+pairs.
+"""

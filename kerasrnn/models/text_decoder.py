@@ -1,0 +1,399 @@
+"""One-to-many: a sequence of tokens, written from a state. Two models share this."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from kerasrnn.checks import (
+    as_texts,
+    check_one_of,
+    check_positive_integer,
+    check_rate,
+    is_integer,
+    is_number,
+    plain,
+)
+from kerasrnn.models import connected, writing
+from kerasrnn.models.attention import ContextLayer, Memory
+from kerasrnn.models.beam_search import LENGTH_PENALTY
+from kerasrnn.models.cells import CELLS
+from kerasrnn.models.choice import Choice, make_choice
+from kerasrnn.models.lookup import InputTable, check_ids
+from kerasrnn.text.pairs import bucket_pairs
+from kerasrnn.text.tokens import END_ID, START_ID, TokenVocabulary
+from kerasrnn.text.words import PADDING_ID
+from kerasrnn.training.data import inputs_of
+from kerasrnn.training.feedback import Feedback
+from kerasrnn.training.smoothing import SmoothedCrossentropy
+from kerasrnn.training.trainable import TrainableModel
+
+
+class Hypothesis(NamedTuple):
+    """A text that a beam search found."""
+
+    text: str
+    score: float
+    """Its log probability in nats, divided by the length penalty."""
+
+
+class TextDecoder(TrainableModel):
+    """Writes a text, token by token, from the states that a source gives it.
+
+    This is the base of `Seq2Seq` and `SequenceDecoder`, which define `start`.
+    """
+
+    takes_feedback = True
+
+    def __init__(
+        self,
+        vocabulary: TokenVocabulary,
+        *,
+        units: int,
+        num_layers: int,
+        cell: str,
+        embedding_dim: int,
+        attention: str | None,
+        feeds_previous: bool,
+        dropout: float,
+        recurrent_dropout: float,
+        max_length: int,
+        **kwargs: Any,
+    ):
+        if not isinstance(vocabulary, TokenVocabulary):
+            raise ValueError(
+                "the vocabulary of the texts must be a kerasrnn.TokenVocabulary, got "
+                f"{type(vocabulary).__name__}. Use TokenVocabulary.from_texts."
+            )
+        if not vocabulary.tokens:
+            raise ValueError(
+                "the vocabulary of the texts has no tokens: nothing can be written."
+            )
+        check_positive_integer("units", units)
+        check_positive_integer("num_layers", num_layers)
+        check_positive_integer("embedding_dim", embedding_dim)
+        check_one_of("cell", cell, CELLS)
+        check_rate("dropout", dropout)
+        check_rate("recurrent_dropout", recurrent_dropout)
+        super().__init__(**kwargs)
+        self.autocast = False  # in low precision, ids would be rounded
+        self.vocabulary = vocabulary
+        self.max_length = plain(max_length)
+        self.target_table = None
+        if feeds_previous:
+            self.target_table = InputTable(len(vocabulary), plain(embedding_dim))
+        self.decoder_layers = [
+            CELLS[cell](
+                plain(units),
+                return_sequences=True,
+                return_state=True,
+                recurrent_dropout=plain(recurrent_dropout),
+            )
+            for _ in range(num_layers)
+        ]
+        self.decoder_dropouts = [
+            keras.layers.SpatialDropout1D(plain(dropout)) for _ in range(num_layers)
+        ]
+        self.context = None if attention is None else ContextLayer(attention, plain(units))
+        self.output_layer = keras.layers.Dense(len(vocabulary), dtype="float32")
+
+    @property
+    def ordered_layers(self) -> Sequence[keras.layers.Layer]:
+        return self.decoder_layers
+
+    def start(self, source: tf.Tensor, training: bool) -> tuple[list, Memory | None]:
+        """What the decoder begins with.
+
+        Args:
+            source: `(batch, ...)`.
+            training: whether dropout and truncation apply.
+
+        Returns:
+            The states of each of the decoder's layers, and the memory, if there is attention.
+        """
+        raise NotImplementedError
+
+    def read(self, source: tf.Tensor) -> tf.Tensor:
+        """A source as `start` takes it, in a graph, from what `generate` takes."""
+        raise NotImplementedError
+
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        loss: Any = None,
+        *arguments: Any,
+        label_smoothing: float | None = None,
+        **options: Any,
+    ) -> None:
+        """`SequenceModel.compile` for whole sequences: without windows.
+
+        Args:
+            optimizer, loss, *arguments, **options: as there. The default loss is the
+                cross-entropy in nats.
+            label_smoothing: what part of the target probability is spread evenly over all
+                tokens, in [0, 1). Not together with `loss`. Default: `None`, nothing.
+        """
+        if loss is not None and label_smoothing is not None:
+            raise ValueError("label_smoothing is for the default loss: leave out loss.")
+        if loss is None:
+            loss = SmoothedCrossentropy(label_smoothing or 0.0)
+        super().compile(optimizer, loss, *arguments, **options)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> tf.Tensor:
+        """Which steps of the targets count, `(batch, time)`: all but padding."""
+        return inputs_of(inputs) != PADDING_ID
+
+    def check_inputs(self, inputs: Any) -> None:
+        """Ids must be whole numbers, and lie in the vocabulary."""
+        check_ids(self.name, inputs, len(self.vocabulary))
+
+    def connect(
+        self, inputs: tf.Tensor, recur: Callable, memory: Memory | None
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """The layers of the decoder, for sequences `(batch, time)` or a step `(batch,)`.
+
+        Returns:
+            Logits, float32 `(..., len(vocabulary))`; and the weights of the attention,
+            `(batch, time, source_time)`, or `None`.
+        """
+        if self.target_table is None:
+            x = tf.zeros([*tf.unstack(tf.shape(inputs)), 1], self.compute_dtype)
+        else:
+            x = self.target_table(inputs)
+        in_sequence = len(x.shape) == 3  # a single step is inference
+        for layer, dropout in zip(self.decoder_layers, self.decoder_dropouts, strict=True):
+            x = recur(layer, x)
+            x = dropout(x) if in_sequence else x
+        weights = None
+        if self.context is not None:
+            queries = x if in_sequence else x[:, None]
+            outputs, weights = self.context(queries, memory)
+            x = outputs if in_sequence else outputs[:, 0]
+        return self.output_layer(x), weights
+
+    def call(
+        self,
+        inputs: dict[str, tf.Tensor],
+        training: bool = False,
+        feedback: Feedback | None = None,
+        return_weights: bool = False,
+    ):
+        ids, source = inputs_of(inputs), inputs["source"]
+        states, memory = self.start(source, training)
+        mask, found = self.compute_mask(ids), []
+
+        def connect(x, recur):
+            logits, weights = self.connect(x, recur, memory)
+            found.append(weights)
+            return logits
+
+        run = (connect, self.decoder_layers, ids, states, mask, bool(training))
+        if feedback is None:
+            logits, _ = connected.run_whole(*run)
+            return (logits, found[-1]) if return_weights else logits
+        return connected.run_with_own_outputs(*run, feedback)[0]
+
+    def step(self, memory: Memory | None, ids: tf.Tensor, states: list) -> tuple:
+        """One step, in inference.
+
+        Args:
+            memory: that of the rows of `ids`.
+            ids: the tokens before, `(rows,)`.
+            states: those before the step.
+
+        Returns:
+            Logits, float32 `(rows, len(vocabulary))`, and the new states.
+        """
+
+        def connect(x, recur):
+            return self.connect(x, recur, memory)[0]
+
+        return connected.run_one_step(connect, ids, states)
+
+    def build(self, shapes: Any) -> None:
+        shape = shapes["source"] if isinstance(shapes, dict) else (None, None)
+        self.source_shape = tuple(shape[1:])
+        with tf.init_scope():  # variables belong to no graph that may be being traced
+            self.call({"inputs": tf.zeros([1, 1], tf.int32), "source": self.example_source()})
+
+    def example_source(self) -> tf.Tensor:
+        """A source to build the model with, of one sequence."""
+        raise NotImplementedError
+
+    def make_batches(
+        self,
+        sources: Any,
+        targets: Sequence[str],
+        *,
+        batch_size: int = 64,
+        seed: int | None = None,
+    ) -> tf.data.Dataset:
+        """Batches for `fit` and `evaluate`, pairs of similar length together.
+
+        Args:
+            sources: as `generate` takes them.
+            targets: the text that belongs to each source.
+            batch_size: pairs in a batch. Default: 64.
+            seed: for training: shuffles in each epoch, and leaves out pairs that do not fill a
+                batch, different ones in each epoch. Default: `None`: every pair, in a fixed
+                order.
+
+        Returns:
+            A dataset of `({"source", "inputs"}, targets)`. Targets are the tokens with an end,
+            int32 `(batch, time)`; inputs are the same ids one step later, after a start.
+
+        Raises:
+            ValueError: if there is not one target for each source, or one is too long.
+        """
+        check_positive_integer("batch_size", batch_size)
+        sources, targets = self.as_sources(sources), as_texts("targets", targets)
+        ids = self.vocabulary.encode(targets)
+        if len(targets) != sources.shape[0]:
+            raise ValueError(
+                f"there must be a target for each source, got {sources.shape[0]} sources and "
+                f"{len(targets)} targets."
+            )
+        check_lengths("targets", ids, "max_target_length", self.max_length)
+        rows = ids.nrows()
+        ends = tf.RaggedTensor.from_tensor(tf.fill([rows, 1], END_ID))
+        starts = tf.RaggedTensor.from_tensor(tf.fill([rows, 1], START_ID))
+        whole = tf.concat([starts, ids, ends], axis=1)
+        batches = bucket_pairs(sources, whole, batch_size=batch_size, seed=seed)
+        return batches.map(_as_example)
+
+    def as_sources(self, sources: Any) -> tf.Tensor | tf.RaggedTensor:
+        """Checked sources, as rows of `make_batches`."""
+        raise NotImplementedError
+
+    def generate(
+        self,
+        sources: Any,
+        *,
+        beam: int | None = None,
+        length_penalty: float = LENGTH_PENALTY,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        max_length: int | None = None,
+    ) -> str | list[str]:
+        """Writes the text of each source, all of them at once, in one call of one graph.
+
+        Args:
+            sources: one source, or several.
+            beam: the number of texts that a beam search keeps; it finds the most probable text.
+                Default: `None`, no beam search: one token is drawn at a time.
+            length_penalty: of the beam search (`kerasrnn.models.beam_search`). Default: 0.6.
+            temperature, top_k, top_p, seed: how tokens are drawn without a beam, as in
+                `CharLanguageModel.generate`. Default: temperature 0, which always takes the
+                most probable token: greedy decoding.
+            max_length: the most tokens of a text. Default: that of the model.
+
+        Returns:
+            A text; a list for several sources.
+
+        Raises:
+            ValueError: if an argument is out of range.
+        """
+        if beam is not None:
+            found = self.nbest(
+                sources, beam, length_penalty=length_penalty, max_length=max_length
+            )
+            one = found and isinstance(found[0], Hypothesis)
+            return found[0].text if one else [texts[0].text for texts in found]
+        given, single = self.as_batch(sources)
+        choice = make_choice(temperature, top_k, top_p, seed, len(self.vocabulary) - 2)
+        max_length = self._check_length(max_length)
+        filtered = choice.top_k > 0 or choice.top_p < 1
+        types = Choice(tf.float32, tf.int32, tf.int32, tf.float32)
+        tensors = Choice(*map(tf.constant, choice, types))
+        texts = self._writers.draw(filtered)(given, tf.constant(max_length), tensors)
+        written = [text.decode("utf-8") for text in texts.numpy()]
+        return written[0] if single else written
+
+    def nbest(
+        self,
+        sources: Any,
+        beam: int = 5,
+        *,
+        length_penalty: float = LENGTH_PENALTY,
+        max_length: int | None = None,
+    ) -> list:
+        """The best texts of each source that a beam search finds, the best one first.
+
+        Args:
+            sources, length_penalty, max_length: as of `generate`.
+            beam: how many texts, from 1 to the number of tokens that can be written, the end
+                included. Default: 5.
+
+        Returns:
+            A list of `Hypothesis(text, score)`; a list of such lists for several sources.
+
+        Raises:
+            ValueError: if an argument is out of range.
+        """
+        given, single = self.as_batch(sources)
+        most = len(self.vocabulary.tokens) + 1
+        if not is_integer(beam) or not 1 <= beam <= most:
+            raise ValueError(
+                f"beam must be an integer in [1, {most}], the number of tokens that can be "
+                f"written, got beam={beam!r}."
+            )
+        if not is_number(length_penalty) or not 0 <= length_penalty < 100:
+            raise ValueError(
+                f"length_penalty must lie in [0, 100), got length_penalty={length_penalty!r}."
+            )
+        max_length = self._check_length(max_length)
+        texts, scores = self._writers.search(
+            given,
+            tf.constant(max_length),
+            tf.constant(beam, tf.int32),
+            tf.constant(length_penalty, tf.float32),
+        )
+        found = [
+            [
+                Hypothesis(text.decode("utf-8"), score)
+                for text, score in zip(*row, strict=True)
+                if score > -float("inf")
+            ]
+            for row in zip(texts.numpy().tolist(), scores.numpy().tolist(), strict=True)
+        ]
+        return found[0] if single else found
+
+    def source_spec(self) -> tf.TensorSpec:
+        """What `read` takes: a tensor of any batch size."""
+        raise NotImplementedError
+
+    def as_batch(self, sources: Any) -> tuple[tf.Tensor, bool]:
+        """Checked sources as a tensor for the graphs, and whether it was a single one."""
+        raise NotImplementedError
+
+    def _check_length(self, max_length):
+        if max_length is None:
+            return self.max_length
+        check_positive_integer("max_length", max_length)
+        return plain(max_length)
+
+    @functools.cached_property
+    def _writers(self) -> "writing.Writers":
+        if not self.built:
+            self({"inputs": tf.zeros([1, 1], tf.int32), "source": self.example_source()})
+        return writing.Writers(self)
+
+
+def _as_example(source, whole):
+    # The end is followed by padding, so the last step of the inputs may be one.
+    inputs = tf.where(whole[:, :-1] == END_ID, PADDING_ID, whole[:, :-1])
+    return {"source": source, "inputs": inputs}, whole[:, 1:]
+
+
+def check_lengths(name: str, ids: tf.RaggedTensor, limit: str, most: int) -> None:
+    """Raises a `ValueError` if a row of ids is longer than `most`."""
+    lengths = ids.row_lengths().numpy()
+    if len(lengths) and lengths.max() > most:
+        raise ValueError(
+            f"{(lengths > most).sum()} of {len(lengths)} {name} have more than {limit}={most} "
+            f"tokens, the longest {lengths.max()}. Leave them out, or use a larger {limit}."
+        )
