@@ -53,7 +53,7 @@ def check_paths(options: Any) -> None:
     """Raises a `UserError` if one of the options is a path that can be none."""
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
-        if isinstance(value, Path) or field.name == "data":
+        if isinstance(value, Path) or (field.name == "data" and value is not None):
             expand(value, _flag(field.name))
 
 

@@ -19,6 +19,8 @@ from kerasrnn.layers.truncation import FullBPTT, RandomizedTruncation, Truncated
 from kerasrnn.layers.vanilla_cell import VanillaRNNCell
 from kerasrnn.layers.vanilla_rnn import VanillaRNN
 from kerasrnn.models.classifier import TextClassifier
+from kerasrnn.models.forecast_windows import forecast_windows
+from kerasrnn.models.forecaster import Forecast, Forecaster
 from kerasrnn.models.language_model import CharLanguageModel
 from kerasrnn.models.seq2seq import Seq2Seq
 from kerasrnn.models.sequence import SequenceModel
@@ -54,6 +56,8 @@ __all__ = [
     "Equations",
     "ExponentialSchedule",
     "ExposureBias",
+    "Forecast",
+    "Forecaster",
     "FullBPTT",
     "GRUCell",
     "GlobalMeanMaxPooling1D",
@@ -86,6 +90,7 @@ __all__ = [
     "convert",
     "export",
     "exposure_bias",
+    "forecast_windows",
     "gradient_flow",
     "state_jacobian",
     "train",

@@ -9,12 +9,12 @@ PLAIN_OPS = {
     # random numbers from a seed
     "StatelessRandomGetKeyCounter", "StatelessRandomUniformV2",
     # arithmetic
-    "AddV2", "All", "Any", "ArgMax", "BatchMatMulV2", "BiasAdd", "Cast", "Conv2D", "Cumsum",
-    "DenseBincount", "Equal", "FloorDiv", "Greater", "GreaterEqual", "Less",
-    "LessEqual", "Log", "LogSoftmax", "LogicalAnd", "LogicalOr", "MatMul", "Max", "Maximum",
-    "Min", "Minimum", "Mul", "Neg", "NotEqual", "Prod", "RealDiv", "Relu", "Select", "SelectV2",
-    "Sigmoid", "Softmax", "SparseSoftmaxCrossEntropyWithLogits", "Sub", "Sum", "Tanh", "TopKV2",
-    "UnsortedSegmentSum",
+    "Abs", "AddV2", "All", "Any", "ArgMax", "BatchMatMulV2", "BiasAdd", "Cast", "Conv2D",
+    "Cumsum", "DenseBincount", "Equal", "FloorDiv", "Greater", "GreaterEqual", "IsNan", "Less",
+    "LessEqual", "Log", "LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr", "MatMul", "Max",
+    "Maximum", "Min", "Minimum", "Mul", "Neg", "NotEqual", "Prod", "RealDiv", "Relu", "Select",
+    "SelectV2", "Sigmoid", "Softmax", "Softplus", "SparseSoftmaxCrossEntropyWithLogits", "Sqrt",
+    "Square", "StopGradient", "Sub", "Sum", "Tanh", "TopKV2", "UnsortedSegmentSum",
     # shapes
     "BroadcastTo", "ConcatV2", "EnsureShape", "ExpandDims", "Fill", "GatherV2", "OnesLike",
     "Pack", "Pad", "Range", "Reshape", "ReverseV2", "Shape", "Size", "Split", "Squeeze",

@@ -161,6 +161,15 @@ SEQUENCES = Kind(
     [3, True, NAN, [1, 2, 3, 4], [["a", "b"]] * 4, [[1, [2]]] * 4, [np.ones(3)] * 3 + [[1]]],
 )
 
+QUANTILES = Kind(
+    [st.sampled_from([(0.5,), (0.1, 0.5, 0.9), [np.float32(0.25), 0.5]])],
+    [3, 0.5, True, NAN, (0.1, 0.9), (0.5, 0.5), (0.9, 0.5), (0, 0.5), (0.5, 1), "ab"],
+)
+SERIES = Kind(
+    [st.integers(8, 12).map(lambda n: [np.arange(n * 1.0), np.arange(9)])],
+    [3, True, NAN, [1.0, 2.0], ["a"] * 9, [NAN] * 9, [INFINITY] * 9, [[1, 2], [3]], "ab"],
+)
+
 
 def compiled(**options):
     rnn = kerasrnn.VanillaRNN(2, return_sequences=True)
@@ -308,6 +317,29 @@ CALLS = {
             "word_pairs": sizes(optional=True),
             "dropout": RATE,
             "name": NAME,
+        },
+    ),
+    "Forecaster": (
+        kerasrnn.Forecaster,
+        {"horizon": 2, "units": 2},
+        {
+            **dict.fromkeys(["horizon", "num_variables", "units"], sizes()),
+            "num_known": integers(0, 3, [-1]),
+            "method": choices("direct", "recursive"),
+            "output": choices("point", "quantiles", "gaussian"),
+            "quantiles": QUANTILES,
+            "cell": choices("vanilla", "lstm", "gru"),
+            "dropout": RATE,
+            "name": NAME,
+        },
+    ),
+    "forecast_windows": (
+        kerasrnn.forecast_windows,
+        {"series": np.arange(9.0), "past": 2, "horizon": 1},
+        {
+            "series": SERIES,
+            **dict.fromkeys(["past", "horizon", "batch_size"], sizes()),
+            "seed": integers(0, 200, [], optional=True),
         },
     ),
     "WordLanguageModel": (
@@ -580,7 +612,7 @@ def test_a_call_on_data_names_what_is_wrong(call):
 
 
 def test_every_public_name_is_called_or_is_a_result():
-    results = {"ExposureBias", "GradientFlowReport", "StateJacobian"}
+    results = {"ExposureBias", "Forecast", "GradientFlowReport", "StateJacobian"}
     of_authors = {"Equations", "RecurrentCell"}  # for those who write a cell
     called = {name.split()[0] for name in [*CALLS, *REFUSING]}
     assert called - {"compile", "fit"} == set(kerasrnn.__all__) - results - of_authors

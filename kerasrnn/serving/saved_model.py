@@ -63,6 +63,12 @@ def export(
         score: `text`, `ids` and states give `nats`, the sum of -ln p, `num_characters` and
             `num_unknown`, and the `ids` and states to continue from.
 
+    Signature of a `Forecaster`:
+        serving_default: `past`, float32 `(batch, time, variables)` with NaN for what is
+            missing, and `known`, float32 `(batch, time + horizon, known)`, if the model has
+            known inputs, give `forecast`, `(batch, horizon, variables)`, and for the outputs
+            `"quantiles"` and `"gaussian"` also `quantiles`, with one axis more.
+
     Signatures of a `Seq2Seq`, and of a `SequenceDecoder`, which takes `source`, `(batch, ...)`,
     in place of `text`:
         serving_default: `text`, string `(batch,)`, gives `text`, string `(batch,)`: what

@@ -4,6 +4,7 @@ import functools
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kerasrnn.layers.compilation import scan_mode
@@ -11,6 +12,7 @@ from kerasrnn.models import text_graph
 from kerasrnn.models.choice import HIGHEST_TEMPERATURE, Choice
 from kerasrnn.models.classifier import TextClassifier
 from kerasrnn.models.decoding import BLOCK
+from kerasrnn.models.forecaster import Forecaster
 from kerasrnn.models.language_model import CharLanguageModel
 from kerasrnn.models.sequence import SequenceModel
 from kerasrnn.models.text_decoder import TextDecoder
@@ -40,6 +42,8 @@ def make_signatures(model: keras.Model) -> dict[str, Signature]:
         described = _of_classifier(model)
     elif isinstance(model, CharLanguageModel):
         described = _of_language_model(model)
+    elif isinstance(model, Forecaster):
+        described = _of_forecaster(model)
     elif isinstance(model, TextDecoder):
         described = of_text_decoder(model)
     elif isinstance(model, SequenceModel):
@@ -109,6 +113,21 @@ def _of_sequence_model(model):
     if not any(cannot_carry(layer) for layer in model.sequence_layers):
         signatures["window"] = (window, [inputs, *states.specs], None)
     return signatures
+
+
+def _of_forecaster(model):
+    past = tf.TensorSpec([None, None, model.num_variables], tf.float32, "past")
+    known = tf.TensorSpec([None, None, model.num_known], tf.float32, "known")
+
+    def forecast(past, **known):
+        return model.outputs_by_name(model({"inputs": past, **known}, training=False))
+
+    specs = [past, known] if model.num_known else [past]
+    example = {
+        "past": np.zeros([1, 1, model.num_variables]),
+        "known": np.zeros([1, 1 + model.horizon, model.num_known]),
+    }
+    return {"serving_default": (forecast, specs, example)}
 
 
 def _of_classifier(model):

@@ -94,16 +94,17 @@ def run_with_feedback(
     own = tf.reshape(own, [length, batch_size] + [1] * (len(inputs.shape) - 2))
 
     output, states = step(tf.constant(0), true_inputs[0], states)
-    if not inputs.dtype.is_integer and output.shape[1:] != true_inputs.shape[2:]:
-        raise ValueError(
-            "An output that is fed back must have the size of the input, got outputs "
-            f"{tuple(output.shape[1:])} and inputs {tuple(true_inputs.shape[2:])} a step."
-        )
     outputs = tf.TensorArray(output.dtype, length, element_shape=output.shape)
 
     def body(t, output, states, outputs):
         previous = feedback.draw(tf.stop_gradient(output), t)
+        if previous.shape[1:] != true_inputs.shape[2:]:
+            raise ValueError(
+                "An output that is fed back must have the size of the input, got outputs "
+                f"{tuple(previous.shape[1:])} and inputs {tuple(true_inputs.shape[2:])} a step."
+            )
         x_t = tf.where(own[t], previous, true_inputs[t])
+        x_t = tf.ensure_shape(x_t, true_inputs.shape[1:])  # so a loop keeps a batch size of 1
         output, states = step(t, x_t, states)
         return t + 1, output, states, outputs.write(t, output)
 

@@ -36,7 +36,8 @@ def prepare(step: TrainingStep, batch: Any) -> None:
     model.reset_metrics()
     check_layers(model.ordered_layers, options)  # some make others when they are built
     time = inputs_of(inputs).shape[1:2]
-    step.every_output = len(outputs.shape) > 2 and outputs.shape[1:2] == time
+    of_steps = len(outputs.shape) > 2 and outputs.shape[1:2] == time
+    step.every_output = model.loss_of_each_variable or of_steps
     step.prepared = True
 
 

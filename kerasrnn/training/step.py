@@ -42,13 +42,15 @@ class Outcome(NamedTuple):
 class TrainingStep:
     """Everything that training needs and that the model itself does not have to know.
 
-    It uses only three things of a model: its call on inputs, states and feedback, its initial
-    states, and its mask. `kerasrnn.training.loop.update` turns them into an update. With
-    `adversarial_noise` it also uses the model's `embedding`, and calls it with `vectors`.
+    It uses only four things of a model: its call on inputs, states and feedback, its initial
+    states, its mask, and the units of its loss. `kerasrnn.training.loop.update` turns them
+    into an update. With `adversarial_noise` it also uses the model's `embedding`, and calls it
+    with `vectors`.
 
     Args:
-        model: a Keras model with the methods `initial_states(batch_size)`, which returns a
-            list (empty if the model carries no states), and `compute_mask(inputs)`. Its
+        model: a `TrainableModel`: a Keras model with the methods `initial_states(batch_size)`,
+            which returns a list (empty if the model carries no states),
+            `compute_mask(inputs)` and `as_the_loss_compares(inputs, targets, outputs)`. Its
             `call` takes `training`; if it `takes_feedback`, also `feedback`; and if it
             `carries_states`, also `states` and `return_states`.
         options: the options of `compile`.
@@ -105,7 +107,10 @@ class TrainingStep:
 
     def read(self, batch: Any) -> Window:
         """The parts of a batch `(inputs, targets[, sample_weight])`."""
-        return read_window(batch, self.model.compute_mask, self.every_output)
+        model = self.model
+        return read_window(
+            batch, model.compute_mask, self.every_output, model.loss_of_each_variable
+        )
 
     def count(self, window: Window) -> Counts:
         """How many steps count, and the number that the sum of their losses is divided by."""
@@ -214,7 +219,10 @@ class TrainingStep:
         if not self.every_output:
             check_targets(window.inputs.shape, window.targets.shape, outputs.shape)
         alike = window.counted is None and window.sample_weight is None
-        losses = self.losses(window.targets, outputs, counts_alike=alike)
+        targets, outputs = self.model.as_the_loss_compares(
+            window.of_model, window.targets, outputs
+        )
+        losses = self.losses(targets, outputs, counts_alike=alike)
         if window.sample_weight is not None:
             losses = losses * tf.cast(window.sample_weight, losses.dtype)
         if window.counted is not None:  # where a step does not count, its loss may be anything
@@ -235,6 +243,7 @@ class TrainingStep:
             ValueError: if the loss must tell steps apart but does not.
         """
         num_axes = 2 if self.every_output else 1
+        num_axes += self.model.loss_of_each_variable
         return loss_of_each(self.loss, targets, outputs, num_axes, counts_alike)
 
     def if_finite(

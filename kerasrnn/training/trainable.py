@@ -48,6 +48,10 @@ class TrainableModel(OnBatch, keras.Model):
     takes_vectors = False
     """Whether there is an `embedding`, and `call` takes `vectors` in place of its outputs."""
 
+    loss_of_each_variable = False
+    """Whether each variable of each step has a loss: targets are `(batch, time, variables)`,
+    and those that are NaN do not count; outputs have one axis more."""
+
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._training_step: TrainingStep | None = None
@@ -59,6 +63,12 @@ class TrainableModel(OnBatch, keras.Model):
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> tf.Tensor | None:
         """Which steps count, `(batch, time)`; `None`: all."""
         return None
+
+    def as_the_loss_compares(
+        self, inputs: Any, targets: tf.Tensor, outputs: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Targets and outputs in the units of the loss; metrics see them as they are."""
+        return targets, outputs
 
     def check_inputs(self, inputs: Any) -> None:
         """Raises a `ValueError` for inputs that the model cannot take."""

@@ -19,7 +19,8 @@ class Window(NamedTuple):
     targets: tf.Tensor
     """`(batch, time, ...)`, or `(batch, ...)` for one output a sequence."""
     counted: tf.Tensor | None
-    """float32 `(batch, time)`: 1 for steps that count, else 0; `None`: all count."""
+    """float32 `(batch, time)`: 1 for steps that count, else 0; `None`: all count. With a loss
+    for each variable, `(batch, time, variables)`, as `sample_weight`."""
     sample_weight: tf.Tensor | None
     """float32 `(batch, time)`, or `(batch,)` for one output a sequence; `None`: all 1."""
     others: dict[str, tf.Tensor] = {}  # noqa: RUF012 (never written to)
@@ -43,7 +44,9 @@ class Window(NamedTuple):
         return cut._replace(others=self.others)
 
 
-def read_window(batch: Any, compute_mask: Callable, every_output: bool) -> Window:
+def read_window(
+    batch: Any, compute_mask: Callable, every_output: bool, each_variable: bool = False
+) -> Window:
     """The parts of a batch `(inputs, targets[, sample_weight])`.
 
     Args:
@@ -51,6 +54,8 @@ def read_window(batch: Any, compute_mask: Callable, every_output: bool) -> Windo
             what else the model is given.
         compute_mask: from inputs to which steps count, `(batch, time)`, or `None`.
         every_output: whether there is an output at every step.
+        each_variable: whether each variable of each step counts by itself, `(batch, time,
+            variables)`. Then a target that is NaN is missing: it does not count, and is 0.
 
     Raises:
         ValueError: for a batch without targets.
@@ -66,16 +71,20 @@ def read_window(batch: Any, compute_mask: Callable, every_output: bool) -> Windo
             "A batch must be (inputs, targets) or (inputs, targets, sample_weight)."
         )
     inputs, targets = tf.convert_to_tensor(inputs), tf.convert_to_tensor(targets)
-    num_axes = 2 if every_output else 1
+    num_axes = 3 if each_variable else 2 if every_output else 1
     mask = compute_mask(inputs) if every_output else None
     counted = None if mask is None else tf.cast(mask, tf.float32)
+    if each_variable:
+        present = ~tf.math.is_nan(targets)
+        counted, targets = tf.cast(present, tf.float32), tf.where(present, targets, 0)
     if sample_weight is not None:
         sample_weight = tf.cast(sample_weight, tf.float32)
         if sample_weight.shape.rank == num_axes + 1:
             sample_weight = tf.squeeze(sample_weight, -1)
-        if sample_weight.shape.rank == 1 and every_output:
-            sample_weight = sample_weight[:, None]
-        sample_weight = tf.broadcast_to(sample_weight, tf.shape(inputs)[:num_axes])
+        while sample_weight.shape.rank < num_axes:
+            sample_weight = sample_weight[..., None]
+        counting = targets if each_variable else inputs
+        sample_weight = tf.broadcast_to(sample_weight, tf.shape(counting)[:num_axes])
         present = tf.cast(sample_weight != 0, tf.float32)
         counted = present if counted is None else counted * present
     return Window(inputs, reset, targets, counted, sample_weight, others)
