@@ -1,6 +1,7 @@
 """A text in, another one out: the numbers, against NumPy, and what is written."""
 
 import itertools
+import threading
 
 import keras
 import numpy as np
@@ -35,7 +36,13 @@ def models():
 
 
 @pytest.fixture(params=MODELS)
+def each(models, request):
+    return models[request.param]
+
+
+@pytest.fixture(params=["small", "deep", "gated"])
 def model(models, request):
+    """Those that write: their graphs take time to trace."""
     return models[request.param]
 
 
@@ -76,8 +83,8 @@ def numpy_logits(model, source, inputs):
     return y @ kernel + bias
 
 
-def test_logits_are_those_of_numpy(model):
-    np.testing.assert_allclose(model(X), numpy_logits(model, **X), atol=2e-5)
+def test_logits_are_those_of_numpy(each):
+    np.testing.assert_allclose(each(X), numpy_logits(each, **X), atol=2e-5)
 
 
 def test_masked_steps_may_be_anywhere(models):
@@ -230,6 +237,29 @@ def test_of_a_long_source_the_rest_is_not_read(models):
 def test_strange_texts_are_read(models):
     strange = ["\0", "a\nb\u2028", "\ud800", "e\u0301😀", "[END]", "a\u00a0b"]
     assert all(isinstance(text, str) for text in models["deep"].generate(strange))
+
+
+def test_threads_write_the_same_texts():
+    model, found = make_seq2seq(**MODELS["small"]), [None] * 6
+
+    def write(number):
+        found[number] = model.generate(SOURCES, beam=2 if number % 2 else None)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [model.generate(SOURCES), model.generate(SOURCES, beam=2)] * 3
+
+
+@pytest.mark.slow
+def test_many_models_in_one_process_are_no_warning(models, caplog):
+    """TensorFlow warns of a function that it traces again and again."""
+    numbers = tf.constant(2), tf.constant(2), tf.constant(0.6)
+    for _ in range(7):
+        writing.Writers(models["small"]).search(tf.constant(["abc"]), *numbers)
+    assert "retracing" not in caplog.text
 
 
 @pytest.mark.slow

@@ -68,7 +68,7 @@ def loaded_language_model(exported_language_model):
 
 @pytest.fixture(scope="session")
 def seq2seq():
-    return make_seq2seq(cell="gru", dropout=0.2, recurrent_dropout=0.1)
+    return make_seq2seq(cell="vanilla", dropout=0.2, recurrent_dropout=0.1)
 
 
 @pytest.fixture(scope="session")
