@@ -115,6 +115,25 @@ def test_it_stops_when_no_unfinished_text_can_be_better():
     np.testing.assert_allclose(scores, 0, atol=1e-6)
 
 
+def test_it_does_not_stop_while_a_long_text_can_still_win():
+    """The end has p = 0.6 at first; the other token leads to a text of 10, surely."""
+
+    def begins_or_goes_on(ids, states):
+        (t,) = states
+        first = np.full(NUM_IDS, -50, "float32")
+        first[[END_ID, 5]] = np.log([0.6, 0.4])
+        wanted = tf.where(t[:, 0] < 10, 5, END_ID)
+        later = tf.one_hot(wanted, NUM_IDS, 0.0, -50.0)
+        return tf.where(t == 0, first, later), [t + 1]
+
+    for penalty, best in ((0, 0), (1, 10)):
+        states = [tf.zeros([1, 1], tf.int32)]
+        ids, scores = beam_search(begins_or_goes_on, states, 1, NUM_IDS, 10, 1, penalty)
+        assert (ids.numpy() != 0).sum() == best
+        expected = np.log(0.4) / ((5 + 11) / 6) if best else np.log(0.6)
+        np.testing.assert_allclose(scores, [[expected]], rtol=1e-5)
+
+
 @pytest.mark.parametrize("penalty", [0.0, 10.0])
 def test_scores_of_long_texts_are_numbers(penalty):
     ((best, *_),) = searched([3], 300, 3, penalty)
