@@ -10,24 +10,25 @@ PLAIN_OPS = {
     "StatelessRandomGetKeyCounter", "StatelessRandomUniformV2",
     # arithmetic
     "Abs", "AddV2", "All", "Any", "ArgMax", "BatchMatMulV2", "BiasAdd", "Cast", "Conv2D",
-    "Cumsum", "DenseBincount", "Equal", "FloorDiv", "Greater", "GreaterEqual", "IsNan", "Less",
-    "LessEqual", "Log", "LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr", "MatMul", "Max",
-    "Maximum", "Min", "Minimum", "Mul", "Neg", "NotEqual", "Prod", "RealDiv", "Relu", "Select",
-    "SelectV2", "Sigmoid", "Softmax", "Softplus", "SparseSoftmaxCrossEntropyWithLogits", "Sqrt",
-    "Square", "StopGradient", "Sub", "Sum", "Tanh", "TopKV2", "UnsortedSegmentSum",
+    "Cumsum", "DenseBincount", "Equal", "FloorDiv", "FloorMod", "Greater", "GreaterEqual",
+    "IsNan", "Less", "LessEqual", "Log", "LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr",
+    "MatMul", "Max", "Maximum", "Min", "Minimum", "Mul", "Neg", "NotEqual", "Pow", "Prod",
+    "RealDiv", "Relu", "Select", "SelectV2", "Sigmoid", "Softmax", "Softplus",
+    "SparseSoftmaxCrossEntropyWithLogits", "Sqrt", "Square", "StopGradient", "Sub", "Sum",
+    "Tanh", "TopKV2", "UnsortedSegmentSum",
     # shapes
     "BroadcastTo", "ConcatV2", "EnsureShape", "ExpandDims", "Fill", "GatherV2", "OnesLike",
-    "Pack", "Pad", "Range", "Reshape", "ReverseV2", "Shape", "Size", "Split", "Squeeze",
-    "StridedSlice", "Tile", "Transpose", "Unpack", "Where", "ZerosLike",
+    "Pack", "Pad", "PadV2", "Range", "Reshape", "ReverseV2", "Shape", "Size", "Split",
+    "Squeeze", "StridedSlice", "Tile", "Transpose", "Unpack", "Where", "ZerosLike",
     # lists of tensors
     "RaggedTensorToTensor", "TensorListConcatV2", "TensorListFromTensor", "TensorListGetItem",
     "TensorListReserve", "TensorListSetItem", "TensorListStack",
     # text, tables, variables, files
     "AssignVariableOp", "DisableCopyOnRead", "HashTableV2", "LookupTableFindV2",
     "LookupTableImportV2", "MergeV2Checkpoints", "ReadVariableOp", "RestoreV2", "SaveV2",
-    "ShardedFilename", "StaticRegexFullMatch", "StaticRegexReplace", "StringJoin",
-    "StringLower", "StringSplitV2", "UnicodeDecode", "UnicodeEncode", "VarHandleOp",
-    "VarIsInitializedOp",
+    "ReduceJoin", "ShardedFilename", "StaticRegexFullMatch", "StaticRegexReplace",
+    "StringJoin", "StringLower", "StringSplitV2", "StringStrip", "UnicodeDecode",
+    "UnicodeEncode", "VarHandleOp", "VarIsInitializedOp",
 }  # fmt: skip
 
 

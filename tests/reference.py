@@ -6,6 +6,8 @@ that takes their gradients back. Slopes are those of the pre-activations, nothin
 over gates or over time, and everything is in the order of time.
 """
 
+import itertools
+
 import numpy as np
 
 
@@ -223,3 +225,80 @@ def language_model_logits(ids, tables, layers, W_o, b_o):
         h = forward(below + table[ids], W_x, W_h, b, h_0)
         below = below + h
     return below @ W_o + b_o
+
+
+def read_sequence(step, weights, x, mask, states=None):
+    """The outputs of a recurrent layer, `(batch, time, units)`, and its last states.
+
+    Args:
+        step: `vanilla_step` or `lstm_step`.
+        weights: kernel, recurrent kernel and bias; the gates side by side.
+        x: `(batch, time, features)`.
+        mask: `(batch, time)`; a masked step keeps the states, and puts them out again.
+        states: the first ones. Default: zeros.
+    """
+    kernel, recurrent_kernel, bias = weights
+    units = len(recurrent_kernel)
+    num_gates = recurrent_kernel.shape[1] // units
+    if states is None:
+        states = [np.zeros((len(x), units))] * (2 if step is lstm_step else 1)
+    inputs = np.split((x @ kernel + bias).swapaxes(0, 1), num_gates, -1)
+    scan = Scan(step, inputs, np.split(recurrent_kernel, num_gates, 1), states, mask.T)
+    return scan.histories[0].swapaxes(0, 1), [history[-1] for history in scan.histories]
+
+
+def attend(queries, keys, values, mask, v=None):
+    """Contexts and weights of attention, by the dot score; with `v` by the additive one.
+
+    Args:
+        queries: `(batch, time, units)`.
+        keys, values: `(batch, source_time, units)`.
+        mask: `(batch, source_time)`; weights are 0 where it is false.
+        v: `(units,)`.
+    """
+    if v is None:
+        scores = np.einsum("btu,bsu->bts", queries, keys)
+    else:
+        scores = np.tanh(queries[:, :, None] + keys[:, None]) @ v
+    weights = np.exp(scores - scores.max(-1, keepdims=True)) * mask[:, None]
+    weights /= weights.sum(-1, keepdims=True)
+    return weights @ values, weights
+
+
+def beam_search(log_p_after, tokens, end, max_length, beam, penalty):
+    """Texts with their scores, the best ones first; it never stops early.
+
+    Args:
+        log_p_after: from a text, a tuple of tokens, to log p of each id as its next token.
+        tokens: those that can be written.
+        end: the id of the end.
+        max_length: of a text, without its end.
+        beam: how many unfinished texts are extended.
+        penalty: of long texts.
+    """
+    unfinished, finished = [((), 0.0)], []
+    for t in range(max_length + 1):
+        extended = [
+            ((*text, token), log_p + log_p_after(text)[token])
+            for text, log_p in unfinished
+            for token in ([end] if t == max_length else [*tokens, end])
+        ]
+        best = sorted(extended, key=lambda pair: -pair[1])[: 2 * beam]
+        finished += [
+            (text[:-1], log_p / ((5 + t + 1) / 6) ** penalty)
+            for text, log_p in best
+            if text[-1] == end
+        ]
+        unfinished = [pair for pair in best if pair[0][-1] != end][:beam]
+    return sorted(finished, key=lambda pair: -pair[1])[:beam]
+
+
+def all_texts(log_p_after, tokens, end, max_length, penalty):
+    """Every text of at most `max_length` tokens with its score, the best ones first."""
+    found = []
+    for length in range(max_length + 1):
+        for text in itertools.product(tokens, repeat=length):
+            whole = (*text, end)
+            log_p = sum(log_p_after(whole[:t])[whole[t]] for t in range(length + 1))
+            found.append((text, log_p / ((5 + length + 1) / 6) ** penalty))
+    return sorted(found, key=lambda pair: -pair[1])

@@ -32,13 +32,41 @@ def make_language_model(**options):
     vocabulary = kerasrnn.CharacterVocabulary.from_text(TEXT)
     model = kerasrnn.CharLanguageModel(vocabulary, units=6, **options)
     model(tf.zeros([1, 1], tf.int32))
-    for variable in model.trainable_variables:
-        variable.assign(2 * variable + 0.1)
-    return model
+    return spread(model)
 
 
 def make_classifier(**options):
     set_seed(0)
     model = kerasrnn.TextClassifier(WORDS, max_length=8, embedding_dim=4, units=3, **options)
     model(np.array([[2, 0]]))
+    return model
+
+
+def make_seq2seq(**options):
+    """From letters to words."""
+    set_seed(3)
+    sides = (
+        kerasrnn.TokenVocabulary.from_texts(["abcé"], "characters"),
+        kerasrnn.TokenVocabulary.from_texts(["no yes été 問題"], "words"),
+    )
+    sizes = {"units": 4, "embedding_dim": 3, "max_source_length": 6, "max_target_length": 5}
+    model = kerasrnn.Seq2Seq(*sides, **{**sizes, **options})
+    model({"source": np.array([[4, 5]]), "inputs": np.array([[2]])})
+    return spread(model)
+
+
+def make_sequence_decoder(source=(1.0, -1.0, 0.5), encoder=None, **options):
+    """From a source to letters."""
+    set_seed(4)
+    letters = kerasrnn.TokenVocabulary.from_texts(["abcé"], "characters")
+    sizes = {"units": 4, "embedding_dim": 3, "max_length": 5}
+    model = kerasrnn.SequenceDecoder(letters, encoder, **{**sizes, **options})
+    model({"source": np.array([source]), "inputs": np.array([[2]])})
+    return spread(model)
+
+
+def spread(model):
+    """The model, with larger weights."""
+    for variable in model.trainable_variables:
+        variable.assign(2 * variable + 0.1)
     return model

@@ -15,6 +15,8 @@ WORDS = ["[PAD]", "[UNK]", "a", "b"]
 NO_NUMBERS = [None, "a", b"to", [], [1], {}, object(), float("nan")]
 NO_INTEGERS = [*NO_NUMBERS[1:], True, 2.5, -1]
 NO_TEXTS = [None, b"to", 3, [b"to"], ["a", None], {"a": "b"}, object()]
+LETTERS = kerasrnn.TokenVocabulary(["a", "b"], "characters")
+SIDES = ("source_vocabulary", "target_vocabulary")
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,14 @@ def make(kind):
         "words of texts": (kerasrnn.Vocabulary.from_texts, {"texts": ["a"], "size": 3}),
         "characters": (kerasrnn.CharacterVocabulary, {}),
         "characters of text": (kerasrnn.CharacterVocabulary.from_text, {}),
+        "tokens": (kerasrnn.TokenVocabulary, {"tokens": ["a"], "units": "words"}),
+        "tokens of texts": (
+            kerasrnn.TokenVocabulary.from_texts,
+            {"texts": ["a"], "units": "words"},
+        ),
+        "texts to texts": (kerasrnn.Seq2Seq, dict.fromkeys(SIDES, LETTERS)),
+        "vectors to texts": (kerasrnn.SequenceDecoder, {"vocabulary": LETTERS}),
+        "smoothed loss": (kerasrnn.SmoothedCrossentropy, {}),
     }
     function, options = defaults[kind]
     return lambda **given: function(**{**options, **given})
@@ -84,6 +94,33 @@ CONSTRUCTED = [
     ("words of texts", "size", [*NO_INTEGERS, None, 0]),
     ("characters", "characters", [*NO_TEXTS, ["ab"], ["\ud800"], ["", "a"]]),
     ("characters of text", "text", [*NO_TEXTS, "\ud800"]),
+    ("tokens", "tokens", [*NO_TEXTS, [""], ["a b"], ["a\n"], ["\ud800"], ["[PAD]"], ["a"] * 2]),
+    ("tokens", "units", [None, [], {}, "lines", 3]),
+    ("tokens of texts", "texts", [*NO_TEXTS, "ab"]),
+    ("tokens of texts", "size", [*NO_INTEGERS, 0]),
+    *(("texts to texts", name, [*NO_TEXTS, "ab", ["a"]]) for name in SIDES),
+    *(
+        ("texts to texts", name, [*NO_INTEGERS, None, 0])
+        for name in ("units", "num_layers", "embedding_dim", "max_source_length")
+    ),
+    ("texts to texts", "units", [3]),
+    ("texts to texts", "max_target_length", [*NO_INTEGERS, None, 0]),
+    ("texts to texts", "cell", [None, [], {}, "rnn", 3]),
+    ("texts to texts", "attention", [[], {}, "cosine", 3, True]),
+    ("texts to texts", "bidirectional", [None, 0, 1, "yes", []]),
+    ("vectors to texts", "vocabulary", [*NO_TEXTS, "ab", ["a"]]),
+    ("vectors to texts", "encoder", ["cnn", 3, [], keras.layers.Dense]),
+    ("vectors to texts", "feed", [None, [], {}, "nothing", 3]),
+    *(
+        ("vectors to texts", name, [*NO_INTEGERS, None, 0])
+        for name in ("units", "num_layers", "embedding_dim", "max_length")
+    ),
+    *(
+        (kind, name, [*NO_NUMBERS, 1, -1, True])
+        for kind in ("texts to texts", "vectors to texts")
+        for name in ("dropout", "recurrent_dropout")
+    ),
+    ("smoothed loss", "label_smoothing", [*NO_NUMBERS, 1, -1, True]),
 ]
 
 

@@ -143,6 +143,24 @@ CHARACTERS = Kind(
     ],
     [3, True, "a", "aa", ["ab"], ["a", 3], ["\ud800", "a"]],
 )
+TOKENS = Kind(
+    [WORDS_OF_TEXTS],
+    [3, True, ["a", "a"], ["a b"], ["a\n"], ["[END]"], [3], ["\ud800"]],
+)
+# An empty list has no tokens.
+TOKENS.mad = [value for value in TOKENS.mad if not isinstance(value, (list, tuple)) or value]
+A_OR_B = kerasrnn.TokenVocabulary(["a", "b"], "words")
+TOKEN_VOCABULARY = Kind(
+    [st.just(A_OR_B), st.just(kerasrnn.TokenVocabulary(["é"], "characters"))],
+    [3, True, "ab", ["a", "b"], kerasrnn.TokenVocabulary, kerasrnn.CharacterVocabulary("ab")],
+)
+NO_TOKENS = kerasrnn.TokenVocabulary([], "words")
+WRITTEN = Kind([TOKEN_VOCABULARY.sane], [*TOKEN_VOCABULARY.mad, NO_TOKENS])
+ENCODER = Kind(
+    [st.just(partial(keras.layers.Dense, 2))],
+    [3, True, "cnn", keras.layers.Dense, [3]],
+    optional=True,
+)
 LETTERS = Kind([st.sets(st.characters(exclude_categories=["Cs"])).map("".join)], [])
 LETTERS.mad = [b"to", b"", {}, None, 3, True, NAN, "aa", ["ab"], [3], ["\ud800"], "nonsense"]
 RECURRENT = [kerasrnn.VanillaRNN, kerasrnn.LSTM, keras.layers.SimpleRNN, keras.layers.GRU]
@@ -302,6 +320,54 @@ CALLS = {
         kerasrnn.CharacterVocabulary,
         {"characters": "ab"},
         {"characters": LETTERS},
+    ),
+    "TokenVocabulary": (
+        kerasrnn.TokenVocabulary,
+        {"tokens": ["a"], "units": "words"},
+        {"tokens": TOKENS, "units": choices("words")},
+    ),
+    "SmoothedCrossentropy": (
+        kerasrnn.SmoothedCrossentropy,
+        {},
+        {"label_smoothing": RATE},
+    ),
+    "Seq2Seq": (
+        kerasrnn.Seq2Seq,
+        {
+            "source_vocabulary": A_OR_B,
+            "target_vocabulary": A_OR_B,
+            "units": 2,
+            "embedding_dim": 2,
+        },
+        {
+            "source_vocabulary": TOKEN_VOCABULARY,
+            "target_vocabulary": WRITTEN,
+            **dict.fromkeys(["num_layers", "embedding_dim"], sizes()),
+            **dict.fromkeys(["max_source_length", "max_target_length"], sizes()),
+            "cell": choices("vanilla", "lstm", "gru"),
+            "attention": Kind([st.sampled_from(["dot", "additive"])], [3, NAN], optional=True),
+            "bidirectional": FLAG,
+            **dict.fromkeys(["dropout", "recurrent_dropout"], RATE),
+            "name": NAME,
+        },
+    ),
+    "Seq2Seq units": (
+        kerasrnn.Seq2Seq,
+        {"source_vocabulary": A_OR_B, "target_vocabulary": A_OR_B, "bidirectional": False},
+        {"units": sizes()},
+    ),
+    "SequenceDecoder": (
+        kerasrnn.SequenceDecoder,
+        {"vocabulary": A_OR_B, "units": 2, "embedding_dim": 2},
+        {
+            "vocabulary": WRITTEN,
+            "encoder": ENCODER,
+            **dict.fromkeys(["units", "num_layers", "embedding_dim", "max_length"], sizes()),
+            "cell": choices("vanilla", "lstm", "gru"),
+            "feed": choices("previous", "zero"),
+            **dict.fromkeys(["dropout", "recurrent_dropout"], RATE),
+            "name": NAME,
+        },
     ),
     "TextClassifier": (
         kerasrnn.TextClassifier,
@@ -468,6 +534,11 @@ def built():
 
 
 @functools.cache
+def built_seq2seq():
+    return kerasrnn.Seq2Seq(A_OR_B, A_OR_B, units=2, embedding_dim=2, cell="vanilla")
+
+
+@functools.cache
 def windowed():
     return compiled(window=2)
 
@@ -488,6 +559,8 @@ LAGS.mad = [v for v in LAGS.mad if not isinstance(v, np.ndarray)]  # several lag
 WHOLE = integers(0, 9, [-1])
 CONFIG = Kind([st.nothing()], [3, {1: object()}, {"a": b"a"}], optional=True)
 CONFIG.mad = [value for value in CONFIG.mad if not isinstance(value, dict) or value]
+TEXT = Kind([st.nothing()], [3, True, NAN, ["a"]])
+TEXT.mad = [value for value in TEXT.mad if not isinstance(value, str)]
 CARD = Kind([st.nothing()], [3, True, NAN], optional=True)
 CARD.mad = [value for value in CARD.mad if not isinstance(value, str)]
 EXPORT = {"model": MODEL, "directory": PATH, "receipt": PATH, "model_card": CARD}
@@ -526,6 +599,11 @@ REFUSING = {
         kerasrnn.GradientFlow,
         {"inputs": X, "targets": X},
         {"every": sizes(), "log_dir": PATH, "lag": sizes(optional=True)},
+    ),
+    "attention_weights": (
+        kerasrnn.attention_weights,
+        {"model": built_seq2seq, "source": "a", "target": "b"},
+        {"model": MODEL, "source": TEXT, "target": TEXT},
     ),
     "state_jacobian": (
         kerasrnn.state_jacobian,
@@ -574,6 +652,7 @@ MAY_BE_NONE = {
     "validation_data",
     "sample_weight",
     "keep",
+    "target",
 }
 SYNONYMS = {
     "inputs": "batch",
@@ -599,7 +678,10 @@ def refused_calls(draw):
 @given(refused_calls())
 def test_a_call_on_data_names_what_is_wrong(call):
     function, arguments, mad = call
-    arguments = {k: v() if v is built or v is windowed else v for k, v in arguments.items()}
+    made_once = (built, built_seq2seq, windowed)
+    arguments = {
+        k: v() if any(v is one for one in made_once) else v for k, v in arguments.items()
+    }
     try:
         function(**arguments)
     except (ValueError, TypeError) as error:
@@ -612,7 +694,8 @@ def test_a_call_on_data_names_what_is_wrong(call):
 
 
 def test_every_public_name_is_called_or_is_a_result():
-    results = {"ExposureBias", "Forecast", "GradientFlowReport", "StateJacobian"}
+    results = {"AttentionWeights", "ExposureBias", "Forecast", "GradientFlowReport"}
+    results |= {"Hypothesis", "StateJacobian"}
     of_authors = {"Equations", "RecurrentCell"}  # for those who write a cell
     called = {name.split()[0] for name in [*CALLS, *REFUSING]}
     assert called - {"compile", "fit"} == set(kerasrnn.__all__) - results - of_authors

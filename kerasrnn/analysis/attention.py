@@ -47,8 +47,8 @@ class AttentionWeights:
         figure = make_figure(_MARGIN + _INCHES * columns, _MARGIN + _INCHES * rows)
         axes = figure.add_subplot()
         axes.imshow(self.weights, vmin=0, vmax=1, cmap="Blues", aspect="auto")
-        axes.set_xticks(range(columns), self.source_tokens)
-        axes.set_yticks(range(rows), self.target_tokens)
+        axes.set_xticks(range(columns), self.source_tokens, parse_math=False)
+        axes.set_yticks(range(rows), self.target_tokens, parse_math=False)
         axes.xaxis.tick_top()
         if max(map(len, self.source_tokens)) > 2:
             axes.tick_params("x", rotation=90)

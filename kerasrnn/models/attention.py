@@ -14,6 +14,7 @@ to align and translate", 2015, arXiv:1409.0473. M.-T. Luong, H. Pham and C. Mann
 approaches to attention-based neural machine translation", 2015, arXiv:1508.04025.
 """
 
+import warnings
 from typing import Any, NamedTuple
 
 import keras
@@ -72,9 +73,11 @@ class ContextLayer(keras.layers.Layer):
 
     def call(self, queries: tf.Tensor, memory: Memory) -> tuple[tf.Tensor, tf.Tensor]:
         projected = queries if self.of_queries is None else self.of_queries(queries)
-        contexts, weights = self.attention(
-            [projected, memory.values, memory.keys],
-            mask=[None, memory.mask],
-            return_attention_scores=True,
-        )
+        with warnings.catch_warnings():  # Keras warns of a softmax over a single token
+            warnings.filterwarnings("ignore", "You are using a softmax over axis -1")
+            contexts, weights = self.attention(
+                [projected, memory.values, memory.keys],
+                mask=[None, memory.mask],
+                return_attention_scores=True,
+            )
         return self.combine(keras.ops.concatenate([contexts, queries], axis=-1)), weights

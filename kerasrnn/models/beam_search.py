@@ -5,8 +5,10 @@ length penalty. Without it, short texts win, since each token makes a text less 
 
     score(y) = (log p(y_1) + ... + log p(y_n)) / ((5 + n) / 6) ** length_penalty
 
-Each step extends the `beam` most probable unfinished texts by each token. The best of those
-that end are kept aside. The search stops when no unfinished text can still get among them.
+Each step extends the `beam` most probable unfinished texts by each token, and looks at the
+2 * `beam` most probable results. Those that end are finished, and the `beam` with the highest
+scores are kept aside. Of the others, the `beam` most probable ones go on. The search stops when
+no unfinished text can still get among those kept aside.
 
 Reference: Y. Wu et al., "Google's neural machine translation system", 2016, arXiv:1609.08144,
 section 7.
@@ -20,6 +22,8 @@ from kerasrnn.models.drawing import Step, keep_shapes, never_written
 from kerasrnn.text.tokens import END_ID, START_ID
 
 LENGTH_PENALTY = 0.6
+HIGHEST_PENALTY = 10.0
+"""With a much larger one, the scores of long texts are all 0 in float32."""
 _NEVER = -float("inf")
 
 
@@ -44,7 +48,8 @@ def beam_search(
         num_ids: the size of the vocabulary.
         max_length: the most tokens of a text, without its end. An int32 scalar.
         beam: how many texts are extended, and returned; from 1 to `num_ids`. An int32 scalar.
-        length_penalty: 0 or more; 0 compares log probabilities. A float32 scalar.
+        length_penalty: from 0 to `HIGHEST_PENALTY`; 0 compares log probabilities. A float32
+            scalar.
 
     Returns:
         Ids, int32 `(batch, beam, max_length)`, padded with 0; and the scores, float32
@@ -107,10 +112,11 @@ def beam_search(
         texts,
         nothing,
     )
-    unknown = [None, None]
-    shapes = tf.nest.map_structure(lambda part: part.shape, start[:3])
-    shapes = (*shapes, tf.TensorShape([*unknown, None]), tf.TensorShape(unknown))
-    shapes = (*shapes, tf.TensorShape([*unknown, None]), tf.TensorShape(unknown))
+    free = [tf.TensorShape([None] * rank) for rank in range(4)]
+    of_states = tf.nest.map_structure(
+        lambda state: tf.TensorShape([None, *state.shape[1:]]), states
+    )
+    shapes = (free[0], free[1], of_states, free[3], free[2], free[3], free[2])
     *_, finished, scores = tf.while_loop(goes_on, extend, start, shape_invariants=shapes)
     return finished, scores
 

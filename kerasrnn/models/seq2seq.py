@@ -220,6 +220,5 @@ class Seq2Seq(TextDecoder):
 
     @classmethod
     def from_config(cls, config: dict) -> "Seq2Seq":
-        for side in ("source_vocabulary", "target_vocabulary"):
-            config[side] = TokenVocabulary(**config[side])
-        return cls(**config)
+        sides = ("source_vocabulary", "target_vocabulary")
+        return cls(**{**config, **{side: TokenVocabulary(**config[side]) for side in sides}})

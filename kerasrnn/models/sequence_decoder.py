@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from kerasrnn.checks import check_one_of, check_positive_integer, plain, shown
 from kerasrnn.models.cells import CELLS
+from kerasrnn.models.lookup import check_whole
 from kerasrnn.models.text_decoder import TextDecoder
 from kerasrnn.text.tokens import TokenVocabulary
 
@@ -149,15 +150,24 @@ class SequenceDecoder(TextDecoder):
         single = sources.shape == self.source_shape
         if single:
             sources = sources[None]
-        if sources.shape[1:] != self.source_shape:
-            raise ValueError(
-                f"sources must have shape (batch, {', '.join(map(str, self.source_shape))}), "
-                f"got {sources.shape}."
-            )
-        return tf.cast(sources, self.source_dtype), single
+        self._check_shape(sources)
+        sources = sources if self.source_shape else _as_classes(sources)
+        return tf.constant(sources, self.source_dtype), single
 
     def as_sources(self, sources: Any) -> tf.Tensor:
-        return tf.constant(_as_array(sources))
+        sources = _as_array(sources)
+        if not sources.ndim:
+            raise ValueError(f"sources must be several, (batch, ...), got {sources}.")
+        if sources.ndim == 1:
+            sources = _as_classes(sources)
+        if self.built:
+            self._check_shape(sources)
+        return tf.constant(sources)
+
+    def _check_shape(self, sources):
+        if sources.shape[1:] != self.source_shape:
+            sizes = ", ".join(map(str, self.source_shape))
+            raise ValueError(f"sources must have shape (batch, {sizes}), got {sources.shape}.")
 
     def get_config(self) -> dict:
         vocabulary = {"tokens": list(self.vocabulary.tokens), "units": self.vocabulary.units}
@@ -177,16 +187,27 @@ class SequenceDecoder(TextDecoder):
         return cls(**config)
 
 
+def _as_classes(sources: np.ndarray) -> np.ndarray:
+    """The numbers of classes, int32 `(batch,)`, also of an array of floats."""
+    check_whole("sources that are the numbers of classes", sources)
+    return sources.astype("int32")
+
+
 def _as_array(sources: Any) -> np.ndarray:
-    """Finite sources, `(batch, ...)`: float32, or int32 for the numbers of classes."""
+    """Finite sources, `(batch, ...)`: float32, or int32 for what may be numbers of classes."""
     try:
-        array = np.asarray(sources)
-        are_classes = array.ndim < 2 and array.dtype.kind in "iu"
-        array = array.astype("int32" if are_classes else "float32")
-    except (TypeError, ValueError):
+        given = np.asarray(sources)
+    except (TypeError, ValueError):  # rows of different lengths
+        given = np.asarray("")
+    if given.dtype.kind not in "biuf":
         raise ValueError(
             f"sources must be numbers, (batch, ...), got sources={shown(sources)}."
-        ) from None
-    if array.dtype == np.float32 and not np.isfinite(array).all():
+        )
+    are_classes = given.ndim < 2 and given.dtype.kind in "iu"
+    with np.errstate(over="ignore"):
+        array = given.astype("int32" if are_classes else "float32")
+    if are_classes and (array != given).any():
+        raise ValueError(f"sources must be 32-bit integers, got sources={shown(sources)}.")
+    if not np.isfinite(array).all():
         raise ValueError("sources must be finite, but a value is NaN or infinite.")
     return array

@@ -15,10 +15,11 @@ from kerasrnn.checks import (
     is_integer,
     is_number,
     plain,
+    shown,
 )
 from kerasrnn.models import connected, writing
 from kerasrnn.models.attention import ContextLayer, Memory
-from kerasrnn.models.beam_search import LENGTH_PENALTY
+from kerasrnn.models.beam_search import HIGHEST_PENALTY, LENGTH_PENALTY
 from kerasrnn.models.cells import CELLS
 from kerasrnn.models.choice import Choice, make_choice
 from kerasrnn.models.lookup import InputTable, check_ids
@@ -26,6 +27,7 @@ from kerasrnn.text.pairs import bucket_pairs
 from kerasrnn.text.tokens import END_ID, START_ID, TokenVocabulary
 from kerasrnn.text.words import PADDING_ID
 from kerasrnn.training.data import inputs_of
+from kerasrnn.training.errors import clear_errors
 from kerasrnn.training.feedback import Feedback
 from kerasrnn.training.smoothing import SmoothedCrossentropy
 from kerasrnn.training.trainable import TrainableModel
@@ -138,12 +140,25 @@ class TextDecoder(TrainableModel):
         if loss is not None and label_smoothing is not None:
             raise ValueError("label_smoothing is for the default loss: leave out loss.")
         if loss is None:
-            loss = SmoothedCrossentropy(label_smoothing or 0.0)
+            loss = SmoothedCrossentropy(0.0 if label_smoothing is None else label_smoothing)
         super().compile(optimizer, loss, *arguments, **options)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> tf.Tensor:
         """Which steps of the targets count, `(batch, time)`: all but padding."""
         return inputs_of(inputs) != PADDING_ID
+
+    def __call__(self, inputs: Any, *arguments: Any, **options: Any) -> Any:
+        if not isinstance(inputs, dict) or "source" not in inputs:
+            got = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+            raise ValueError(
+                f'inputs must be a dictionary of "source" and "inputs", got {shown(got)}. Use '
+                "make_batches."
+            )
+        self.check_source(inputs["source"])
+        return super().__call__(inputs, *arguments, **options)
+
+    def check_source(self, source: Any) -> None:
+        """Raises a `ValueError` for sources that the model cannot take."""
 
     def check_inputs(self, inputs: Any) -> None:
         """Ids must be whole numbers, and lie in the vocabulary."""
@@ -248,6 +263,8 @@ class TextDecoder(TrainableModel):
             ValueError: if there is not one target for each source, or one is too long.
         """
         check_positive_integer("batch_size", batch_size)
+        if seed is not None and not is_integer(seed):
+            raise ValueError(f"seed must be an integer or None, got seed={shown(seed)}.")
         sources, targets = self.as_sources(sources), as_texts("targets", targets)
         ids = self.vocabulary.encode(targets)
         if len(targets) != sources.shape[0]:
@@ -285,7 +302,8 @@ class TextDecoder(TrainableModel):
             sources: one source, or several.
             beam: the number of texts that a beam search keeps; it finds the most probable text.
                 Default: `None`, no beam search: one token is drawn at a time.
-            length_penalty: of the beam search (`kerasrnn.models.beam_search`). Default: 0.6.
+            length_penalty: of the beam search (`kerasrnn.models.beam_search`), from 0 to 10.
+                Default: 0.6.
             temperature, top_k, top_p, seed: how tokens are drawn without a beam, as in
                 `CharLanguageModel.generate`. Default: temperature 0, which always takes the
                 most probable token: greedy decoding.
@@ -309,7 +327,8 @@ class TextDecoder(TrainableModel):
         filtered = choice.top_k > 0 or choice.top_p < 1
         types = Choice(tf.float32, tf.int32, tf.int32, tf.float32)
         tensors = Choice(*map(tf.constant, choice, types))
-        texts = self._writers.draw(filtered)(given, tf.constant(max_length), tensors)
+        with clear_errors():
+            texts = self._writers.draw(filtered)(given, tf.constant(max_length), tensors)
         written = [text.decode("utf-8") for text in texts.numpy()]
         return written[0] if single else written
 
@@ -341,17 +360,19 @@ class TextDecoder(TrainableModel):
                 f"beam must be an integer in [1, {most}], the number of tokens that can be "
                 f"written, got beam={beam!r}."
             )
-        if not is_number(length_penalty) or not 0 <= length_penalty < 100:
+        if not is_number(length_penalty) or not 0 <= length_penalty <= HIGHEST_PENALTY:
             raise ValueError(
-                f"length_penalty must lie in [0, 100), got length_penalty={length_penalty!r}."
+                f"length_penalty must lie in [0, {HIGHEST_PENALTY:g}], "
+                f"got length_penalty={length_penalty!r}."
             )
         max_length = self._check_length(max_length)
-        texts, scores = self._writers.search(
-            given,
-            tf.constant(max_length),
-            tf.constant(beam, tf.int32),
-            tf.constant(length_penalty, tf.float32),
-        )
+        with clear_errors():
+            texts, scores = self._writers.search(
+                given,
+                tf.constant(max_length),
+                tf.constant(beam, tf.int32),
+                tf.constant(length_penalty, tf.float32),
+            )
         found = [
             [
                 Hypothesis(text.decode("utf-8"), score)

@@ -118,7 +118,8 @@ class Writers:
 
     @staticmethod
     def _trace(function, *signature):
-        return tf.function(function, signature, autograph=False)
+        # One that is concrete: TensorFlow warns of a process that traces for many models.
+        return tf.function(function, signature, autograph=False).get_concrete_function()
 
     def _make_draw(self, filtered: bool):
         def draw_texts(source, max_length, choice):

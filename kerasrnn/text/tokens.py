@@ -11,13 +11,15 @@ import tensorflow as tf
 from kerasrnn.checks import as_texts, check_one_of, check_positive_integer
 from kerasrnn.files import write_text
 from kerasrnn.text.characters import to_utf8
-from kerasrnn.text.words import PADDING, PADDING_ID, UNKNOWN_WORD, is_line
+from kerasrnn.text.words import PADDING, UNKNOWN_WORD, is_line
 
 START, END = "[START]", "[END]"
 UNKNOWN_ID, START_ID, END_ID = 1, 2, 3
 SPECIAL = (PADDING, UNKNOWN_WORD, START, END)
 """The tokens 0 to 3."""
 UNITS = ("characters", "words")
+_WHITE_SPACE = r"[\pZ\x{9}-\x{D}\x{1C}-\x{1F}\x{85}]+"
+"""What `str.split` splits at, for a graph."""
 
 
 class TokenVocabulary:
@@ -31,8 +33,8 @@ class TokenVocabulary:
         units: what a token is: `"characters"` or `"words"`.
 
     Raises:
-        ValueError: if `units` is unknown, if a token appears twice, is empty, contains a line
-            break, or is not a single character or word.
+        ValueError: if `units` is unknown, if `tokens` is no list of `str`, if a token appears
+            twice, is empty, contains a line break, or is not a single character or word.
 
     Example:
 
@@ -48,6 +50,10 @@ class TokenVocabulary:
 
     def __init__(self, tokens: Sequence[str], units: str):
         check_one_of("units", units, UNITS)
+        if isinstance(tokens, str):
+            raise ValueError(
+                f"tokens must be a list of str, got the str {tokens!r}. Use list(tokens)."
+            )
         self.tokens, self.units = tuple(as_texts("tokens", tokens)), units
         ((twice, count),) = collections.Counter(self.tokens).most_common(1) or [("", 1)]
         if count > 1:
@@ -88,9 +94,19 @@ class TokenVocabulary:
 
     @classmethod
     def load(cls, path: str | Path, units: str) -> "TokenVocabulary":
-        """Reads a file written by `save`."""
+        """Reads a file written by `save`.
+
+        Raises:
+            ValueError: if the file does not begin with the tokens 0 to 3.
+        """
         lines = Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
-        return cls(lines[len(SPECIAL) :], units)
+        special, tokens = tuple(lines[: len(SPECIAL)]), lines[len(SPECIAL) :]
+        if special != SPECIAL:
+            raise ValueError(
+                f"{path} must begin with the lines {', '.join(SPECIAL)}, got {special}. Use a "
+                "file written by TokenVocabulary.save."
+            )
+        return cls(tokens, units)
 
     def save(self, path: str | Path) -> None:
         """Writes one token per line; a token's id is its line number, from 0."""
@@ -121,7 +137,7 @@ class TokenVocabulary:
         """The tokens of texts `(batch,)`, strings `(batch, None)`, with plain graph ops."""
         if self.units == "characters":
             return tf.strings.unicode_split(texts, "UTF-8")
-        return tf.strings.split(texts)
+        return tf.strings.split(tf.strings.regex_replace(texts, _WHITE_SPACE, " "))
 
     def decode(self, ids: tf.Tensor) -> tf.Tensor:
         """The texts of ids, with plain graph ops; ids 0 to 3 are left out.
@@ -142,8 +158,8 @@ class TokenVocabulary:
     def table(self) -> tf.lookup.StaticHashTable:
         """From tokens to ids, int32; part of exported graphs."""
         with tf.init_scope():  # outside of any graph that is being traced
-            tokens = [PADDING, UNKNOWN_WORD, *self.tokens]
-            ids = [PADDING_ID, UNKNOWN_ID, *range(len(SPECIAL), len(self))]
+            tokens = [UNKNOWN_WORD, *self.tokens]  # in a text, "[PAD]" is an unknown word
+            ids = [UNKNOWN_ID, *range(len(SPECIAL), len(self))]
             initializer = tf.lookup.KeyValueTensorInitializer(tokens, tf.constant(ids))
             return tf.lookup.StaticHashTable(initializer, UNKNOWN_ID)
 

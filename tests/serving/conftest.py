@@ -5,7 +5,13 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
-from tests.small_models import LANGUAGE_MODELS, make_classifier, make_language_model
+from tests.small_models import (
+    LANGUAGE_MODELS,
+    make_classifier,
+    make_language_model,
+    make_seq2seq,
+    make_sequence_decoder,
+)
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +64,24 @@ def exported_language_model(language_model, tmp_path_factory):
 @pytest.fixture(scope="session")
 def loaded_language_model(exported_language_model):
     return tf.saved_model.load(str(exported_language_model))
+
+
+@pytest.fixture(scope="session")
+def seq2seq():
+    return make_seq2seq(cell="vanilla", dropout=0.2, recurrent_dropout=0.1)
+
+
+@pytest.fixture(scope="session")
+def exported_seq2seq(seq2seq, tmp_path_factory):
+    return kerasrnn.export(seq2seq, tmp_path_factory.mktemp("models") / "translate")
+
+
+@pytest.fixture(scope="session")
+def sequence_decoder():
+    encoder = keras.Sequential([keras.layers.Dense(2), keras.layers.Dropout(0.5)])
+    return make_sequence_decoder(encoder=encoder, feed="zero")
+
+
+@pytest.fixture(scope="session")
+def exported_sequence_decoder(sequence_decoder, tmp_path_factory):
+    return kerasrnn.export(sequence_decoder, tmp_path_factory.mktemp("models") / "describe")
