@@ -21,11 +21,11 @@ from kerasrnn.layers.vanilla_rnn import VanillaRNN
 from kerasrnn.models.classifier import TextClassifier
 from kerasrnn.models.forecast_windows import forecast_windows
 from kerasrnn.models.forecaster import Forecast, Forecaster
+from kerasrnn.models.generating import Hypothesis
 from kerasrnn.models.language_model import CharLanguageModel
 from kerasrnn.models.seq2seq import Seq2Seq
 from kerasrnn.models.sequence import SequenceModel
 from kerasrnn.models.sequence_decoder import SequenceDecoder
-from kerasrnn.models.text_decoder import Hypothesis
 from kerasrnn.models.word_language_model import WordLanguageModel
 from kerasrnn.serving.conversion import convert
 from kerasrnn.serving.saved_model import export

@@ -27,8 +27,8 @@ def bucket_pairs(
     Args:
         first: ids `(pairs, None)`; or features of a fixed size, `(pairs, ...)`.
         second: ids `(pairs, None)`.
-        batch_size: pairs in a batch.
-        num_buckets: the most shapes. Each bucket has at least two batches.
+        batch_size: pairs in a batch; fewer if there are fewer pairs.
+        num_buckets: the most shapes. Each bucket has at least a batch.
         seed: shuffles in each epoch, and leaves out pairs that do not fill a batch, different
             ones in each epoch. Default: `None`: every pair, in a fixed order.
 
@@ -39,11 +39,9 @@ def bucket_pairs(
     parts = (first, second)
     lengths = np.stack([_lengths_of(part) for part in parts], axis=1)
     both = lengths.sum(axis=1)
+    batch_size = max(min(batch_size, len(both)), 1)
     num_buckets = max(1, min(num_buckets, len(both) // (2 * batch_size)))
-    edges = np.unique(
-        np.quantile(both, np.arange(1, num_buckets) / num_buckets, method="lower")
-    )
-    bucket_of_each = np.searchsorted(edges, both)
+    bucket_of_each = np.searchsorted(_edges(both, num_buckets, batch_size), both)
     buckets: list[tf.data.Dataset] = []
     numbers: list[int] = []
     for number in np.unique(bucket_of_each):
@@ -58,11 +56,24 @@ def bucket_pairs(
     order = tf.data.Dataset.from_tensor_slices(np.array(numbers, np.int64))
     if seed is not None:
         order = order.shuffle(max(len(numbers), 1), seed=seed)
-    if not buckets:  # fewer pairs than a batch
+    if not buckets:  # no pairs
         buckets = [_batches_of(tuple(map(_take_padded, parts, [[]] * 2, [0, 0])), 1, None)]
     dataset = tf.data.Dataset.choose_from_datasets(buckets, order, stop_on_empty_dataset=False)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(numbers)))
     return prefetch(dataset)
+
+
+def _edges(lengths, num_buckets, fewest):
+    """The largest length of each bucket but the last; each has `fewest` pairs at least."""
+    quantiles = np.quantile(lengths, np.arange(1, num_buckets) / num_buckets, method="lower")
+    edges: list[float] = []
+    num_before = 0
+    for edge in np.unique(quantiles):
+        num_pairs = int((lengths <= edge).sum())
+        if num_pairs - num_before >= fewest and len(lengths) - num_pairs >= fewest:
+            edges.append(edge)
+            num_before = num_pairs
+    return edges
 
 
 def _lengths_of(part):

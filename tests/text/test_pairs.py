@@ -75,14 +75,20 @@ def test_an_epoch_goes_on_where_it_was_left(seed):
     assert int(rest.cardinality()) == len(whole) - 2
 
 
-def test_fewer_pairs_than_a_batch():
+def test_fewer_pairs_than_a_batch_are_a_smaller_batch():
     parts = pairs_of([2, 1])
-    with_seed = bucket_pairs(*parts, batch_size=3, seed=0)
-    assert int(with_seed.cardinality()) == 0
-    assert list(with_seed) == []
-    assert names_in(bucket_pairs(*parts, batch_size=3)) == [(1, 2)]
-    full = bucket_pairs(*parts, batch_size=2, seed=0)
-    assert sorted(sum(names_in(full), ())) == [1, 2]
+    for seed in (None, 0):
+        batches = bucket_pairs(*parts, batch_size=3, seed=seed)
+        assert int(batches.cardinality()) == 1
+        assert sorted(sum(names_in(batches), ())) == [1, 2]
+
+
+@pytest.mark.parametrize("few", [3, 30])
+def test_no_pair_is_left_out_of_all_epochs(few):
+    lengths = [5] * 60 + [9] * few + [2] * 3  # few pairs are longer, or shorter, than the rest
+    batches = bucket_pairs(*pairs_of(lengths, lengths), batch_size=8, seed=0)
+    found = {name for _ in range(30) for name in sum(names_in(batches), ())}
+    assert found == set(range(1, len(lengths) + 1))
 
 
 def test_one_pair_and_none():
