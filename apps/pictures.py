@@ -1,4 +1,4 @@
-"""Pictures that a command is asked to draw: what can be said against one before it starts."""
+"""Checks of the path of a picture, before the work starts."""
 
 import importlib.util
 from pathlib import Path

@@ -65,7 +65,7 @@ def train_model(train: Examples, validation: Examples, options: Options):
             keras.layers.Dense(UNITS, activation="relu"),
         ]
     )
-    vocabulary = kerasrnn.TokenVocabulary.from_texts(train.captions, "words")
+    vocabulary = kerasrnn.TokenVocabulary.from_texts(train.captions, "whitespace")
     model = kerasrnn.SequenceDecoder(
         vocabulary, encoder, units=UNITS, embedding_dim=32, max_length=10
     )

@@ -136,7 +136,7 @@ def run(options: Options) -> None:
     splits = train, validation, test = split_names(read_names(path), SPLIT_SEED)
     sizes = [f"{len(part.texts):,}" for part in splits]
     print("names: {} for training, {} for validation, {} for testing".format(*sizes))
-    vocabulary = kerasrnn.TokenVocabulary.from_texts(train.texts, "characters", NUM_CHARACTERS)
+    vocabulary = kerasrnn.TokenVocabulary.from_texts(train.texts, "character", NUM_CHARACTERS)
     found = {}
     for orders in ([1], [3], ngrams.ORDERS):
         grams, *smoothing = ngrams.choose(train, validation, vocabulary, orders)

@@ -46,8 +46,8 @@ def make_seq2seq(**options):
     """From letters to words."""
     set_seed(3)
     sides = (
-        kerasrnn.TokenVocabulary.from_texts(["abcé"], "characters"),
-        kerasrnn.TokenVocabulary.from_texts(["no yes été 問題"], "words"),
+        kerasrnn.TokenVocabulary.from_texts(["abcé"], "character"),
+        kerasrnn.TokenVocabulary.from_texts(["no yes été 問題"], "whitespace"),
     )
     sizes = {"units": 4, "embedding_dim": 3, "max_source_length": 6, "max_target_length": 5}
     model = kerasrnn.Seq2Seq(*sides, **{**sizes, **options})
@@ -58,7 +58,7 @@ def make_seq2seq(**options):
 def make_sequence_decoder(source=(1.0, -1.0, 0.5), encoder=None, **options):
     """From a source to letters."""
     set_seed(4)
-    letters = kerasrnn.TokenVocabulary.from_texts(["abcé"], "characters")
+    letters = kerasrnn.TokenVocabulary.from_texts(["abcé"], "character")
     sizes = {"units": 4, "embedding_dim": 3, "max_length": 5}
     model = kerasrnn.SequenceDecoder(letters, encoder, **{**sizes, **options})
     model({"source": np.array([source]), "inputs": np.array([[2]])})

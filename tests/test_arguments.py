@@ -15,7 +15,7 @@ WORDS = ["[PAD]", "[UNK]", "a", "b"]
 NO_NUMBERS = [None, "a", b"to", [], [1], {}, object(), float("nan")]
 NO_INTEGERS = [*NO_NUMBERS[1:], True, 2.5, -1]
 NO_TEXTS = [None, b"to", 3, [b"to"], ["a", None], {"a": "b"}, object()]
-LETTERS = kerasrnn.TokenVocabulary(["a", "b"], "characters")
+LETTERS = kerasrnn.TokenVocabulary(["a", "b"], "character")
 SIDES = ("source_vocabulary", "target_vocabulary")
 
 

@@ -149,12 +149,12 @@ TOKENS = Kind(
 )
 # An empty list has no tokens.
 TOKENS.mad = [value for value in TOKENS.mad if not isinstance(value, (list, tuple)) or value]
-A_OR_B = kerasrnn.TokenVocabulary(["a", "b"], "words")
+A_OR_B = kerasrnn.TokenVocabulary(["a", "b"], "whitespace")
 TOKEN_VOCABULARY = Kind(
-    [st.just(A_OR_B), st.just(kerasrnn.TokenVocabulary(["é"], "characters"))],
+    [st.just(A_OR_B), st.just(kerasrnn.TokenVocabulary(["é"], "character"))],
     [3, True, "ab", ["a", "b"], kerasrnn.TokenVocabulary, kerasrnn.CharacterVocabulary("ab")],
 )
-NO_TOKENS = kerasrnn.TokenVocabulary([], "words")
+NO_TOKENS = kerasrnn.TokenVocabulary([], "whitespace")
 WRITTEN = Kind([TOKEN_VOCABULARY.sane], [*TOKEN_VOCABULARY.mad, NO_TOKENS])
 ENCODER = Kind(
     [st.just(partial(keras.layers.Dense, 2))],
@@ -310,7 +310,7 @@ CALLS = {
     "GlobalMeanMaxPooling1D": (kerasrnn.GlobalMeanMaxPooling1D, {}, {"name": NAME}),
     "Perplexity": (kerasrnn.Perplexity, {}, {"from_logits": FLAG}),
     "BitsPerCharacter": (kerasrnn.BitsPerCharacter, {}, {"from_logits": FLAG}),
-    "Vocabulary": (kerasrnn.Vocabulary, {"words": WORDS}, {"words": WORD_LIST}),
+    "Vocabulary": (kerasrnn.Vocabulary, {"whitespace": WORDS}, {"whitespace": WORD_LIST}),
     "word_vectors": (
         kerasrnn.word_vectors,
         {"ids": tf.ragged.constant([[0, 0], []], tf.int32), "num_words": 2, "size": 2},
@@ -318,13 +318,13 @@ CALLS = {
     ),
     "CharacterVocabulary": (
         kerasrnn.CharacterVocabulary,
-        {"characters": "ab"},
-        {"characters": LETTERS},
+        {"character": "ab"},
+        {"character": LETTERS},
     ),
     "TokenVocabulary": (
         kerasrnn.TokenVocabulary,
-        {"tokens": ["a"], "units": "words"},
-        {"tokens": TOKENS, "units": choices("words")},
+        {"tokens": ["a"], "units": "whitespace"},
+        {"tokens": TOKENS, "units": choices("whitespace")},
     ),
     "SmoothedCrossentropy": (
         kerasrnn.SmoothedCrossentropy,
@@ -480,7 +480,7 @@ OF_KERAS = {
         for what in ("initializer", "regularizer", "constraint")
     ),
 }
-UNNAMED = {"characters", "words", "vocabulary"}
+UNNAMED = {"character", "whitespace", "vocabulary"}
 """Arguments of which the message names the wrong part alone."""
 
 

@@ -30,7 +30,7 @@ def quick_seeds(monkeypatch):
 
 @pytest.fixture
 def vocabulary():
-    return kerasrnn.TokenVocabulary(["a", "b"], "characters")
+    return kerasrnn.TokenVocabulary(["a", "b"], "character")
 
 
 @pytest.fixture

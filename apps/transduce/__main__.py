@@ -1,4 +1,4 @@
-"""`python -m apps.transduce`: train, evaluate and use a model that turns texts into others."""
+"""`python -m apps.transduce`: train, evaluate and use a sequence-to-sequence model."""
 
 import sys
 
@@ -59,7 +59,7 @@ if __name__ == "__main__":
     sys.exit(
         cli.main(
             "apps.transduce",
-            "Turn texts into texts: words into their pronunciations, or pairs of your own.",
+            "Sequence to sequence: words to their pronunciations, or pairs of your own.",
             COMMANDS,
         )
     )

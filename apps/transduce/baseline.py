@@ -28,8 +28,8 @@ def run(options: Baseline) -> dict:
     with quiet_tensorflow():
         from apps.transduce.rates import error_rates
 
-    units = data.guess_units([target for _, target in splits["train"]])
-    rates = error_rates(written, list(test.values()), units)
+    split_by = data.guess_split([target for _, target in splits["train"]])
+    rates = error_rates(written, list(test.values()), split_by)
     scores = {**rates._asdict(), "num_sources": len(test)}
     if options.json:
         print(to_line({"data_source": loaded.source, **scores}))

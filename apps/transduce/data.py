@@ -20,6 +20,9 @@ PACKAGE = {
 NAMES = ("auto", "packaged")
 """What `--data` can be besides a path."""
 TEST_FRACTION = 0.1
+SIDES = ("source", "target")
+TOKENS = {"character": "characters", "whitespace": "words"}
+"""What the tokens of each kind of splitting are called."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +73,7 @@ def load(data: str) -> Data:
     path = sources.find_path(data)
     if not path.exists():
         raise UserError(
-            f"{path}: there is no such file. Use {', '.join(NAMES)}, or the path of pairs."
+            f"{path}: there is no such file. Use {', '.join(NAMES)}, or a file of pairs."
         )
     if path.is_dir():
         raise UserError(f"{path}: this is a folder. Name a file with a pair in each line.")
@@ -172,19 +175,21 @@ def _digest(source: str) -> bytes:
 
 
 def without_long(
-    pairs: Pairs, units: dict[str, str], limits: dict[str, int]
+    pairs: Pairs, split_by: dict[str, str], limits: dict[str, int]
 ) -> tuple[Pairs, dict[str, int]]:
     """The pairs that a model can be trained on, and how many are too long on which side.
 
     Args:
         pairs: all of them.
-        units: what a token is, by side: `"source"` and `"target"`.
-        limits: the most tokens, by side.
+        split_by: how texts are split into tokens, by side: `"source"` and `"target"`.
+        limits: the maximum number of tokens, by side.
     """
     kept, num_long = Pairs(), {"source": 0, "target": 0}
     for source, target in pairs:
         texts = {"source": source, "target": target}
-        long = [side for side in texts if count_tokens(texts[side], units[side]) > limits[side]]
+        long = [
+            side for side in texts if count_tokens(texts[side], split_by[side]) > limits[side]
+        ]
         for side in long:
             num_long[side] += 1
         if not long:
@@ -192,11 +197,11 @@ def without_long(
     return kept, num_long
 
 
-def count_tokens(text: str, units: str) -> int:
+def count_tokens(text: str, split_by: str) -> int:
     """How many characters or words a text has."""
-    return len(text) if units == "characters" else len(text.split())
+    return len(text) if split_by == "character" else len(text.split())
 
 
-def guess_units(texts: list[str]) -> str:
+def guess_split(texts: list[str]) -> str:
     """Words if most texts have a space, else characters."""
-    return "words" if 2 * sum(" " in text for text in texts) > len(texts) else "characters"
+    return "whitespace" if 2 * sum(" " in text for text in texts) > len(texts) else "character"

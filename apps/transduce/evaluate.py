@@ -25,8 +25,8 @@ def run(options: Evaluate) -> dict:
     trained_on = read_config(folder).get("data_source")
     if options.data not in data.NAMES and trained_on == Path(source).name:
         warn(
-            "this model was trained on most pairs of a file with this name: its scores on them "
-            "are too good. Those after the training are of pairs held out."
+            "this model was trained on most of the pairs of a file with this name, so these "
+            "error rates are too low. The model card has those on held-out pairs."
         )
     scores = score(signature, folder, pairs, options.beam, show_progress=not options.json)
     if options.json:
@@ -64,6 +64,6 @@ def score(
     for start in track(starts, "scoring", disable=not show_progress, transient=True):
         found = transduce(signature, sources[start : start + BATCH_SIZE], beam)
         written += [best[0].text for best in found]
-    units = str(read_config(folder).get("target_units", "words"))
-    rates = error_rates(written, [pairs.targets[source] for source in sources], units)
+    split_by = str(read_config(folder).get("target_split", "whitespace"))
+    rates = error_rates(written, [pairs.targets[source] for source in sources], split_by)
     return {**rates._asdict(), "num_sources": len(sources), "beam": beam}

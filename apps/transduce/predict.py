@@ -1,4 +1,4 @@
-"""Texts from an exported model, one for each text that is given."""
+"""What an exported model answers, for each text that is given."""
 
 import itertools
 import sys
@@ -14,7 +14,7 @@ from apps.pictures import check_picture
 from apps.plain_json import to_line
 from apps.records import check_text, decode_lines, open_binary, read_lines
 from apps.transduce.config import Predict
-from apps.transduce.data import count_tokens
+from apps.transduce.data import TOKENS
 
 SIGNATURE = "nbest", ("text", "score")
 BATCH_SIZE = 256
@@ -22,14 +22,14 @@ LENGTH_PENALTY = 0.6
 
 
 class Found(NamedTuple):
-    """What a model writes for a text."""
+    """An answer of a model."""
 
     text: str
     score: float
 
 
 def run(options: Predict) -> None:
-    """Prints one line for each text, in their order; with `--num` so many."""
+    """Prints one line for each text, in their order; with `--num`, so many lines."""
     if options.attention is not None:
         check_picture(options.attention.expanduser(), "--attention")
     if options.file is not None:
@@ -96,22 +96,23 @@ class Limits:
 
     def __init__(self, folder: Path):
         config = read_config(folder)
-        self.units = str(config.get("source_units", "characters"))
+        self.split_by = str(config.get("source_split", "character"))
+        self.tokens = TOKENS.get(self.split_by, "tokens")
         self.most = config.get("max_source_length")
         self.known = read_source_tokens(folder)
 
     def check(self, text: str, name: str) -> None:
         """Says it on standard error if a model does not read all of a text."""
-        tokens = list(text) if self.units == "characters" else text.split()
+        tokens = list(text) if self.split_by == "character" else text.split()
         unknown = sorted(set(tokens) - self.known) if self.known else []
         if not tokens:
             warn(f"{name} is empty.")
         if unknown:
             shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-            warn(f"{name} has {self.units} that the model does not know: {shown}.")
+            warn(f"{name} has {self.tokens} that the model does not know: {shown}.")
         if isinstance(self.most, int) and len(tokens) > self.most:
             warn(
-                f"{name} has {count_tokens(text, self.units):,} {self.units}. The model reads "
+                f"{name} has {len(tokens):,} {self.tokens}. The model reads "
                 f"the first {self.most:,}."
             )
 

@@ -10,22 +10,24 @@ class Rates(NamedTuple):
     """How often a model is wrong."""
 
     sequence_error_rate: float
-    """The share of texts that are none of their targets."""
+    """The fraction of texts that match none of their targets."""
     token_error_rate: float
-    """Tokens to insert, delete or replace, until each text is the nearest of its targets,
-    divided by the tokens of these targets."""
+    """The edit distance to the nearest target, divided by the number of its tokens; summed over
+    all texts before the division."""
 
 
-def error_rates(written: Sequence[str], targets: Sequence[Sequence[str]], units: str) -> Rates:
+def error_rates(
+    written: Sequence[str], targets: Sequence[Sequence[str]], split_by: str
+) -> Rates:
     """Compares texts with their targets.
 
     Args:
         written: the texts of a model.
         targets: for each text those that are right, one or more.
-        units: what a token is: `"characters"` or `"words"`.
+        split_by: how texts are split into tokens: `"character"` or `"whitespace"`.
     """
     pairs = [
-        (number, _tokens(text, units), _tokens(target, units))
+        (number, _tokens(text, split_by), _tokens(target, split_by))
         for number, (text, right) in enumerate(zip(written, targets, strict=True))
         for target in right
     ]
@@ -44,8 +46,8 @@ def error_rates(written: Sequence[str], targets: Sequence[Sequence[str]], units:
     return Rates(num_wrong / len(written), num_edits / num_tokens)
 
 
-def _tokens(text: str, units: str) -> list[str]:
-    return list(text) if units == "characters" else text.split()
+def _tokens(text: str, split_by: str) -> list[str]:
+    return list(text) if split_by == "character" else text.split()
 
 
 def _sparse(rows: list[list[str]]) -> tf.SparseTensor:

@@ -6,7 +6,7 @@ from pathlib import Path
 from apps import run_dir
 from apps.quiet import quiet_tensorflow
 from apps.transduce.config import PRESETS, Train
-from apps.transduce.data import NAMES, Pairs
+from apps.transduce.data import NAMES, SIDES, TOKENS, Pairs
 
 with quiet_tensorflow():
     import keras
@@ -21,20 +21,20 @@ PIECE = 1000
 
 
 class EpochReport(keras.callbacks.Callback):
-    """After each epoch: the error rates of greedy decoding, and a few samples.
+    """After each epoch: validation error rates with greedy decoding, and a few samples.
 
     Args:
         path: the file of all samples.
         pairs: of the validation split.
-        units: what a token of a target is.
+        split_by: what a token of a target is.
 
-    `samples` are saved in the checkpoint, like every attribute of a callback. So the
-    file is never read. It is always written completely, even if it was damaged.
+    `samples` are saved in the checkpoint, like every attribute of a callback. The file is
+    rewritten in full after each epoch, and never read.
     """
 
-    def __init__(self, path: Path, pairs: Pairs, units: str):
+    def __init__(self, path: Path, pairs: Pairs, split_by: str):
         super().__init__()
-        self.path, self.units = path, units
+        self.path, self.split_by = path, split_by
         self.sources = list(pairs.targets)[:MOST_WRITTEN]
         self.targets = [pairs.targets[source] for source in self.sources]
         self.samples: list[str] = []
@@ -43,7 +43,7 @@ class EpochReport(keras.callbacks.Callback):
         written: list[str] = []
         for start in range(0, len(self.sources), PIECE):
             written += self.model.generate(self.sources[start : start + PIECE])
-        rates = error_rates(written, self.targets, self.units)
+        rates = error_rates(written, self.targets, self.split_by)
         logs["val_sequence_error_rate"] = rates.sequence_error_rate
         logs["val_token_error_rate"] = rates.token_error_rate
         title = (
@@ -74,12 +74,13 @@ def write_model_card(options: Train, metrics: dict) -> str:
     versions = metrics["versions"]
     packaged = options.data in NAMES
     pinned = dataclasses.replace(options, data="packaged") if packaged else options
-    title = "Pronunciations of English words" if packaged else "Texts from texts"
+    title = "Pronunciations of English words" if packaged else "Sequence-to-sequence model"
     task = (
         "Writes the phonemes of an English word in ARPAbet, without stress."
         if packaged
-        else "Writes the target of a source, as the pairs do that it was trained on."
+        else "Turns a source text into a target text, as in the pairs that it was trained on."
     )
+    tokens = ", ".join(f"{TOKENS[metrics[f'{side}_split']]} of {side}s" for side in SIDES)
     training = f"{metrics['epochs']} epochs of {metrics['steps_in_an_epoch']:,} steps"
     return f"""# {title}
 
@@ -89,7 +90,7 @@ def write_model_card(options: Train, metrics: dict) -> str:
 | --- | --- |
 | data | {metrics["data_source"]} |
 | pairs | {describe_splits(metrics["split_sizes"], metrics["num_dropped"])} |
-| tokens | {metrics["source_units"]} of sources, {metrics["target_units"]} of targets |
+| tokens | {tokens} |
 | sequence error rate, test | {metrics["test_sequence_error_rate"]:.4f} |
 | token error rate, test | {metrics["test_token_error_rate"]:.4f} |
 | sequence error rate, validation | {metrics["validation_sequence_error_rate"]:.4f} |
@@ -99,12 +100,11 @@ def write_model_card(options: Train, metrics: dict) -> str:
 | seed | {metrics["seed"]} |
 | versions | {", ".join(f"{name} {version}" for name, version in versions.items())} |
 
-A text counts as right if it is one of the targets of its source. Which sources are in which
-split depends on their SHA-256 alone.
+An answer is right if it is one of the targets of its source. The split depends only on a hash
+(SHA-256) of the source.
 
 Reproduce it: `{run_dir.command_line("transduce", pinned, PRESETS[options.preset])}`,
 with all options in `config.json`.
 
-It is wrong as often as the figures say, and knows nothing of other languages or other kinds of
-pairs.
+The error rates hold only for data like the training data.
 """

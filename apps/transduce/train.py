@@ -2,6 +2,7 @@
 
 import hashlib
 import shlex
+from collections.abc import Sequence
 
 import rich
 
@@ -30,34 +31,34 @@ CHOSEN_BY = "val_sequence_error_rate"  # what the best epoch is the best in
 
 def run(options: Train, loaded: data.Data, splits: dict[str, data.Pairs]) -> dict:
     """Trains, evaluates, exports; returns what stands in `metrics.json`."""
-    units = {
-        side: asked or data.guess_units([pair[number] for pair in splits["train"]])
+    split_by = {
+        side: asked or data.guess_split([pair[number] for pair in splits["train"]])
         for number, (side, asked) in enumerate(
-            {"source": options.source_units, "target": options.target_units}.items()
+            {"source": options.source_split, "target": options.target_split}.items()
         )
     }
     limits = {"source": options.max_source_length, "target": options.max_target_length}
-    splits = _leave_out_long(loaded.source, splits, units, limits)
+    splits = _leave_out_long(loaded.source, splits, split_by, limits)
     sizes = {name: len(part) for name, part in splits.items()}
     print(f"pairs: {describe_splits(sizes, loaded.num_dropped)}", flush=True)
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
-    source_vocabulary, target_vocabulary = (
+    vocabularies = [
         kerasrnn.TokenVocabulary.from_texts(
-            [pair[number] for pair in splits["train"]], units[side], options.vocabulary_size
+            [pair[number] for pair in splits["train"]], split_by[side], options.vocabulary_size
         )
-        for number, side in enumerate(units)
+        for number, side in enumerate(data.SIDES)
+    ]
+    known = ", ".join(
+        f"{len(vocabulary.tokens):,} {data.TOKENS[vocabulary.split]} of {side}s"
+        for side, vocabulary in zip(data.SIDES, vocabularies, strict=True)
     )
-    print(
-        f"vocabulary: {len(source_vocabulary.tokens):,} {units['source']} of sources, "
-        f"{len(target_vocabulary.tokens):,} {units['target']} of targets",
-        flush=True,
-    )
+    print(f"vocabulary: {known}", flush=True)
     options.output.expanduser().mkdir(parents=True, exist_ok=True)  # fail before training
     digest = _digest(splits)
     with run_dir.prepared(options.run_dir, "transduce", options, digest) as folder:
         print(f"run: {folder}", flush=True)
-        model = make_model(source_vocabulary, target_vocabulary, options)
+        model = make_model(vocabularies, options)
         batch_size = choose_batch_size(options, sizes["train"])
         batches = make_batches(model, splits["train"], batch_size, options.seed)
         num_steps = int(batches.cardinality())
@@ -67,7 +68,7 @@ def run(options: Train, loaded: data.Data, splits: dict[str, data.Pairs]) -> dic
             flush=True,
         )
         _compile(model, options, num_steps * epochs, batch_size)
-        report = EpochReport(folder / "samples.txt", splits["validation"], units["target"])
+        report = EpochReport(folder / "samples.txt", splits["validation"], split_by["target"])
         history, train_seconds = fit(
             model,
             batches,
@@ -100,8 +101,8 @@ def run(options: Train, loaded: data.Data, splits: dict[str, data.Pairs]) -> dic
             "data_source": loaded.source,
             "split_sizes": sizes,
             "num_dropped": loaded.num_dropped,
-            "source_units": units["source"],
-            "target_units": units["target"],
+            "source_split": split_by["source"],
+            "target_split": split_by["target"],
             "seed": options.seed,
             "versions": run_dir.versions(),
         }
@@ -111,8 +112,8 @@ def run(options: Train, loaded: data.Data, splits: dict[str, data.Pairs]) -> dic
             config={
                 **run_dir.without_places(run_dir.as_config(options)),
                 "data_source": loaded.source,
-                "source_units": units["source"],
-                "target_units": units["target"],
+                "source_split": split_by["source"],
+                "target_split": split_by["target"],
                 "validation_sequence_error_rate": of_validation.sequence_error_rate,
                 "train_seconds": metrics["train_seconds"],
             },
@@ -140,21 +141,21 @@ def run(options: Train, loaded: data.Data, splits: dict[str, data.Pairs]) -> dic
     return metrics
 
 
-def _leave_out_long(source, splits, units, limits):
-    """The pairs that the options allow; says how many others there are.
+def _leave_out_long(source, splits, split_by, limits):
+    """The pairs that the options allow; prints how many are left out.
 
     Raises:
         UserError: if a split would be empty.
     """
     kept, num_long = {}, {"source": 0, "target": 0}
     for name, part in splits.items():
-        kept[name], found = data.without_long(part, units, limits)
+        kept[name], found = data.without_long(part, split_by, limits)
         num_long = {side: num_long[side] + found[side] for side in num_long}
     for side, count in num_long.items():
         if count:
             print(
                 f"left out: {count:,} pairs whose {side} has more than {limits[side]:,} "
-                f"{units[side]} (--max-{side}-length)",
+                f"{data.TOKENS[split_by[side]]} (--max-{side}-length)",
                 flush=True,
             )
     empty = [name for name, part in kept.items() if not len(part)]
@@ -184,7 +185,11 @@ def make_batches(
     return model.make_batches(sources, targets, batch_size=batch_size, seed=seed)
 
 
-def make_model(source_vocabulary, target_vocabulary, options: Train) -> kerasrnn.Seq2Seq:
+def make_model(
+    vocabularies: Sequence[kerasrnn.TokenVocabulary], options: Train
+) -> kerasrnn.Seq2Seq:
+    """A model that is not compiled yet, for the vocabularies of sources and targets."""
+    source_vocabulary, target_vocabulary = vocabularies
     return kerasrnn.Seq2Seq(
         source_vocabulary,
         target_vocabulary,
@@ -220,4 +225,4 @@ def score(model: kerasrnn.Seq2Seq, pairs: data.Pairs, beam: int | None) -> Rates
     written: list[str] = []
     for start in range(0, len(sources), EVALUATION_BATCH_SIZE):
         written += model.generate(sources[start : start + EVALUATION_BATCH_SIZE], beam=beam)
-    return error_rates(written, list(pairs.targets.values()), model.vocabulary.units)
+    return error_rates(written, list(pairs.targets.values()), model.vocabulary.split)

@@ -74,7 +74,7 @@ def attention_weights(
     Example:
 
     >>> from kerasrnn.text.tokens import TokenVocabulary
-    >>> letters = TokenVocabulary.from_texts(["abc"], "characters")
+    >>> letters = TokenVocabulary.from_texts(["abc"], "character")
     >>> model = Seq2Seq(letters, letters, units=8)
     >>> attention_weights(model, "abc", "ba").weights.shape
     (3, 3)
@@ -88,7 +88,7 @@ def attention_weights(
     texts = tf.constant([to_utf8(source)]), tf.constant([to_utf8(target)])
     sides = model.source_vocabulary, model.vocabulary
     source_tokens, target_tokens = (
-        tuple(token.decode("utf-8", "replace") for token in side.split(text).to_list()[0])
+        tuple(token.decode("utf-8", "replace") for token in side.tokenize(text).to_list()[0])
         for side, text in zip(sides, texts, strict=True)
     )
     if not source_tokens:

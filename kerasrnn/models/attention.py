@@ -6,8 +6,8 @@ With h_t the state of the decoder and m_1, m_2, ... the outputs of the encoder, 
     output_t = tanh([c_t, h_t] W + b)
 
 The score is h_t m_i (dot, Luong et al. 2015) or v tanh(h_t W_q + m_i W_k) (additive, Bahdanau
-et al. 2015). Both read h_t, the state after the step, as Luong et al. do, and the context c_t
-is not fed back. So training computes the attention of all steps at once.
+et al. 2015). Both scores use h_t, the state after the step, as Luong et al. do, and the context
+c_t is not fed back. So training computes the attention of all steps at once.
 
 References: D. Bahdanau, K. Cho and Y. Bengio, "Neural machine translation by jointly learning
 to align and translate", 2015, arXiv:1409.0473. M.-T. Luong, H. Pham and C. Manning, "Effective
@@ -37,7 +37,7 @@ class Memory(NamedTuple):
 
 
 class ContextLayer(keras.layers.Layer):
-    """Adds to each output of a decoder what it sees in the memory.
+    """Combines each output of a decoder with its attention context.
 
     Args:
         score: `"dot"` or `"additive"`.

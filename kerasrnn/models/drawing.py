@@ -41,7 +41,7 @@ def draw_until_end(
         num_ids: the size of the vocabulary.
         max_length: the most tokens of a text; it is cut off there. An int32 scalar.
         choice: temperature, seed, `top_k` and `top_p`; `None`: always the most probable token.
-        filtered: whether the graph has the samplers of `choice`. Default: `True`.
+        filtered: whether `top_k` and `top_p` are a part of the graph. Default: `True`.
 
     Returns:
         Ids, int32 `(batch, max_length)`: without an end, and padded with 0.

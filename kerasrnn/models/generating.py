@@ -29,7 +29,7 @@ class Generating(keras.Model):
     max_length: int
 
     def call_once(self) -> None:
-        """Gives the model its weights."""
+        """Builds the model."""
         raise NotImplementedError
 
     def generate(
@@ -48,14 +48,14 @@ class Generating(keras.Model):
 
         Args:
             sources: one source, or several.
-            beam: the number of texts that a beam search keeps; it finds the most probable text.
+            beam: the beam width of a beam search, which looks for the most probable text.
                 Default: `None`, no beam search: one token is drawn at a time.
             length_penalty: of the beam search (`kerasrnn.models.beam_search`), from 0 to 10.
                 Default: 0.6.
             temperature, top_k, top_p, seed: how tokens are drawn without a beam, as in
                 `CharLanguageModel.generate`. Default: temperature 0, which always takes the
                 most probable token: greedy decoding.
-            max_length: the most tokens of a text. Default: that of the model.
+            max_length: the maximum number of tokens in a text. Default: that of the model.
 
         Returns:
             A text; a list for several sources.
@@ -91,7 +91,7 @@ class Generating(keras.Model):
         """The best texts of each source that a beam search finds, the best one first.
 
         Args:
-            sources, length_penalty, max_length: as of `generate`.
+            sources, length_penalty, max_length: see `generate`.
             beam: how many texts, from 1 to the number of tokens that can be written, the end
                 included. Default: 5.
 

@@ -37,29 +37,30 @@ class Seq2Seq(TextDecoder):
     (`kerasrnn.models.attention`).
 
     Args:
-        source_vocabulary: a `kerasrnn.TokenVocabulary`. Other tokens are read as unknown.
+        source_vocabulary: a `kerasrnn.TokenVocabulary`. Tokens outside it are read as unknown.
         target_vocabulary: the tokens that can be written.
         units: the size of each layer's state, in encoder and decoder. Default: 256.
         num_layers: layers of the encoder, and of the decoder. Each layer of the decoder starts
             from the states of the same layer of the encoder. Default: 1.
         cell: `"vanilla"` (`VanillaRNN`), `"lstm"` (`LSTM`) or `"gru"` (`GRU`). Default:
             `"lstm"`.
-        embedding_dim: the size of the token vectors. Default: 128.
+        embedding_dim: the size of the token embeddings. Default: 128.
         bidirectional: whether the encoder reads in both directions. Each of them has half of
             the units. Default: `True`.
         attention: `"dot"`, `"additive"` or `None`. Default: `"dot"`.
-        dropout: the fraction of the source's token vectors, and of each layer's outputs, to
-            drop; the same at all steps. Default: 0.
+        dropout: the fraction of the source embeddings, and of each layer's outputs, to drop;
+            the same at all steps. Default: 0.
         recurrent_dropout: the fraction of the previous state to drop, the same at all steps.
             Default: 0.
-        max_source_length: the most tokens of a source; of longer ones the rest is not read.
+        max_source_length: the maximum number of tokens in a source; the rest is ignored.
             Default: 100.
-        max_target_length: the most tokens of a target, without its end. Default: 100.
+        max_target_length: the maximum number of tokens in a target, without its end. Default:
+            100.
         **kwargs: `name`. The dtype is that of the global Keras policy.
 
     Call arguments:
         inputs: a dictionary of `"source"`, the ids of the source, `(batch, source_time)`, and
-            `"inputs"`, those that the decoder reads, a start and then the target,
+            `"inputs"`, the inputs of the decoder, a start token and then the target,
             `(batch, time)`; both padded with 0 at the end, which is masked. `make_batches`
             makes such batches.
         training: whether dropout and truncation apply.
@@ -79,7 +80,7 @@ class Seq2Seq(TextDecoder):
 
     >>> words = ["no", "on", "son", "nose", "one", "ten", "net", "tone"] * 8
     >>> turned = [word[::-1] for word in words]
-    >>> letters = TokenVocabulary.from_texts(words, "characters")
+    >>> letters = TokenVocabulary.from_texts(words, "character")
     >>> keras.utils.set_random_seed(0)
     >>> model = Seq2Seq(letters, letters, units=32, embedding_dim=16)
     >>> model.compile(keras.optimizers.Adam(0.02))
@@ -212,7 +213,7 @@ class Seq2Seq(TextDecoder):
         return {
             "name": self.name,
             **{
-                f"{side}_vocabulary": {"tokens": list(v.tokens), "units": v.units}
+                f"{side}_vocabulary": {"tokens": list(v.tokens), "split": v.split}
                 for side, v in vocabularies.items()
             },
             **self._arguments,

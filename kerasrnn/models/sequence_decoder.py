@@ -30,21 +30,21 @@ class SequenceDecoder(TextDecoder):
     Args:
         vocabulary: a `kerasrnn.TokenVocabulary`: the tokens that can be written.
         encoder: a Keras layer or model that makes the vector, `(batch, features)`, of a source.
-            For images a convolutional network, for the numbers of classes a
+            For images a convolutional network, for class indices a
             `keras.layers.Embedding`. It is trained, too. Default: `None`, the source is the
             vector.
         units: the size of each layer's state. Default: 256.
         num_layers: how many recurrent layers. Default: 1.
         cell: `"vanilla"` (`VanillaRNN`), `"lstm"` (`LSTM`) or `"gru"` (`GRU`). Default:
             `"lstm"`.
-        embedding_dim: the size of the token vectors. Default: 64.
+        embedding_dim: the size of the token embeddings. Default: 64.
         feed: what each step reads: `"previous"`, the token before, or `"zero"`. Default:
             `"previous"`.
         dropout: the fraction of each layer's outputs to drop, the same at all steps. Default:
             0.
         recurrent_dropout: the fraction of the previous state to drop, the same at all steps.
             Default: 0.
-        max_length: the most tokens of a text, without its end. Default: 100.
+        max_length: the maximum number of tokens in a text, without its end. Default: 100.
         **kwargs: `name`. The dtype is that of the global Keras policy.
 
     Call arguments:
@@ -64,7 +64,7 @@ class SequenceDecoder(TextDecoder):
 
     Example:
 
-    >>> vocabulary = TokenVocabulary.from_texts(["to be", "or not"], "words")
+    >>> vocabulary = TokenVocabulary.from_texts(["to be", "or not"], "whitespace")
     >>> keras.utils.set_random_seed(0)
     >>> model = SequenceDecoder(vocabulary, units=8)
     >>> model.compile(keras.optimizers.Adam(0.05))
@@ -170,7 +170,7 @@ class SequenceDecoder(TextDecoder):
             raise ValueError(f"sources must have shape (batch, {sizes}), got {sources.shape}.")
 
     def get_config(self) -> dict:
-        vocabulary = {"tokens": list(self.vocabulary.tokens), "units": self.vocabulary.units}
+        vocabulary = {"tokens": list(self.vocabulary.tokens), "split": self.vocabulary.split}
         encoder = self.encoder and keras.saving.serialize_keras_object(self.encoder)
         return {
             "name": self.name,

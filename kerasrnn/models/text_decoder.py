@@ -54,7 +54,7 @@ class TextDecoder(Generating, TrainableModel):
     ):
         if not isinstance(vocabulary, TokenVocabulary):
             raise ValueError(
-                "the vocabulary of the texts must be a kerasrnn.TokenVocabulary, got "
+                "the vocabulary of the targets must be a kerasrnn.TokenVocabulary, got "
                 f"{type(vocabulary).__name__}. Use TokenVocabulary.from_texts."
             )
         if not vocabulary.tokens:
@@ -117,16 +117,19 @@ class TextDecoder(Generating, TrainableModel):
         label_smoothing: float | None = None,
         **options: Any,
     ) -> None:
-        """`SequenceModel.compile` for whole sequences: without windows.
+        """Like `SequenceModel.compile`, but for whole sequences: without `window`.
 
         Args:
-            optimizer, loss, *arguments, **options: as there. The default loss is the
-                cross-entropy in nats.
-            label_smoothing: what part of the target probability is spread evenly over all
-                tokens, in [0, 1). Not together with `loss`. Default: `None`, nothing.
+            optimizer, loss, *arguments, **options: as in `SequenceModel.compile`. The default
+                loss is the cross-entropy in nats.
+            label_smoothing: the fraction of the target probability that is spread evenly over
+                all tokens, in [0, 1). Not together with `loss`. Default: `None`, nothing.
         """
         if loss is not None and label_smoothing is not None:
-            raise ValueError("label_smoothing is for the default loss: leave out loss.")
+            raise ValueError(
+                "label_smoothing works only with the default loss. Remove loss= or "
+                "label_smoothing=."
+            )
         if loss is None:
             loss = SmoothedCrossentropy(0.0 if label_smoothing is None else label_smoothing)
         super().compile(optimizer, loss, *arguments, **options)
@@ -222,7 +225,7 @@ class TextDecoder(Generating, TrainableModel):
             self.call({"inputs": tf.zeros([1, 1], tf.int32), "source": self.example_source()})
 
     def call_once(self) -> None:
-        """Gives the model its weights."""
+        """Builds the model."""
         self({"inputs": tf.zeros([1, 1], tf.int32), "source": self.example_source()})
 
     def example_source(self) -> tf.Tensor:

@@ -30,7 +30,7 @@ def draw(
         source: as `start` takes it, `(batch, ...)`.
         max_length: the most tokens, an int32 scalar.
         choice: how tokens are chosen; `None`: always the most probable one.
-        filtered: whether the graph has the samplers of `choice`. Default: `True`.
+        filtered: whether `top_k` and `top_p` are a part of the graph. Default: `True`.
 
     Returns:
         Ids, int32 `(batch, max_length)`, padded with 0.

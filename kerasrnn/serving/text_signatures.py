@@ -48,9 +48,9 @@ def of_text_decoder(model: TextDecoder) -> dict[str, tuple[Callable, list, dict[
         outputs = {"nats": nats, "num_tokens": num_tokens}
         if weights is not None and isinstance(model, Seq2Seq):
             outputs["attention"] = weights
-            source_tokens = model.source_vocabulary.split(rows).to_tensor("")
+            source_tokens = model.source_vocabulary.tokenize(rows).to_tensor("")
             outputs["source_tokens"] = source_tokens[:, : model.max_source_length]
-            outputs["target_tokens"] = model.vocabulary.split(targets).to_tensor("")
+            outputs["target_tokens"] = model.vocabulary.tokenize(targets).to_tensor("")
         return {name: output[:count] for name, output in outputs.items()}
 
     def write_ids(ids):

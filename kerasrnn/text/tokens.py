@@ -17,7 +17,7 @@ START, END = "[START]", "[END]"
 UNKNOWN_ID, START_ID, END_ID = 1, 2, 3
 SPECIAL = (PADDING, UNKNOWN_WORD, START, END)
 """The tokens 0 to 3."""
-UNITS = ("characters", "words")
+SPLITS = ("character", "whitespace")
 _WHITE_SPACE = r"[\pZ\x{9}-\x{D}\x{1C}-\x{1F}\x{85}]+"
 """What `str.split` splits at, for a graph."""
 
@@ -30,15 +30,16 @@ class TokenVocabulary:
 
     Args:
         tokens: those that are known, in the order of their ids.
-        units: what a token is: `"characters"` or `"words"`.
+        split: what a token is: `"character"`, a character; or `"whitespace"`, a word between
+            spaces. The same names as in `keras.layers.TextVectorization`.
 
     Raises:
-        ValueError: if `units` is unknown, if `tokens` is no list of `str`, if a token appears
+        ValueError: if `split` is unknown, if `tokens` is no list of `str`, if a token appears
             twice, is empty, contains a line break, or is not a single character or word.
 
     Example:
 
-    >>> vocabulary = TokenVocabulary.from_texts(["cab", "a"], "characters")
+    >>> vocabulary = TokenVocabulary.from_texts(["cab", "a"], "character")
     >>> vocabulary.tokens
     ('a', 'b', 'c')
     >>> ids = vocabulary.encode(["bad"])
@@ -48,52 +49,51 @@ class TokenVocabulary:
     [b'ba']
     """
 
-    def __init__(self, tokens: Sequence[str], units: str):
-        check_one_of("units", units, UNITS)
+    def __init__(self, tokens: Sequence[str], split: str):
+        check_one_of("split", split, SPLITS)
         if isinstance(tokens, str):
             raise ValueError(
                 f"tokens must be a list of str, got the str {tokens!r}. Use list(tokens)."
             )
-        self.tokens, self.units = tuple(as_texts("tokens", tokens)), units
+        self.tokens, self.split = tuple(as_texts("tokens", tokens)), split
         ((twice, count),) = collections.Counter(self.tokens).most_common(1) or [("", 1)]
         if count > 1:
             raise ValueError(f"tokens must be unique, but {twice!r} appears twice.")
         for token in self.tokens:
-            if not is_line(token) or _split(token, units) != [token] or token in SPECIAL:
+            if not is_line(token) or _split(token, split) != [token] or token in SPECIAL:
                 raise ValueError(
-                    f"each token must be one of the {units} of a text, without line breaks, "
-                    f"got {token!r}."
+                    f"each token must be one {split} token, without line breaks, got {token!r}."
                 )
 
     @classmethod
     def from_texts(
-        cls, texts: Iterable[str], units: str, size: int | None = None
+        cls, texts: Iterable[str], split: str, size: int | None = None
     ) -> "TokenVocabulary":
         """The tokens of texts, in alphabetical order.
 
         Args:
             texts: strings.
-            units: as of the constructor.
+            split: see the class.
             size: at most this many tokens, the most frequent ones. Default: all.
 
         Raises:
             ValueError: if `texts` are not strings, or `size` is not a positive integer.
         """
-        check_one_of("units", units, UNITS)
+        check_one_of("split", split, SPLITS)
         if size is not None:
             check_positive_integer("size", size)
         if isinstance(texts, str):
             raise ValueError(f"texts must be a list of str, got the str {texts!r}. Use [text].")
         tokens = itertools.chain.from_iterable(
-            _split(text, units) for text in as_texts("texts", texts)
+            _split(text, split) for text in as_texts("texts", texts)
         )
         counts = collections.Counter(tokens)
         known = [token for token in counts if is_line(token) and token not in SPECIAL]
         known.sort(key=lambda token: (-counts[token], token))
-        return cls(sorted(known[:size]), units)
+        return cls(sorted(known[:size]), split)
 
     @classmethod
-    def load(cls, path: str | Path, units: str) -> "TokenVocabulary":
+    def load(cls, path: str | Path, split: str) -> "TokenVocabulary":
         """Reads a file written by `save`.
 
         Raises:
@@ -106,7 +106,7 @@ class TokenVocabulary:
                 f"{path} must begin with the lines {', '.join(SPECIAL)}, got {special}. Use a "
                 "file written by TokenVocabulary.save."
             )
-        return cls(tokens, units)
+        return cls(tokens, split)
 
     def save(self, path: str | Path) -> None:
         """Writes one token per line; a token's id is its line number, from 0."""
@@ -127,15 +127,15 @@ class TokenVocabulary:
         """
         if not isinstance(texts, tf.Tensor):
             texts = tf.constant(list(map(to_utf8, as_texts("texts", texts))), tf.string)
-        return tf.ragged.map_flat_values(self._look_up, self.split(texts))
+        return tf.ragged.map_flat_values(self._look_up, self.tokenize(texts))
 
     def _look_up(self, tokens):
         # One token more, since some runtimes cannot look up an empty tensor.
         return self.table.lookup(tf.concat([tokens, [PADDING]], 0))[:-1]
 
-    def split(self, texts: tf.Tensor) -> tf.RaggedTensor:
+    def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """The tokens of texts `(batch,)`, strings `(batch, None)`, with plain graph ops."""
-        if self.units == "characters":
+        if self.split == "character":
             return tf.strings.unicode_split(texts, "UTF-8")
         return tf.strings.split(tf.strings.regex_replace(texts, _WHITE_SPACE, " "))
 
@@ -149,7 +149,7 @@ class TokenVocabulary:
             Strings in UTF-8, `(...)`.
         """
         tokens = tf.gather(tf.constant([*[""] * len(SPECIAL), *self.tokens]), ids)
-        if self.units == "characters":
+        if self.split == "character":
             return tf.strings.reduce_join(tokens, axis=-1)
         texts = tf.strings.reduce_join(tokens, axis=-1, separator=" ")
         return tf.strings.strip(tf.strings.regex_replace(texts, " +", " "))
@@ -164,5 +164,5 @@ class TokenVocabulary:
             return tf.lookup.StaticHashTable(initializer, UNKNOWN_ID)
 
 
-def _split(text: str, units: str) -> list[str]:
-    return list(text) if units == "characters" else text.split()
+def _split(text: str, split: str) -> list[str]:
+    return list(text) if split == "character" else text.split()

@@ -1,4 +1,4 @@
-"""What the tests of both apps share."""
+"""What the tests of the apps share."""
 
 import functools
 

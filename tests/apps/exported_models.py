@@ -23,8 +23,8 @@ def export_small_models(folder: Path, text: str) -> None:
     options = {"cell": "vanilla", "units": 4, "num_layers": 1, "embedding_dim": None}
     options |= {"residual": True, "tie_weights": False}
     kerasrnn.export(language_model, folder / "chargen", config=options)
-    letters = kerasrnn.TokenVocabulary.from_texts([text], "characters")
+    letters = kerasrnn.TokenVocabulary.from_texts([text], "character")
     transducer = kerasrnn.Seq2Seq(letters, letters, units=4, embedding_dim=3)
     transducer({"inputs": np.array([[2, 4]]), "source": np.array([[4, 5]])})
-    described = {"source_units": "characters", "target_units": "characters"}
+    described = {"source_split": "character", "target_split": "character"}
     kerasrnn.export(transducer, folder / "transduce", config=described)

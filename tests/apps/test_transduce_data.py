@@ -93,7 +93,7 @@ def test_too_few_sources_cannot_be_split():
 
 def test_long_pairs_are_left_out_and_counted():
     pairs = data.Pairs({"abc": ["x y", "x y z"], "a": ["x"]})
-    units = {"source": "characters", "target": "words"}
+    units = {"source": "character", "target": "whitespace"}
     kept, num_long = data.without_long(pairs, units, {"source": 3, "target": 2})
     assert kept.targets == {"abc": ["x y"], "a": ["x"]}
     assert num_long == {"source": 0, "target": 1}
@@ -102,8 +102,8 @@ def test_long_pairs_are_left_out_and_counted():
 
 
 def test_tokens_are_words_where_most_texts_have_spaces():
-    assert data.guess_units(["a b", "c d", "e"]) == "words"
-    assert data.guess_units(["a b", "c", "e"]) == "characters"
+    assert data.guess_split(["a b", "c d", "e"]) == "whitespace"
+    assert data.guess_split(["a b", "c", "e"]) == "character"
 
 
 @pytest.mark.data
@@ -129,7 +129,7 @@ def edits(a, b):
 
 def test_error_rates_are_those_of_the_nearest_target():
     rates = error_rates(
-        ["a b", "a", "x y z", ""], [["a b"], ["b c", "a c"], ["x z"], ["q"]], "words"
+        ["a b", "a", "x y z", ""], [["a b"], ["b c", "a c"], ["x z"], ["q"]], "whitespace"
     )
     assert rates.sequence_error_rate == 3 / 4
     assert rates.token_error_rate == (0 + 1 + 1 + 1) / (2 + 2 + 2 + 1)
@@ -139,7 +139,7 @@ def test_token_errors_are_edit_distances():
     rng = np.random.default_rng(0)
     texts = ["".join(rng.choice(list("abc"), rng.integers(1, 6))) for _ in range(24)]
     for text, target in zip(texts[:12], texts[12:], strict=True):
-        rate = error_rates([text], [[target]], "characters").token_error_rate
+        rate = error_rates([text], [[target]], "character").token_error_rate
         assert rate == pytest.approx(edits(text, target) / len(target))
 
 

@@ -73,8 +73,8 @@ def chargen(language_model, tmp_path_factory):
 def transducer():
     tf.keras.utils.set_random_seed(0)
     letters = list(" .,'abcdefghijklmnopqrstuvwxyzé日本語😀")
-    letters = kerasrnn.TokenVocabulary(letters, "characters")
-    words = kerasrnn.TokenVocabulary([f"W{number}" for number in range(40)], "words")
+    letters = kerasrnn.TokenVocabulary(letters, "character")
+    words = kerasrnn.TokenVocabulary([f"W{number}" for number in range(40)], "whitespace")
     model = kerasrnn.Seq2Seq(
         letters, words, units=8, embedding_dim=6, max_source_length=30, max_target_length=12
     )
@@ -87,7 +87,11 @@ def transducer():
 @pytest.fixture(scope="session")
 def transduce(transducer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "transduce"
-    config = {"source_units": "characters", "target_units": "words", "max_source_length": 30}
+    config = {
+        "source_split": "character",
+        "target_split": "whitespace",
+        "max_source_length": 30,
+    }
     return kerasrnn.export(transducer, folder, config=config)
 
 

@@ -73,12 +73,12 @@ def transduce(ask, folder, lines):
     )
     config = json.loads((folder / "assets.extra" / "config.json").read_text("utf-8"))
     ids_of = {token: number for number, token in enumerate(sources) if number > 3}
-    by_word = config["source_units"] == "words"
+    by_word = config["source_split"] == "whitespace"
     rows = [line.split() if by_word else list(line) for line in lines]
     rows = [[ids_of.get(token, 1) for token in row] for row in rows]
     answers = ask(ids=pad([row[: config["max_source_length"]] for row in rows]))
     written = answers.get("new_ids", answers.get("ids"))
-    between = " " if config["target_units"] == "words" else ""
+    between = " " if config["target_split"] == "whitespace" else ""
     return [between.join(targets[i] for i in row if i > 3) for row in written]
 
 

@@ -189,10 +189,10 @@ def test_an_encoder_must_make_vectors():
         ({"num_layers": 1.5}, "num_layers must be a positive integer"),
         ({"max_length": 0}, "max_length must be a positive integer"),
         ({"vocabulary": "abc"}, "must be a kerasrnn.TokenVocabulary, got str"),
-        ({"vocabulary": kerasrnn.TokenVocabulary([], "words")}, "has no tokens"),
+        ({"vocabulary": kerasrnn.TokenVocabulary([], "whitespace")}, "has no tokens"),
     ],
 )
 def test_what_makes_no_model_is_refused(options, message):
-    letters = kerasrnn.TokenVocabulary(["a"], "characters")
+    letters = kerasrnn.TokenVocabulary(["a"], "character")
     with pytest.raises(ValueError, match=message):
         kerasrnn.SequenceDecoder(**{"vocabulary": letters, **options})

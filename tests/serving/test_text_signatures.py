@@ -168,12 +168,12 @@ def test_graphs_hold_plain_ops_and_folders_both_vocabularies(
     assert_plain(exported_sequence_decoder)
     load = kerasrnn.TokenVocabulary.load
     assets = exported_seq2seq / "assets"
-    source = load(assets / "source_vocabulary.txt", "characters")
+    source = load(assets / "source_vocabulary.txt", "character")
     assert source.tokens == seq2seq.source_vocabulary.tokens
-    assert load(assets / "vocabulary.txt", "words").tokens == seq2seq.vocabulary.tokens
+    assert load(assets / "vocabulary.txt", "whitespace").tokens == seq2seq.vocabulary.tokens
     assets = exported_sequence_decoder / "assets"
     assert [path.name for path in assets.iterdir()] == ["vocabulary.txt"]
-    found = load(assets / "vocabulary.txt", "characters")
+    found = load(assets / "vocabulary.txt", "character")
     assert found.tokens == sequence_decoder.vocabulary.tokens
 
 

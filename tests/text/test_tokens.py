@@ -20,7 +20,7 @@ TEXTS = [
 BYTES = [b"\xffa \xe2\x80 b", b"\xc3", b"a\xc2\xa0b\xff"]
 
 
-@pytest.fixture(scope="module", params=["characters", "words"])
+@pytest.fixture(scope="module", params=["character", "whitespace"])
 def vocabulary(request):
     return TokenVocabulary.from_texts(TEXTS, request.param)
 
@@ -39,7 +39,7 @@ def in_graph(vocabulary):
 
 def test_ids_are_those_of_the_tokens_in_python(vocabulary):
     for text, ids in zip(TEXTS, vocabulary.encode(TEXTS).to_list(), strict=True):
-        tokens = list(text) if vocabulary.units == "characters" else text.split()
+        tokens = list(text) if vocabulary.split == "character" else text.split()
         known = {token: number for number, token in enumerate(vocabulary.tokens, start=4)}
         assert ids == [known.get(token, 1) for token in tokens]
 
@@ -65,34 +65,34 @@ def test_what_is_known_comes_back(vocabulary):
 
 
 def test_words_are_split_at_the_white_space_of_python():
-    vocabulary = TokenVocabulary.from_texts(["a b"], "words")
+    vocabulary = TokenVocabulary.from_texts(["a b"], "whitespace")
     spaces = [c for c in map(chr, range(sys.maxunicode)) if c.isspace()]
     assert len(spaces) > 20
     texts = [f"{c}a{c}{c}b{c}" for c in spaces]
     assert vocabulary.encode(texts).to_list() == [[4, 5]] * len(spaces)
     others = [f"a{c}b" for c in map(chr, range(1, 0x3100)) if not c.isspace()]
     assert vocabulary.encode(others).to_list() == [[1]] * len(others)
-    assert TokenVocabulary.from_texts(["a\u00a0b\u3000b"], "words").tokens == ("a", "b")
+    assert TokenVocabulary.from_texts(["a\u00a0b\u3000b"], "whitespace").tokens == ("a", "b")
 
 
 def test_names_of_special_tokens_are_unknown_words():
     """Padding in the middle of a text would be masked, and an end would end it."""
     text = "a [PAD] [UNK] [START] [END] b"
-    vocabulary = TokenVocabulary.from_texts([text], "words")
+    vocabulary = TokenVocabulary.from_texts([text], "whitespace")
     assert vocabulary.tokens == ("a", "b")
     assert vocabulary.encode([text]).to_list() == [[4, 1, 1, 1, 1, 5]]
 
 
 def test_what_no_file_can_hold_is_unknown():
     text = "a\n\r\u2028\x85\x1cb\ud800"
-    vocabulary = TokenVocabulary.from_texts([text], "characters")
+    vocabulary = TokenVocabulary.from_texts([text], "character")
     assert vocabulary.tokens == ("a", "b")
     assert vocabulary.encode([text]).to_list() == [[4, 1, 1, 1, 1, 1, 5, 1]]
 
 
 def test_a_file_holds_a_vocabulary(vocabulary, tmp_path):
     vocabulary.save(tmp_path / "tokens.txt")
-    loaded = TokenVocabulary.load(tmp_path / "tokens.txt", vocabulary.units)
+    loaded = TokenVocabulary.load(tmp_path / "tokens.txt", vocabulary.split)
     assert loaded.tokens == vocabulary.tokens
     assert len(loaded) == len(vocabulary) == 4 + len(vocabulary.tokens)
     lines = (tmp_path / "tokens.txt").read_text("utf-8").split("\n")
@@ -100,9 +100,9 @@ def test_a_file_holds_a_vocabulary(vocabulary, tmp_path):
 
 
 def test_an_empty_vocabulary_knows_no_token(tmp_path):
-    vocabulary = TokenVocabulary([], "words")
+    vocabulary = TokenVocabulary([], "whitespace")
     vocabulary.save(tmp_path / "tokens.txt")
-    assert TokenVocabulary.load(tmp_path / "tokens.txt", "words").tokens == ()
+    assert TokenVocabulary.load(tmp_path / "tokens.txt", "whitespace").tokens == ()
     assert vocabulary.encode(["a b", ""]).to_list() == [[1, 1], []]
     assert vocabulary.decode(tf.constant([[1, 3]])).numpy().tolist() == [b""]
 
@@ -111,7 +111,7 @@ def test_a_file_of_something_else_is_refused(tmp_path):
     for text in ("", "[PAD]\n[UNK]\nno\nyes\nmaybe\n"):
         (tmp_path / "words.txt").write_text(text)
         with pytest.raises(ValueError, match=r"must begin with the lines \[PAD\], .* got \("):
-            TokenVocabulary.load(tmp_path / "words.txt", "words")
+            TokenVocabulary.load(tmp_path / "words.txt", "whitespace")
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,12 @@ def test_a_file_of_something_else_is_refused(tmp_path):
     [(1, "c"), (2, "ac"), (3, "abc"), (4, "abcd"), (9, "abcd"), (None, "abcd")],
 )
 def test_the_most_frequent_tokens_are_known_and_ties_go_by_the_alphabet(size, tokens):
-    vocabulary = TokenVocabulary.from_texts(["dccb", "ca", "ba"], "characters", size)
+    vocabulary = TokenVocabulary.from_texts(["dccb", "ca", "ba"], "character", size)
     assert vocabulary.tokens == tuple(tokens)
 
 
 def test_numpy_arrays_are_texts_and_sizes():
-    vocabulary = TokenVocabulary.from_texts(np.array(["ab", "b"]), "characters", np.int64(1))
+    vocabulary = TokenVocabulary.from_texts(np.array(["ab", "b"]), "character", np.int64(1))
     assert vocabulary.tokens == ("b",)
     assert vocabulary.encode(np.array(["ab"])).to_list() == [[1, 4]]
 
@@ -132,23 +132,35 @@ def test_numpy_arrays_are_texts_and_sizes():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: TokenVocabulary(["a"], "syllables"), "units must be one of characters, words"),
-        (lambda: TokenVocabulary(["a", "a"], "words"), "must be unique, but 'a' appears"),
-        (lambda: TokenVocabulary(["ab"], "characters"), "one of the characters .* got 'ab'"),
-        (lambda: TokenVocabulary(["a b"], "words"), "one of the words of a text, .* got 'a b'"),
-        (lambda: TokenVocabulary(["a\u00a0b"], "words"), "one of the words of a text"),
-        (lambda: TokenVocabulary([""], "words"), "one of the words of a text, .* got ''"),
-        (lambda: TokenVocabulary(["\n"], "characters"), "without line breaks"),
-        (lambda: TokenVocabulary(["\ud800"], "characters"), "one of the characters"),
-        (lambda: TokenVocabulary(["[END]"], "words"), r"got '\[END\]'"),
-        (lambda: TokenVocabulary("ab", "words"), "tokens must be a list of str, got the str"),
-        (lambda: TokenVocabulary([3], "words"), "tokens must be a str or a list of str"),
-        (lambda: TokenVocabulary.from_texts("ab", "words"), "texts must be a list of str"),
-        (lambda: TokenVocabulary.from_texts([b"a"], "words"), "texts must be a str or a list"),
-        (lambda: TokenVocabulary.from_texts(["a"], "words", 0), "size must be a positive"),
-        (lambda: TokenVocabulary(["a"], "words").encode([3]), "texts must be a str or a list"),
+        (
+            lambda: TokenVocabulary(["a"], "syllables"),
+            "split must be one of character, whitespace",
+        ),
+        (lambda: TokenVocabulary(["a", "a"], "whitespace"), "must be unique, but 'a' appears"),
+        (lambda: TokenVocabulary(["ab"], "character"), "one character token, .* got 'ab'"),
+        (lambda: TokenVocabulary(["a b"], "whitespace"), "one whitespace token, .* got 'a b'"),
+        (lambda: TokenVocabulary(["a\u00a0b"], "whitespace"), "one whitespace token"),
+        (lambda: TokenVocabulary([""], "whitespace"), "one whitespace token, .* got ''"),
+        (lambda: TokenVocabulary(["\n"], "character"), "without line breaks"),
+        (lambda: TokenVocabulary(["\ud800"], "character"), "one character token"),
+        (lambda: TokenVocabulary(["[END]"], "whitespace"), r"got '\[END\]'"),
+        (
+            lambda: TokenVocabulary("ab", "whitespace"),
+            "tokens must be a list of str, got the str",
+        ),
+        (lambda: TokenVocabulary([3], "whitespace"), "tokens must be a str or a list of str"),
+        (lambda: TokenVocabulary.from_texts("ab", "whitespace"), "texts must be a list of str"),
+        (
+            lambda: TokenVocabulary.from_texts([b"a"], "whitespace"),
+            "texts must be a str or a list",
+        ),
+        (lambda: TokenVocabulary.from_texts(["a"], "whitespace", 0), "size must be a positive"),
+        (
+            lambda: TokenVocabulary(["a"], "whitespace").encode([3]),
+            "texts must be a str or a list",
+        ),
     ],
-)  # fmt: skip
+)
 def test_nonsense_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
