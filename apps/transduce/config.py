@@ -90,12 +90,12 @@ class Train(SplitPairs):
     """Dropout rate of the source embeddings and of the outputs of each layer."""
     recurrent_dropout: float = 0.0
     """Recurrent dropout rate."""
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.1
     """Label smoothing: the fraction of the target probability that is spread evenly over all
     tokens."""
     epochs: int | None = None
     """Maximum number of epochs. Default: enough for about --steps steps, from 1 to 100."""
-    steps: int = 10_000
+    steps: int = 13_000
     """Approximate number of training steps, unless --epochs is given."""
     patience: int = 5
     """Stop after this many epochs without a lower sequence error rate in validation, and keep
