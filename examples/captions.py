@@ -32,7 +32,8 @@ with quiet_tensorflow():
     import kerasrnn
 
 from apps.errors import UserError
-from examples import experiment, training
+from apps.transduce.rates import error_rates
+from examples import decoder_training, experiment
 from examples.digit_images import RELATIONS, Examples, describe, make_examples
 
 BATCH_SIZE, LEARNING_RATE, UNITS = 64, 0.002, 128
@@ -42,7 +43,7 @@ NUM_DRAWN = 8
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(training.Options):
+class Options(decoder_training.Options):
     """Trains a small convolutional network and a decoder to describe images of digits."""
 
     epochs: int = 25
@@ -74,7 +75,7 @@ def train_model(train: Examples, validation: Examples, options: Options):
         model.make_batches(part.images, part.captions, batch_size=BATCH_SIZE, seed=seed)
         for part, seed in ((train, options.seed), (validation, None))
     )
-    training.fit(model, batches, held_out, options.epochs, "captions")
+    decoder_training.fit(model, batches, held_out, options.epochs, "captions")
     return model
 
 
@@ -130,22 +131,11 @@ def exact(written: Sequence[str], captions: Sequence[str]) -> float:
     return float(np.mean([a == b for a, b in zip(written, captions, strict=True)]))
 
 
-def edit_distance(first: Sequence[str], second: Sequence[str]) -> int:
-    """The fewest words to insert, remove or replace that turn one list into the other."""
-    distances = list(range(len(second) + 1))
-    for row, word in enumerate(first, 1):
-        diagonal, distances[0] = distances[0], row
-        for column, other in enumerate(second, 1):
-            replaced = diagonal + (word != other)
-            diagonal = distances[column]
-            distances[column] = min(replaced, diagonal + 1, distances[column - 1] + 1)
-    return distances[-1]
-
-
 def token_error_rate(written: Sequence[str], captions: Sequence[str]) -> float:
-    """Edits that the written captions need, for each word of the right ones."""
-    pairs = [(one.split(), other.split()) for one, other in zip(written, captions, strict=True)]
-    return sum(edit_distance(*pair) for pair in pairs) / sum(len(right) for _, right in pairs)
+    """The edit distance to the right captions, divided by the number of their words."""
+    return error_rates(
+        written, [[caption] for caption in captions], "whitespace"
+    ).token_error_rate
 
 
 def report(written: dict[str, list[str]], captions: list[str]) -> None:
@@ -200,4 +190,4 @@ def run(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(training.main("captions", __doc__.splitlines()[0], Options, run))
+    sys.exit(decoder_training.main("captions", __doc__.splitlines()[0], Options, run))

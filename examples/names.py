@@ -34,7 +34,7 @@ with quiet_tensorflow():
     import kerasrnn
 
 from apps import sources
-from examples import experiment, ngrams, training
+from examples import decoder_training, experiment, ngrams
 from examples.ngrams import Names
 
 PACKAGE = {
@@ -62,7 +62,7 @@ NUM_SHOWN, NUM_SAMPLED = 6, 200
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(training.Options):
+class Options(decoder_training.Options):
     """Trains a decoder of place names, and compares it with n-grams."""
 
     epochs: int = 14
@@ -113,7 +113,7 @@ def train_model(
     decay = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, num_steps)
     model.compile(keras.optimizers.Adam(decay))
     held_out = make_batches(model, validation)
-    training.fit(model, batches, held_out, options.epochs, f'feed="{feed}"')
+    decoder_training.fit(model, batches, held_out, options.epochs, f'feed="{feed}"')
     return model
 
 
@@ -169,4 +169,4 @@ def report_samples(model: kerasrnn.SequenceDecoder, splits: list[Names], seed: i
 
 
 if __name__ == "__main__":
-    sys.exit(training.main("names", __doc__.splitlines()[0], Options, run))
+    sys.exit(decoder_training.main("names", __doc__.splitlines()[0], Options, run))

@@ -117,7 +117,7 @@ def test_names_are_learned_and_sampled(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(names, "FEEDS", ("previous",))
     monkeypatch.setattr(names, "NUM_SAMPLED", 7)
     monkeypatch.setattr("sys.argv", ["names", "--epochs", "1"])
-    assert names.training.main("names", "", names.Options, names.run) == 0
+    assert names.decoder_training.main("names", "", names.Options, names.run) == 0
     printed, progress = capsys.readouterr()
     assert "names: 96 for training, 12 for validation, 12 for testing" in printed
     assert progress.count("epoch 1 of 1, loss ") == 1
@@ -132,7 +132,7 @@ def test_names_are_learned_and_sampled(tmp_path, monkeypatch, capsys):
 def test_a_missing_package_of_names_is_one_line(monkeypatch, capsys):
     monkeypatch.setitem(names.PACKAGE, "package", "no-such-package")
     monkeypatch.setattr("sys.argv", ["names"])
-    assert names.training.main("names", "", names.Options, names.run) == 2
+    assert names.decoder_training.main("names", "", names.Options, names.run) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "pip install no-such-package==" in line
 
@@ -199,8 +199,6 @@ def test_errors_of_captions_are_counted_by_hand():
     written = ["a two above two", "an eight"]  # one word replaced, one left out, of seven
     assert captions.exact(written, right) == 0.5
     assert captions.token_error_rate(written, right) == pytest.approx(2 / 7)
-    assert captions.edit_distance([], "a b c".split()) == 3
-    assert captions.edit_distance("a b c".split(), "b c d".split()) == 2
 
 
 def test_logistic_regression_names_each_part(plain_digits, monkeypatch):
@@ -222,7 +220,7 @@ def test_images_are_captioned_and_drawn(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(captions, "UNITS", 4)
     path = tmp_path / "captions.png"
     monkeypatch.setattr("sys.argv", ["captions", "--epochs", "1", "--plot", str(path)])
-    assert captions.training.main("captions", "", captions.Options, captions.run) == 0
+    assert captions.decoder_training.main("captions", "", captions.Options, captions.run) == 0
     printed, progress = capsys.readouterr()
     assert "partly made-up" in printed
     assert "epoch 1 of 1, loss " in progress
@@ -240,7 +238,7 @@ def test_images_are_captioned_and_drawn(tmp_path, monkeypatch, capsys):
 def test_what_captions_lack_is_one_line(module, flags, message, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.setattr("sys.argv", ["captions", *flags])
-    assert captions.training.main("captions", "", captions.Options, captions.run) == 2
+    assert captions.decoder_training.main("captions", "", captions.Options, captions.run) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
 

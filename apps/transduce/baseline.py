@@ -28,7 +28,7 @@ def run(options: Baseline) -> dict:
     with quiet_tensorflow():
         from apps.transduce.rates import error_rates
 
-    split_by = data.guess_split([target for _, target in splits["train"]])
+    split_by = options.target_split or data.guess_split([t for _, t in splits["train"]])
     rates = error_rates(written, list(test.values()), split_by)
     scores = {**rates._asdict(), "num_sources": len(test)}
     if options.json:

@@ -21,7 +21,8 @@ MODELS = Path("saved_models/transduce")
 LARGEST_STATE, MOST_LAYERS = 100_000, 100
 LONGEST_TEXT = 10_000
 """Tokens of a text."""
-BEAM = 4
+BEAM, LENGTH_PENALTY = 4, 0.6
+"""Of the beam search, as `kerasrnn.Seq2Seq.generate` has them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,10 +71,11 @@ class Train(SplitPairs):
     vocabulary_size: int = 20_000
     """Maximum vocabulary size on each side; the most frequent tokens are kept."""
     max_source_length: int = 100
-    """Maximum number of tokens in a source. Longer pairs are left out of training; at
-    prediction the rest of a source is ignored."""
+    """Maximum number of tokens in a source. Longer pairs are left out of training and
+    validation; at prediction the rest of a source is ignored."""
     max_target_length: int = 100
-    """Maximum number of tokens in a target. Longer pairs are left out of training."""
+    """Maximum number of tokens in a target. Longer pairs are left out of training and
+    validation."""
     cell: Literal["vanilla", "lstm", "gru"] = "lstm"
     """The recurrent cell."""
     units: int = 256
@@ -211,6 +213,9 @@ class Evaluate(SplitPairs):
 class Baseline(SplitPairs):
     """Measure a baseline on the test split: the target of the most similar training source."""
 
+    target_split: Literal["character", "whitespace"] | None = None
+    """How targets are split into tokens. Default: words if most targets contain a space, else
+    characters."""
     json: bool = False
     """Print one line of JSON instead of the table."""
 

@@ -51,6 +51,12 @@ class Pairs:
         """The pairs of some sources."""
         return Pairs({source: self.targets[source] for source in sources})
 
+    def first(self, count: int | None) -> "Pairs":
+        """The pairs of `count` sources, chosen by a hash; all for `None`."""
+        if count is None or count >= len(self.targets):
+            return self
+        return self.take(sorted(self.targets, key=_digest)[:count])
+
 
 @dataclasses.dataclass(frozen=True)
 class Data:
@@ -85,7 +91,7 @@ def load_for_evaluation(options) -> tuple[str, Pairs]:
     loaded = load(options.data)
     if options.data in NAMES:
         return f"{loaded.source}, test split", split(loaded, options)["test"]
-    return loaded.source, _first(loaded.pairs, options.max_examples)
+    return loaded.source, loaded.pairs.first(options.max_examples)
 
 
 def _load_packaged() -> Data:
@@ -133,7 +139,7 @@ def read_pairs(path: Path) -> Data:
         raise UserError(f"{path}: the file has no pairs. Give it one in each line.")
     if num_wider:
         warn(f"{path}: {num_wider:,} lines have more than two columns. The first two are read.")
-    return Data(str(path), pairs, num_dropped)
+    return Data(path.name, pairs, num_dropped)
 
 
 def split(loaded: Data, options) -> dict[str, Pairs]:
@@ -160,14 +166,7 @@ def split(loaded: Data, options) -> dict[str, Pairs]:
             "split: training, validation and test need one each. Use more pairs."
         )
     splits = {name: loaded.pairs.take(sources) for name, sources in parts.items()}
-    return {name: _first(part, options.max_examples) for name, part in splits.items()}
-
-
-def _first(pairs: Pairs, count: int | None) -> Pairs:
-    """The pairs of `count` sources, always the same ones; all for `None`."""
-    if count is None or count >= len(pairs.targets):
-        return pairs
-    return pairs.take(sorted(pairs.targets, key=_digest)[:count])
+    return {name: part.first(options.max_examples) for name, part in splits.items()}
 
 
 def _digest(source: str) -> bytes:
@@ -188,7 +187,7 @@ def without_long(
     for source, target in pairs:
         texts = {"source": source, "target": target}
         long = [
-            side for side in texts if count_tokens(texts[side], split_by[side]) > limits[side]
+            side for side in texts if len(tokens_of(texts[side], split_by[side])) > limits[side]
         ]
         for side in long:
             num_long[side] += 1
@@ -197,9 +196,9 @@ def without_long(
     return kept, num_long
 
 
-def count_tokens(text: str, split_by: str) -> int:
-    """How many characters or words a text has."""
-    return len(text) if split_by == "character" else len(text.split())
+def tokens_of(text: str, split_by: str) -> list[str]:
+    """The characters or words of a text."""
+    return list(text) if split_by == "character" else text.split()
 
 
 def guess_split(texts: list[str]) -> str:

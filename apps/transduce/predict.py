@@ -4,7 +4,7 @@ import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,12 +13,11 @@ from apps.exported import announce, load_signature, read_config, read_source_tok
 from apps.pictures import check_picture
 from apps.plain_json import to_line
 from apps.records import check_text, decode_lines, open_binary, read_lines
-from apps.transduce.config import Predict
-from apps.transduce.data import TOKENS
+from apps.transduce.config import LENGTH_PENALTY, Predict
+from apps.transduce.data import TOKENS, tokens_of
 
 SIGNATURE = "nbest", ("text", "score")
 BATCH_SIZE = 256
-LENGTH_PENALTY = 0.6
 
 
 class Found(NamedTuple):
@@ -48,7 +47,7 @@ def run(options: Predict) -> None:
             number += 1
             limits.check(text, f"text {number}")
         for text, found in zip(batch, transduce(signature, batch, options.beam), strict=True):
-            print("\n".join(_format(text, found[: options.num], options.json)))
+            print("\n".join(_format(text, found, options)))
         sys.stdout.flush()
     if options.attention is not None:
         _plot_attention(signature.loaded, options.texts[0], found[0].text, options.attention)
@@ -103,7 +102,7 @@ class Limits:
 
     def check(self, text: str, name: str) -> None:
         """Says it on standard error if a model does not read all of a text."""
-        tokens = list(text) if self.split_by == "character" else text.split()
+        tokens = tokens_of(text, self.split_by)
         unknown = sorted(set(tokens) - self.known) if self.known else []
         if not tokens:
             warn(f"{name} is empty.")
@@ -140,16 +139,17 @@ def _texts_of(lines: Iterable[str]) -> Iterator[str]:
         yield line.rstrip("\r\n").partition("\t")[0].strip()
 
 
-def _format(text: str, found: list[Found], as_json: bool) -> list[str]:
-    if as_json:
-        line = {"text": text, "target": found[0].text, "score": found[0].score}
-        if len(found) > 1:
-            line["targets"] = [each.text for each in found]
-            line["scores"] = [each.score for each in found]
+def _format(text: str, found: list[Found], options: Predict) -> list[str]:
+    best = found[: options.num]
+    if options.json:
+        line: dict[str, Any] = {"text": text, "target": best[0].text, "score": best[0].score}
+        if options.num > 1:
+            line["targets"] = [each.text for each in best]
+            line["scores"] = [each.score for each in best]
         return [to_line(line)]
-    if len(found) == 1:
-        return [f"{text}\t{found[0].text}"]
-    return [f"{text}\t{each.text}\t{each.score:.4f}" for each in found]
+    if options.num == 1:
+        return [f"{text}\t{best[0].text}"]
+    return [f"{text}\t{each.text}\t{each.score:.4f}" for each in best]
 
 
 def _plot_attention(loaded, text: str, target: str, path: Path) -> None:

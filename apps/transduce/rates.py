@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from apps.transduce.data import tokens_of
+
 
 class Rates(NamedTuple):
     """How often a model is wrong."""
@@ -27,7 +29,7 @@ def error_rates(
         split_by: how texts are split into tokens: `"character"` or `"whitespace"`.
     """
     pairs = [
-        (number, _tokens(text, split_by), _tokens(target, split_by))
+        (number, tokens_of(text, split_by), tokens_of(target, split_by))
         for number, (text, right) in enumerate(zip(written, targets, strict=True))
         for target in right
     ]
@@ -44,10 +46,6 @@ def error_rates(
     num_edits = sum(distance for distance, _ in nearest.values())
     num_tokens = sum(length for _, length in nearest.values())
     return Rates(num_wrong / len(written), num_edits / num_tokens)
-
-
-def _tokens(text: str, split_by: str) -> list[str]:
-    return list(text) if split_by == "character" else text.split()
 
 
 def _sparse(rows: list[list[str]]) -> tf.SparseTensor:

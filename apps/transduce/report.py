@@ -14,7 +14,7 @@ with quiet_tensorflow():
     from apps.transduce.rates import error_rates
     from kerasrnn import files
 
-MOST_WRITTEN, SHOWN = 5000, 4
+MOST_WRITTEN, SHOWN = 10_000, 4
 """Sources of the validation split that are written after each epoch, and that are shown."""
 PIECE = 1000
 """Sources that are written at a time."""
@@ -35,15 +35,15 @@ class EpochReport(keras.callbacks.Callback):
     def __init__(self, path: Path, pairs: Pairs, split_by: str):
         super().__init__()
         self.path, self.split_by = path, split_by
-        self.sources = list(pairs.targets)[:MOST_WRITTEN]
-        self.targets = [pairs.targets[source] for source in self.sources]
+        self.targets = pairs.first(MOST_WRITTEN).targets
         self.samples: list[str] = []
 
     def on_epoch_end(self, epoch, logs=None):
         written: list[str] = []
-        for start in range(0, len(self.sources), PIECE):
-            written += self.model.generate(self.sources[start : start + PIECE])
-        rates = error_rates(written, self.targets, self.split_by)
+        sources, targets = list(self.targets), list(self.targets.values())
+        for start in range(0, len(sources), PIECE):
+            written += self.model.generate(sources[start : start + PIECE])
+        rates = error_rates(written, targets, self.split_by)
         logs["val_sequence_error_rate"] = rates.sequence_error_rate
         logs["val_token_error_rate"] = rates.token_error_rate
         title = (
@@ -52,7 +52,7 @@ class EpochReport(keras.callbacks.Callback):
         )
         shown = "\n".join(
             f"  | {source} -> {text}{'' if text in right else f' (not {right[0]})'}"
-            for source, text, right in zip(self.sources, written, self.targets, strict=True)
+            for source, text, right in zip(sources, written, targets, strict=True)
         ).split("\n")[:SHOWN]
         self.samples.append("\n".join([title, *shown, "", ""]))
         self.write()

@@ -35,14 +35,14 @@ def make_choice(
     top_k: int | None,
     top_p: float | None,
     seed: int | None,
-    num_ids: int,
+    num_drawn: int,
 ) -> Choice:
     """Checks the arguments of `generate`.
 
     Args:
         temperature, top_k, top_p, seed: as `CharLanguageModel.generate` takes
             them. Without a seed one is drawn from NumPy's generator.
-        num_ids: the size of the vocabulary.
+        num_drawn: how many of the ids can be drawn.
 
     Returns:
         A `Choice`, in which 0 and 1.0 stand for no `top_k` and no `top_p`.
@@ -55,11 +55,10 @@ def make_choice(
             f"temperature must lie in [0, {HIGHEST_TEMPERATURE:g}], "
             f"got temperature={temperature!r}. Use 0 for the most probable character always."
         )
-    known = num_ids - 1  # the unknown character is never drawn
-    if top_k is not None and not (is_integer(top_k) and 1 <= top_k <= known):
+    if top_k is not None and not (is_integer(top_k) and 1 <= top_k <= num_drawn):
         raise ValueError(
-            f"top_k must be an integer in [1, {known}], the number of known characters, "
-            f"got top_k={top_k!r}."
+            f"top_k must be an integer in [1, {num_drawn}], the number of tokens that can be "
+            f"drawn, got top_k={top_k!r}."
         )
     if top_p is not None and not (is_number(top_p) and 0 < top_p <= 1):
         raise ValueError(f"top_p must lie in (0, 1], got top_p={top_p!r}.")

@@ -37,7 +37,7 @@ class Generating(keras.Model):
         sources: Any,
         *,
         beam: int | None = None,
-        length_penalty: float = LENGTH_PENALTY,
+        length_penalty: float | None = None,
         temperature: float = 0.0,
         top_k: int | None = None,
         top_p: float | None = None,
@@ -63,14 +63,23 @@ class Generating(keras.Model):
         Raises:
             ValueError: if an argument is out of range.
         """
+        if beam is None and length_penalty is not None:
+            raise ValueError("length_penalty is for a beam search: give beam=, too.")
         if beam is not None:
-            found = self.nbest(
-                sources, beam, length_penalty=length_penalty, max_length=max_length
-            )
+            given = {"temperature": temperature or None, "top_k": top_k, "top_p": top_p}
+            drawing = [
+                name for name, value in {**given, "seed": seed}.items() if value is not None
+            ]
+            if drawing:
+                raise ValueError(
+                    f"A beam search draws nothing: leave out {', '.join(drawing)}, or beam."
+                )
+            penalty = LENGTH_PENALTY if length_penalty is None else length_penalty
+            found = self.nbest(sources, beam, length_penalty=penalty, max_length=max_length)
             one = found and isinstance(found[0], Hypothesis)
             return found[0].text if one else [texts[0].text for texts in found]
         given, single = self.as_batch(sources)
-        choice = make_choice(temperature, top_k, top_p, seed, len(self.vocabulary) - 2)
+        choice = make_choice(temperature, top_k, top_p, seed, len(self.vocabulary.tokens) + 1)
         max_length = self._check_length(max_length)
         filtered = choice.top_k > 0 or choice.top_p < 1
         types = Choice(tf.float32, tf.int32, tf.int32, tf.float32)

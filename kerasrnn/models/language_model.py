@@ -305,7 +305,7 @@ class CharLanguageModel(SequenceModel):
 
     def _check(self, length, temperature, top_k, top_p, seed, stop):
         length = generation.check_length(length)
-        choice = make_choice(temperature, top_k, top_p, seed, len(self.vocabulary))
+        choice = make_choice(temperature, top_k, top_p, seed, len(self.vocabulary) - 1)
         return length, choice, generation.check_stops(stop)
 
     def score(self, text: str) -> Score:

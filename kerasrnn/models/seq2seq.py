@@ -49,7 +49,7 @@ class Seq2Seq(TextDecoder):
             the units. Default: `True`.
         attention: `"dot"`, `"additive"` or `None`. Default: `"dot"`.
         dropout: the fraction of the source embeddings, and of each layer's outputs, to drop;
-            the same at all steps. Default: 0.
+            the same at all steps, except with scheduled sampling. Default: 0.
         recurrent_dropout: the fraction of the previous state to drop, the same at all steps.
             Default: 0.
         max_source_length: the maximum number of tokens in a source; the rest is ignored.

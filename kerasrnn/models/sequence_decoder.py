@@ -40,8 +40,8 @@ class SequenceDecoder(TextDecoder):
         embedding_dim: the size of the token embeddings. Default: 64.
         feed: what each step reads: `"previous"`, the token before, or `"zero"`. Default:
             `"previous"`.
-        dropout: the fraction of each layer's outputs to drop, the same at all steps. Default:
-            0.
+        dropout: the fraction of each layer's outputs to drop, the same at all steps, except
+            with scheduled sampling. Default: 0.
         recurrent_dropout: the fraction of the previous state to drop, the same at all steps.
             Default: 0.
         max_length: the maximum number of tokens in a text, without its end. Default: 100.
@@ -181,7 +181,7 @@ class SequenceDecoder(TextDecoder):
 
     @classmethod
     def from_config(cls, config: dict) -> "SequenceDecoder":
-        config["vocabulary"] = TokenVocabulary(**config["vocabulary"])
+        config = {**config, "vocabulary": TokenVocabulary(**config["vocabulary"])}
         if config["encoder"] is not None:
             config["encoder"] = keras.saving.deserialize_keras_object(config["encoder"])
         return cls(**config)

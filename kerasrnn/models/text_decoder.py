@@ -1,5 +1,6 @@
 """One-to-many: a sequence of tokens, written from a state. Two models share this."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,9 +16,11 @@ from kerasrnn.checks import (
     plain,
     shown,
 )
+from kerasrnn.layers.nested_layers import recurrent_layers
 from kerasrnn.models import connected
 from kerasrnn.models.attention import ContextLayer, Memory
 from kerasrnn.models.cells import CELLS
+from kerasrnn.models.drawing import never_written
 from kerasrnn.models.generating import Generating
 from kerasrnn.models.lookup import InputTable, check_ids
 from kerasrnn.text.pairs import bucket_pairs
@@ -25,6 +28,8 @@ from kerasrnn.text.tokens import END_ID, START_ID, TokenVocabulary
 from kerasrnn.text.words import PADDING_ID
 from kerasrnn.training.data import inputs_of
 from kerasrnn.training.feedback import Feedback
+from kerasrnn.training.layer_checks import check_truncation
+from kerasrnn.training.options import TrainingOptions
 from kerasrnn.training.smoothing import SmoothedCrossentropy
 from kerasrnn.training.trainable import TrainableModel
 
@@ -132,6 +137,8 @@ class TextDecoder(Generating, TrainableModel):
             )
         if loss is None:
             loss = SmoothedCrossentropy(0.0 if label_smoothing is None else label_smoothing)
+        truncation = TrainingOptions(truncation=options.get("truncation"))
+        check_truncation(recurrent_layers(self), truncation)  # those of the encoder, too
         super().compile(optimizer, loss, *arguments, **options)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> tf.Tensor:
@@ -199,7 +206,13 @@ class TextDecoder(Generating, TrainableModel):
         if feedback is None:
             logits, _ = connected.run_whole(*run)
             return (logits, found[-1]) if return_weights else logits
-        return connected.run_with_own_outputs(*run, feedback)[0]
+
+        def draw(logits, t):  # what is never written is never read, either
+            barred = tf.where(never_written(len(self.vocabulary)), logits.dtype.min, logits)
+            return feedback.draw(barred, t)
+
+        own = dataclasses.replace(feedback, draw=draw)
+        return connected.run_with_own_outputs(*run, own)[0]
 
     def step(self, memory: Memory | None, ids: tf.Tensor, states: list) -> tuple:
         """One step, in inference.

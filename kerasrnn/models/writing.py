@@ -114,7 +114,7 @@ class Writers:
         self.draw = functools.cache(self._make_draw)
         integer, real = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
         self.integer, self.choice = integer, Choice(real, integer, integer, real)
-        self.search = self._trace(self._search, self.source, integer, integer, real)
+        self.penalty = real
 
     @staticmethod
     def _trace(function, *signature):
@@ -129,7 +129,13 @@ class Writers:
 
         return self._trace(draw_texts, self.source, self.integer, self.choice)
 
-    def _search(self, source, max_length, beam, length_penalty):
-        source = self.model.read(source)
-        ids, scores = search(self.model, source, max_length, beam, length_penalty)
-        return self.model.vocabulary.decode(ids), scores
+    @functools.cached_property
+    def search(self):
+        """From sources, a length, a beam and a penalty to texts and scores."""
+
+        def find(source, max_length, beam, length_penalty):
+            source = self.model.read(source)
+            ids, scores = search(self.model, source, max_length, beam, length_penalty)
+            return self.model.vocabulary.decode(ids), scores
+
+        return self._trace(find, self.source, self.integer, self.integer, self.penalty)

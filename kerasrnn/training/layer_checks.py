@@ -42,8 +42,14 @@ def check_layers(layers: Sequence[keras.layers.Layer], options: TrainingOptions)
                 f"The activity_regularizer of {layer.name} needs teacher_forcing=1.0."
             )
     for layer in layers:
-        for inner in recurrent_layers(layer, except_in=keras.layers.TimeDistributed):
-            _check_truncation(inner, options)
+        inner = recurrent_layers(layer, except_in=keras.layers.TimeDistributed)
+        check_truncation(inner, options)
+
+
+def check_truncation(layers: Sequence[keras.layers.RNN], options: TrainingOptions) -> None:
+    """Raises a `ValueError` for a recurrent layer that cannot truncate as the options ask."""
+    for layer in layers:
+        _check_truncation(layer, options)
 
 
 def _check_truncation(layer, options):

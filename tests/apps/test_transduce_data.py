@@ -61,7 +61,7 @@ def test_what_is_no_pair_is_named_with_its_line(tmp_path, content, message):
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
-    with pytest.raises(UserError, match="there is no such file. Use auto, packaged, or the"):
+    with pytest.raises(UserError, match="there is no such file. Use auto, packaged, or a file"):
         data.load(str(tmp_path / "none.tsv"))
     with pytest.raises(UserError, match="this is a folder"):
         data.load(str(tmp_path))

@@ -8,7 +8,7 @@ NUM_IDS = 6
 
 
 def test_what_is_not_asked_for_keeps_all():
-    assert make_choice(0.5, None, None, 3, NUM_IDS) == Choice(0.5, 3, top_k=0, top_p=1.0)
+    assert make_choice(0.5, None, None, 3, NUM_IDS - 1) == Choice(0.5, 3, top_k=0, top_p=1.0)
 
 
 @pytest.mark.parametrize(
@@ -30,4 +30,4 @@ def test_what_is_not_asked_for_keeps_all():
 )
 def test_arguments_out_of_range_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        make_choice(*arguments, num_ids=NUM_IDS)
+        make_choice(*arguments, num_drawn=NUM_IDS - 1)

@@ -12,6 +12,8 @@ import kerasrnn
 from kerasrnn.layers.compilation import scan_mode
 from kerasrnn.models import writing
 from kerasrnn.text.tokens import END_ID, START_ID
+from kerasrnn.text.words import PADDING_ID
+from kerasrnn.training.feedback import Feedback
 from tests import reference
 from tests.seeds import set_seed
 from tests.small_models import make_seq2seq
@@ -430,3 +432,39 @@ def test_label_smoothing_is_a_part(models, smoothing):
         models["small"].compile(label_smoothing=smoothing)
     with pytest.raises(ValueError, match="Remove loss= or label_smoothing="):
         models["small"].compile(loss="mse", label_smoothing=0.1)
+
+
+def test_what_is_never_written_is_never_fed_back(models):
+    model, fed = models["small"], []
+
+    def draw(logits, t):
+        fed.append(logits.numpy().argmax(-1))
+        return tf.cast(tf.argmax(logits, -1), tf.int32)
+
+    model.output_layer.bias.assign(9.0 * tf.one_hot(PADDING_ID, len(model.vocabulary)))
+    feedback = Feedback(tf.constant(1.0), draw, tf.constant([0, 0]))
+    model(tensors(X), feedback=feedback)
+    model.output_layer.bias.assign(tf.zeros(len(model.vocabulary)))
+    assert fed
+    assert min(ids.min() for ids in fed) >= END_ID
+
+
+def test_an_encoder_that_cannot_truncate_is_named(models):
+    vocabulary = models["small"].vocabulary
+    encoder = keras.Sequential([keras.layers.LSTM(2, name="memory")])
+    decoder = kerasrnn.SequenceDecoder(vocabulary, encoder, units=2)
+    with pytest.raises(ValueError, match=r"memory is a keras.layers.LSTM, which cannot trunc"):
+        decoder.compile(truncation=kerasrnn.TruncatedBPTT(2))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"beam": 2, "temperature": 0.5, "seed": 1}, "leave out temperature, seed, or beam"),
+        ({"beam": 2, "top_k": 1}, "leave out top_k, or beam"),
+        ({"length_penalty": 0.5}, "length_penalty is for a beam search"),
+    ],
+)
+def test_a_beam_search_and_draws_exclude_each_other(models, options, message):
+    with pytest.raises(ValueError, match=message):
+        models["small"].generate("a", **options)

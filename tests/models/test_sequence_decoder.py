@@ -196,3 +196,10 @@ def test_what_makes_no_model_is_refused(options, message):
     letters = kerasrnn.TokenVocabulary(["a"], "character")
     with pytest.raises(ValueError, match=message):
         kerasrnn.SequenceDecoder(**{"vocabulary": letters, **options})
+
+
+def test_a_configuration_can_be_used_again():
+    vocabulary = kerasrnn.TokenVocabulary(["a", "b"], "character")
+    config = kerasrnn.SequenceDecoder(vocabulary, keras.layers.Dense(2), units=2).get_config()
+    first, second = (kerasrnn.SequenceDecoder.from_config(config) for _ in range(2))
+    assert first.vocabulary.tokens == second.vocabulary.tokens == ("a", "b")

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import kerasrnn
-from kerasrnn.text.tokens import START_ID
+from kerasrnn.text.tokens import END_ID, START_ID
 from kerasrnn.training.feedback import make_feedback
 from tests.small_models import make_seq2seq
 
@@ -114,12 +114,12 @@ def test_label_smoothing_is_that_of_keras(first_model, batch):
 
 
 def logits_fed_back(model, x):
-    """Logits where the most probable token, whatever it is, is fed back by hand."""
+    """Logits where the most probable token that can be written is fed back by hand."""
     states, memory = model.start(x["source"], training=False)
     ids, outputs = tf.fill([len(x["inputs"])], START_ID), []
     for _ in range(x["inputs"].shape[1]):
         logits, states = model.step(memory, ids, states)
-        ids = tf.argmax(logits, -1, tf.int32)
+        ids = tf.argmax(logits[:, END_ID:], -1, tf.int32) + END_ID
         outputs.append(logits)
     return tf.stack(outputs, 1).numpy()
 
