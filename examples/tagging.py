@@ -151,14 +151,29 @@ def predict(
 
 
 def predict_most_frequent(
-    training: Iterable[Sentence], sentences: Iterable[Sentence]
+    training: Iterable[Sentence], sentences: Iterable[Sentence], by_ending: bool = False
 ) -> list[str]:
-    """The tag that each word has most often in training; else the most frequent tag of all."""
+    """The tag that each word has most often in training.
+
+    Args:
+        training: where tags are counted.
+        sentences: where they are predicted.
+        by_ending: whether an unseen word gets the most frequent tag of the words with its
+            ending. Default: `False`, the most frequent tag of all words.
+    """
     training = list(training)
-    pairs = Counter(zip(words_of(training), tags_of(training), strict=True))
-    tags = {word: tag for (word, tag), _ in reversed(pairs.most_common())}
-    ((other, _),) = Counter(tags_of(training)).most_common(1)
-    return [tags.get(word, other) for word in words_of(sentences)]
+    words, tags = words_of(training), tags_of(training)
+    ((other, _),) = Counter(tags).most_common(1)
+    of_words = _most_frequent(words, tags)
+    of_endings = _most_frequent(map(ending, words), tags) if by_ending else {}
+    return [
+        of_words.get(word, of_endings.get(ending(word), other)) for word in words_of(sentences)
+    ]
+
+
+def _most_frequent(entries: Iterable[str], tags: Iterable[str]) -> dict[str, str]:
+    pairs = Counter(zip(entries, tags, strict=True))
+    return {entry: tag for (entry, tag), _ in reversed(pairs.most_common())}
 
 
 def accuracy(
@@ -183,6 +198,7 @@ def run(options: Options) -> None:
     model = train(splits, ids, options)
     found = {
         "most frequent tag": predict_most_frequent(splits.train, splits.test),
+        "the same, else of the ending": predict_most_frequent(splits.train, splits.test, True),
         "bidirectional LSTM": predict(model, splits.test, ids),
     }
     rows = [

@@ -66,6 +66,8 @@ def test_the_most_frequent_tag_of_a_word_counted_by_hand():
     found = tagging.predict_most_frequent(training, tested)
     assert found == ["C-", "N-", "N-", "V-", "N-"]
     assert tagging.accuracy(found, tested) == 3 / 5
+    by_ending = [sentence("woman/N- bees/V- new/A-")]  # as man, N-, and as sees, V-
+    assert tagging.predict_most_frequent(training, by_ending, True) == ["N-", "V-", "N-"]
     seen = {"that", "man", "goes", "sees"}
     assert tagging.accuracy(found, tested, seen) == 1 / 2
 
