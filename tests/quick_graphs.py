@@ -2,7 +2,7 @@
 
 Tests compile thousands of small graphs and run each a few times: optimizing them takes
 longer than it saves. A process whose numbers are compared with those of the tests bit for bit
-imports this module, too. The commands of the documentation run as a user's do.
+imports this module, too. The Python of the documentation runs as a user's does.
 """
 
 import os

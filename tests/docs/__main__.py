@@ -34,6 +34,8 @@ NUM_SIDE_BY_SIDE = 2
 """Pages that are run at a time."""
 APPS = "python -m apps."
 """Commands of which a page shows what they print on standard error, too."""
+QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
+"""Commands train small models for seconds: optimizing their graphs takes longer than it saves."""
 END = "\x1e"
 """Written between the outputs of two commands, before the status of the first."""
 
@@ -108,7 +110,7 @@ def run(commands: list[Command], folder: str) -> list[tuple[int, str, str]]:
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=folder,
-        env={**os.environ, "PATH": programs, "PYTHONPATH": os.fspath(ROOT)},
+        env={**os.environ, "PATH": programs, "PYTHONPATH": os.fspath(ROOT), **QUICK},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
