@@ -38,15 +38,14 @@ def test_kerasrnn_and_keras_compute_the_same(call, masks):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default", "ignore:CUDA initialization")
 @pytest.mark.parametrize("masks", MASKS)
-@pytest.mark.parametrize("call", ["forward", "training"])
 @pytest.mark.parametrize(
     ("name", "cell"),
     [(n, c) for n, peer in PEERS.items() if n != REFERENCE for c in sorted(peer.cells)],
 )
-def test_all_peers_compute_the_same(name, cell, call, masks):
+def test_all_peers_compute_the_same(name, cell, masks):
     if not PEERS[name].is_installed:
         pytest.skip(f"{name} is not installed (extra bench)")
-    problem = Problem(cell, SHAPE, call, masks)
+    problem = Problem(cell, SHAPE, "training", masks)
     expected = solve(REFERENCE, problem)
     assert difference(solve(name, problem), expected) < layers.TOLERANCE
 

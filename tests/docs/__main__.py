@@ -35,7 +35,7 @@ NUM_SIDE_BY_SIDE = 2
 APPS = "python -m apps."
 """Commands of which a page shows what they print on standard error, too."""
 QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
-"""Commands train small models for seconds: optimizing their graphs takes longer than it saves."""
+"""Commands train for seconds only: optimizing their graphs takes longer than it saves."""
 END = "\x1e"
 """Written between the outputs of two commands, before the status of the first."""
 
