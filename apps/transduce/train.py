@@ -135,7 +135,7 @@ def run(options: Train, loaded: data.Data, splits: dict[str, data.Pairs]) -> dic
             },
         )
     )
-    example = shlex.quote(next(iter(splits["test"].targets)))
+    example = shlex.quote(next(iter(splits["test"].first(1).targets)))
     named = f"--model {shlex.quote(str(exported))}"
     print(f"try it: python -m apps.transduce predict {named} {example}")
     return metrics
