@@ -41,10 +41,11 @@ class Outcome(NamedTuple):
 class TrainingStep:
     """Everything that training needs and that the model itself does not have to know.
 
-    It uses only these things of a model: its call; its `initial_states` and its mask; the shape
-    of its targets, if each variable has a loss of its own; and two hooks, for what the loss and
-    the metrics compare. `kerasrnn.training.loop.update` turns them into an update. With
-    `adversarial_noise` it also uses the model's `embedding`, and calls it with `vectors`.
+    Besides what every Keras model has, it asks a model only for its `initial_states` and its
+    mask; for the shape of its targets, if each variable has a loss of its own; and, by two
+    hooks, for what the loss and the metrics compare. `kerasrnn.training.loop.update` turns
+    them into an update. With `adversarial_noise` it also uses the model's `embedding`, and
+    calls it with `vectors`.
 
     Args:
         model: a `TrainableModel`: a Keras model with the methods `initial_states(batch_size)`,
