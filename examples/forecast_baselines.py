@@ -9,7 +9,7 @@ import numpy as np
 
 COVERAGE = 0.8
 NUM_SIMULATIONS = 500
-ORDERS = ((0, 1, 1), (1, 1, 1))
+ORDERS = ((0, 1, 1), (1, 1, 1), (1, 0, 0), (2, 0, 0))
 """Of the ARIMA models of which one is chosen."""
 
 
@@ -34,7 +34,7 @@ def fill_gaps(values: np.ndarray) -> np.ndarray:
 def seasonal_naive(history: np.ndarray, horizon: int, season: int) -> Interval:
     """The value one season before; the interval grows with the number of seasons."""
     values = np.resize(history[-season:], horizon)
-    error = np.std(history[season:] - history[:-season])
+    error = np.sqrt(np.mean((history[season:] - history[:-season]) ** 2))  # drift is an error
     width = _z() * error * np.sqrt(1 + np.arange(horizon) // season)
     return Interval(values, values - width, values + width)
 
@@ -79,7 +79,9 @@ def arima(order: tuple[int, int, int]) -> Baseline:
         from statsmodels.tsa.arima.model import ARIMA
         from statsmodels.tsa.forecasting.stl import STLForecast
 
+        # Where a root is close to 1, the start that stationarity needs cannot be computed.
         options = {"order": order, "trend": "n" if order[1] else "c"}
+        options["enforce_stationarity"] = False
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its optimizer and of its first parameters
             if season > 1:
@@ -108,6 +110,11 @@ def autoregression(lags: int) -> Baseline:
         return Interval(np.asarray(prediction.predicted_mean), *bounds.T)
 
     return forecast
+
+
+def without_season(baseline: Baseline) -> Baseline:
+    """The same method, told that there is no season."""
+    return lambda history, horizon, season: baseline(history, horizon, 1)
 
 
 def best(

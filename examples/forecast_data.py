@@ -1,4 +1,4 @@
-"""The series of `examples.forecasting`: three that statsmodels has, and those of a file."""
+"""The series of `examples.forecasting`: three of statsmodels, and those of a file."""
 
 import warnings
 from pathlib import Path
@@ -21,7 +21,8 @@ class Problem(NamedTuple):
     variables: tuple[str, ...]
     horizon: int
     season: int
-    """In steps, for MASE and for the methods of statistics; 1: none."""
+    """In steps, for MASE and for the methods of statistics, if they are better with one in
+    validation; 1: none."""
     past: int
     """How many steps a network reads."""
     period: float | None = None
@@ -34,6 +35,20 @@ class Problem(NamedTuple):
             return None
         angle = 2 * np.pi * np.arange(len(self.values) + self.horizon) / self.period
         return np.stack([np.sin(angle), np.cos(angle)], 1)
+
+
+class Result(NamedTuple):
+    """The forecasts of a method, and the ends of their intervals.
+
+    They are `(origins, horizon, variables)`.
+    """
+
+    problem: Problem
+    method: str
+    values: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    seconds: float = 0.0
 
 
 def load_packaged() -> list[Problem]:

@@ -18,7 +18,7 @@ def naive_error(history: np.ndarray, season: int) -> float:
 
 
 def mase(actual: np.ndarray, forecast: np.ndarray, unit: float) -> float:
-    """The mean absolute scaled error: below 1 is better than the naive forecast of one step.
+    """The mean absolute scaled error: below 1 is better than the value one season before.
 
         mean |y - f| / naive_error
 

@@ -5,37 +5,36 @@
 
 The first command takes three series that statsmodels has. The last part of each is the test,
 with forecasts from several origins; what is chosen (epochs, lags, orders) is chosen on the part
-before it. The methods of statistics are fitted again at each origin, to all values before it.
+before it, which ends where the first test forecast begins. The methods of statistics are fitted
+again at each origin, to all values before it.
 The networks are trained once, on the values before the validation part.
 
-The second command forecasts a column of a CSV file, and writes a CSV file and a picture.
+The second command forecasts a column of a CSV file. Both draw a picture with --plot.
 """
 
-import csv
 import dataclasses
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 from apps.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
-    import keras
     import numpy as np
 
-    import kerasrnn
+    from examples.forecast_networks import NETWORKS, Network, fit, forecast_from
 
 from apps import cli
 from apps.errors import UserError
+from apps.pictures import check_picture
 from examples import experiment, forecast_baselines, forecast_scores
-from examples.forecast_data import Problem, load_packaged, read_series
+from examples.forecast_data import Problem, Result, load_packaged
+from examples.forecast_file import forecast_file
+from examples.forecast_picture import draw, save
 
-UNITS, LEARNING_RATE, BATCH_SIZE, PATIENCE = 32, 0.005, 32, 5
-QUANTILES = (0.1, 0.5, 0.9)
 NUM_ORIGINS = 10
 NUM_ORIGINS_TO_CHOOSE = 3
-"""Origins in the validation part that lags and orders are chosen on."""
+"""Origins in the validation part that seasons, lags and orders are chosen on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +51,8 @@ class Options:
     """Steps of a season, for example 12 for months; 1: there is none."""
     output: Path = Path("forecast.csv")
     """With --data: the CSV file of the forecast and its 80 % interval."""
-    plot: Path = Path("forecasts.png")
-    """The picture."""
+    plot: Path | None = None
+    """A picture of the forecasts, a PNG file. Default: no picture."""
     epochs: int = 40
     """At most; training stops when the validation loss no longer falls."""
     quick: bool = False
@@ -62,82 +61,24 @@ class Options:
     """Of initial weights and of the order of windows."""
 
 
-class Network(NamedTuple):
-    """A kind of forecaster."""
-
-    name: str
-    method: str
-    teacher_forcing: float = 1.0
-
-
-NETWORKS = (
-    Network("GRU, direct", "direct"),
-    Network("GRU, recursive, true inputs", "recursive"),
-    Network("GRU, recursive, own inputs", "recursive", teacher_forcing=0.0),
-)
-
-
-class Result(NamedTuple):
-    """The forecasts of a method from all origins, `(origins, horizon, variables)`."""
-
-    problem: Problem
-    method: str
-    values: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    seconds: float
-
-
 def find_origins(problem: Problem) -> tuple[list[int], list[int]]:
-    """The first steps of the forecasts of the validation part, and of the test part."""
-    step = max(1, problem.horizon // 2)
-    last = len(problem.values) - problem.horizon
+    """The first steps of the forecasts of the validation part, and of the test part.
+
+    The validation part begins at its first origin, and ends before the first one of the test
+    part, with the whole last forecast.
+    """
+    horizon = problem.horizon
+    step = max(1, horizon // 2)
+    last = len(problem.values) - horizon
     test = [last - step * n for n in reversed(range(NUM_ORIGINS))]
-    return [n - NUM_ORIGINS * step for n in test], test
-
-
-def fit(problem, network, first, end, options):
-    """A network trained on the values before `first`, stopped by those from there to `end`."""
-    keras.utils.set_random_seed(options.seed)
-    values, known, past = problem.values, problem.known, problem.past
-    model = kerasrnn.Forecaster(
-        problem.horizon,
-        values.shape[1],
-        0 if known is None else known.shape[1],
-        method=network.method,
-        output="quantiles",
-        quantiles=QUANTILES,
-        units=UNITS,
-    )
-    model.compile(
-        keras.optimizers.Adam(LEARNING_RATE),
-        teacher_forcing=network.teacher_forcing,
-        global_clipnorm=1.0,
-    )
-
-    def windows(start, stop, **how):
-        return kerasrnn.forecast_windows(
-            values[start:stop],
-            past,
-            problem.horizon,
-            known=None if known is None else known[start:stop],
-            **how,
-        )
-
-    model.fit(
-        windows(0, first, batch_size=BATCH_SIZE, seed=options.seed),
-        validation_data=windows(first - past, end, batch_size=256),
-        epochs=options.epochs,
-        verbose=0,
-        callbacks=[keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True)],
-    )
-    return model
+    first, last = test[0] - NUM_ORIGINS * step, test[0] - horizon
+    return np.linspace(first, last, NUM_ORIGINS_TO_CHOOSE).astype(int).tolist(), test
 
 
 def forecast_by_network(problem, network, options):
     start = time.perf_counter()
     (first, *_), test = find_origins(problem)
-    model = fit(problem, network, first, test[0], options)
+    model = fit(problem, network, first, test[0], options.epochs, options.seed)
     forecast = forecast_from(model, problem, test)
     return Result(
         problem,
@@ -146,15 +87,6 @@ def forecast_by_network(problem, network, options):
         forecast.quantiles[..., 0],
         forecast.quantiles[..., -1],
         time.perf_counter() - start,
-    )
-
-
-def forecast_from(model, problem, origins):
-    """What a model forecasts from the past before each origin."""
-    known, past, horizon = problem.known, problem.past, problem.horizon
-    return model.forecast(
-        np.stack([problem.values[n - past : n] for n in origins]),
-        None if known is None else np.stack([known[n - past : n + horizon] for n in origins]),
     )
 
 
@@ -167,11 +99,10 @@ def forecast_by_statistics(problem, name, candidates):
     for values in problem.values.T:
         baseline = candidates[0]
         if len(candidates) > 1:
-            chosen = validation[:: NUM_ORIGINS // NUM_ORIGINS_TO_CHOOSE]
             baseline = forecast_baselines.best(
                 candidates,
-                [forecast_baselines.fill_gaps(values[:n]) for n in chosen],
-                [values[n : n + horizon] for n in chosen],
+                [forecast_baselines.fill_gaps(values[:n]) for n in validation],
+                [values[n : n + horizon] for n in validation],
                 season,
             )
         intervals = [
@@ -185,11 +116,20 @@ def forecast_by_statistics(problem, name, candidates):
 def methods_of(problem):
     """The methods by name: a network, or the candidates of a method of statistics."""
     lags = sorted({2, 9, 2 * problem.season})
+
+    def with_and_without_season(*baselines):
+        without = map(forecast_baselines.without_season, baselines)
+        return [*baselines, *(without if problem.season > 1 else ())]
+
     return {
         "seasonal naive": [forecast_baselines.seasonal_naive],
-        "exponential smoothing": [forecast_baselines.exponential_smoothing],
-        "Theta": [forecast_baselines.theta],
-        "ARIMA": list(map(forecast_baselines.arima, forecast_baselines.ORDERS)),
+        "exponential smoothing": with_and_without_season(
+            forecast_baselines.exponential_smoothing
+        ),
+        "Theta": with_and_without_season(forecast_baselines.theta),
+        "ARIMA": with_and_without_season(
+            *map(forecast_baselines.arima, forecast_baselines.ORDERS)
+        ),
         "autoregression": list(map(forecast_baselines.autoregression, lags)),
         **{network.name: network for network in NETWORKS},
     }
@@ -241,7 +181,8 @@ def compare(options):
                 rows.append((result.method, *numbers, f"{result.seconds:.1f}"))
         columns = ("method", "MASE", "sMAPE", "in 80 % interval", "seconds")
         experiment.print_table(columns, rows)
-    plot_comparison(problems, results, options.plot)
+    if options.plot is not None:
+        plot_comparison(problems, results, options.plot)
 
 
 def plot_comparison(problems, results, path):
@@ -253,85 +194,21 @@ def plot_comparison(problems, results, path):
         network = next(r for r in of_problem if r.method == NETWORKS[0].name)
         statistics = [r for r in of_problem if not r.method.startswith("GRU")]
         rival = min(statistics, key=lambda result: scores_of(result)[0])
-        draw(axes, problem, network, "C0")
-        steps = np.arange(len(problem.values) - problem.horizon, len(problem.values))
+        origin = find_origins(problem)[1][-1]
+        draw(axes, problem, network, origin, "C0")
+        steps = np.arange(origin, origin + problem.horizon)
         axes.plot(steps, rival.values[-1, :, 0], "C1--", lw=1, label=rival.method)
         axes.legend(fontsize="x-small")
     save(figure, path)
 
 
-def draw(axes, problem, result, color):
-    """The last steps of a series, and a forecast of its first variable with its interval."""
-    values, horizon = problem.values[:, 0], problem.horizon
-    end = len(values) - horizon if len(values) > max(find_origins(problem)[1]) else len(values)
-    shown = np.arange(max(0, end - 3 * horizon), len(values))
-    axes.plot(shown, values[shown], "k", lw=1, label=problem.variables[0])
-    steps = np.arange(end, end + horizon)
-    axes.fill_between(
-        steps, result.low[-1, :, 0], result.high[-1, :, 0], color=color, alpha=0.25
-    )
-    axes.plot(steps, result.values[-1, :, 0], color, lw=1.5, label=result.method)
-    axes.set(title=problem.name, xlabel="step")
-    axes.grid(alpha=0.3)
-
-
-def save(figure, path):
-    figure.savefig(path, dpi=90)
-    print(f"figure: {path}")
-
-
-def forecast_file(options):
-    cli.check_option(options, "season", options.season >= 1, "must be 1 or more")
-    cli.check_option(options, "horizon", options.horizon >= 1, "must be 1 or more")
-    values = read_series(options.data, options.column)
-    past = max(2 * options.season, options.horizon, 12)
-    needed = past + 4 * options.horizon
-    if len(values) < needed:
-        raise UserError(
-            f"{options.data}: a horizon of {options.horizon} steps with a season of "
-            f"{options.season} needs {needed} rows, got {len(values)}."
-        )
-    period = options.season if options.season > 1 else None
-    problem = Problem(
-        options.data.name,
-        values,
-        (options.column,),
-        options.horizon,
-        options.season,
-        past,
-        period,
-    )
-    first = len(values) - 2 * options.horizon
-    try:
-        for network in experiment.each(NETWORKS[:1], lambda network: network.name):
-            model = fit(problem, network, first, len(values), options)
-        forecast = forecast_from(model, problem, [len(values)])
-    except ValueError as error:  # about the series: it has been trained on nothing else
-        raise UserError(f"{options.data}: {error}") from error
-    low, middle, high = np.moveaxis(forecast.quantiles[0, :, 0], -1, 0)
-    with options.output.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("step", "forecast", "low", "high"))
-        rows = zip(middle.tolist(), low.tolist(), high.tolist(), strict=True)
-        writer.writerows((step, *row) for step, row in enumerate(rows, 1))
-    print(f"forecast: {options.output}")
-    figure = experiment.new_figure(7, 3.2)
-    result = Result(
-        problem, NETWORKS[0].name, *(x[None, :, None] for x in (middle, low, high)), 0
-    )
-    axes = figure.subplots()
-    draw(axes, problem, result, "C0")
-    axes.legend(fontsize="x-small")
-    save(figure, options.plot)
-
-
 def run(options):
     cli.check_option(options, "seed", 0 <= options.seed < 2**31, "must be from 0 to 2^31")
     cli.check_option(options, "epochs", options.epochs >= 1, "must be positive")
-    for flag, path in (("--output", options.output), ("--plot", options.plot)):
-        if not path.parent.is_dir():
-            raise UserError(f"{flag}: there is no folder {path.parent}.")
-    experiment.new_figure(1, 1)
+    if not options.output.parent.is_dir():
+        raise UserError(f"--output: there is no folder {options.output.parent}.")
+    if options.plot is not None:
+        check_picture(options.plot, "--plot")
     if options.data is None:
         compare(options)
     else:

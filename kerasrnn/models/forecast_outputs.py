@@ -35,7 +35,8 @@ class Quantiles:
 
         Args:
             outputs: of a layer, `(batch, time, variables, size)`.
-            last: the last value, `(batch, 1 or time, variables)`: outputs are changes since it.
+            last: the last observed value, `(batch, 1 or time, variables)`: outputs are changes
+                since it.
         """
         outputs += last[..., None]
         return tf.sort(outputs) if self.size > 1 else outputs
@@ -75,7 +76,8 @@ class Normal:
 
         Args:
             outputs: of a layer, `(batch, time, variables, size)`.
-            last: the last value, `(batch, 1 or time, variables)`: means are changes since it.
+            last: the last observed value, `(batch, 1 or time, variables)`: means are changes
+                since it.
         """
         mean, deviation = outputs[..., 0] + last, keras.ops.softplus(outputs[..., 1])
         return tf.stack([mean, deviation + SMALLEST_DEVIATION], -1)

@@ -1,6 +1,5 @@
 """Real-valued series: the next steps, as values, quantiles or a normal distribution."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,11 +15,11 @@ from kerasrnn.checks import (
     plain,
     shown,
 )
-from kerasrnn.models import connected
 from kerasrnn.models.cells import CELLS
+from kerasrnn.models.forecast_methods import forecast_directly, forecast_recursively
 from kerasrnn.models.forecast_outputs import Normal, Quantiles, check_quantiles
 from kerasrnn.models.series import as_series, check_known, check_observed
-from kerasrnn.models.window_scale import is_observed, last_observed, window_scale
+from kerasrnn.models.window_scale import window_scale
 from kerasrnn.training.feedback import Feedback
 from kerasrnn.training.trainable import TrainableModel
 
@@ -45,7 +44,7 @@ class Forecaster(TrainableModel):
     Series are given and forecast in their own units. Inside, each window is scaled by the mean
     and the standard deviation of what is observed in its past. A value that is NaN is missing:
     the network reads 0 and, beside it, that nothing was observed. What it computes is the
-    change since the last value.
+    change since the last value that was observed.
 
     `method="direct"` computes all steps of the horizon at once from the last state.
     `method="recursive"` goes on step by step, with the same recurrent layer, and feeds each
@@ -54,8 +53,8 @@ class Forecaster(TrainableModel):
     forecasts before them. They are as wide as they should be only if the model was trained
     so, with `teacher_forcing=0.0`.
 
-    The loss compares values in units of the window, so every series counts equally. Metrics
-    are in the units of the series.
+    The loss compares values in units of the window, and each observed target of a window counts
+    equally. Metrics compare the point forecast, in the units of the series.
 
     Args:
         horizon: how many steps to forecast.
@@ -100,7 +99,7 @@ class Forecaster(TrainableModel):
     ((1, 3, 1), (1, 3, 1, 3))
     """
 
-    loss_of_each_variable = True
+    alternative_with_feedback = 'method="recursive"'
 
     def __init__(
         self,
@@ -134,6 +133,7 @@ class Forecaster(TrainableModel):
         self.autocast = False  # in low precision, raw values would be rounded
         self.takes_feedback = method == "recursive"
         self.horizon, self.num_variables = plain(horizon), plain(num_variables)
+        self.target_shape = (self.horizon, self.num_variables)
         self.num_known, self.method, self.output_kind = plain(num_known), method, output
         self.quantiles = quantiles
         self._arguments = {"cell": cell, "units": plain(units), "dropout": plain(dropout)}
@@ -170,8 +170,10 @@ class Forecaster(TrainableModel):
         """`SequenceModel.compile` for whole windows: without `window` and what goes with it.
 
         The default loss is `"mae"` for the output `"point"`, `PinballLoss` for `"quantiles"`
-        and `NormalLoss` for `"gaussian"`. A loss of your own gets targets `(batch, horizon,
-        variables)` and outputs with one axis more. `teacher_forcing` needs a recursive model.
+        and `NormalLoss` for `"gaussian"`. A loss of your own gets outputs `(batch, horizon,
+        variables, numbers)` and targets `(batch, horizon, variables)`, with an axis of size 1
+        at the end where the outputs have it, and returns one loss for each variable of each
+        step. `teacher_forcing` needs a recursive model.
         """
         super().compile(optimizer, loss or self.numbers.loss, *arguments, **options)
 
@@ -180,6 +182,10 @@ class Forecaster(TrainableModel):
         scale = window_scale(_past_of(inputs))
         return scale.scaled(targets), self.numbers.scaled(outputs, scale)
 
+    def as_metrics_compare(self, outputs):
+        """The point forecast, in the units of the series."""
+        return self.numbers.point(outputs)
+
     def call(self, inputs, training: bool = False, feedback: Feedback | None = None):
         inputs = inputs if isinstance(inputs, dict) else {"inputs": inputs}
         past = _past_of(inputs)
@@ -187,7 +193,7 @@ class Forecaster(TrainableModel):
         values = scale.scaled(past)
         known = self._known_of(inputs, tf.shape(past)[1] + self.horizon)
         if self.method == "direct":
-            numbers = self._forecast_directly(values, known, training)
+            numbers = forecast_directly(self, values, known, training)
         else:
             future = None
             if training:
@@ -197,7 +203,7 @@ class Forecaster(TrainableModel):
                         f'have "future", got {sorted(inputs)}. Use kerasrnn.forecast_windows.'
                     )
                 future = scale.scaled(tf.cast(inputs["future"], past.dtype))
-            numbers = self._forecast_recursively(values, known, future, training, feedback)
+            numbers = forecast_recursively(self, values, known, future, training, feedback)
         return self.numbers.raw(numbers, scale)
 
     def _known_of(self, inputs, length):
@@ -218,76 +224,13 @@ class Forecaster(TrainableModel):
             )
         return tf.cast(known, tf.float32)
 
-    def _features(self, values, known):
-        """What the recurrent layer reads: 0 for a missing value, and beside it a 0."""
-        observed = is_observed(values)
-        parts = [tf.where(observed, values, 0), tf.cast(observed, values.dtype), known]
-        return tf.cast(tf.concat(parts, -1), self.compute_dtype)
-
-    def _read(self, connect, values, known, training):
-        """Runs the recurrent layer over the past, from the first observed step on."""
-        observed = tf.cast(tf.reduce_any(is_observed(values), -1), tf.int32)
-        batch_size = tf.shape(values)[0]
-        return connected.run_whole(
-            connect,
-            [self.recurrent],
-            self._features(values, known),
-            [self.recurrent.get_initial_state(batch_size)],
-            tf.cumsum(observed, 1) > 0,
-            training,
-        )
-
-    def _forecast_directly(self, values, known, training):
-        length = tf.shape(values)[1]
-        outputs, _ = self._read(
-            lambda x, recur: recur(self.recurrent, x), values, known[:, :length], training
-        )
-        batch_size = tf.shape(values)[0]
-        known = tf.reshape(known[:, length:], [batch_size, self.horizon * self.num_known])
-        features = tf.concat([outputs[:, -1], tf.cast(known, outputs.dtype)], -1)
-        outputs = self.output_layer(self.output_dropout(features, training=training))
-        return self._numbers_of(outputs, [batch_size, self.horizon], last_observed(values))
-
-    def _numbers_of(self, outputs, shape, last):
-        """Outputs of the layer as numbers of each variable, `(*shape, variables, numbers)`."""
-        shape = tf.concat([shape, [self.num_variables, self.numbers.size]], 0)
-        return self.numbers.numbers(tf.reshape(outputs, shape), last)
-
-    def _forecast_recursively(self, values, known, future, training, feedback):
-        """Step t reads the value of step t-1 and what is known of step t."""
-        length = tf.shape(values)[1]
-
-        def connect(x, recur):
-            last = tf.cast(x[..., : self.num_variables], tf.float32)
-            x = self.output_dropout(recur(self.recurrent, x), training=training)
-            return self._numbers_of(self.output_layer(x), tf.shape(x)[:2], last)
-
-        before = tf.concat([np.nan * values[:, :1], values], 1)
-        _, states = self._read(connect, before[:, :-1], known[:, :length], training)
-        known = known[:, length:]
-        if future is None:
-            following = tf.repeat(values[:, -1:], self.horizon, 1)  # only the first is read
-        else:
-            following = tf.concat([values[:, -1:], future[:, :-1]], 1)
-        given = (connect, [self.recurrent], self._features(following, known), states, None)
-        if training and feedback is None:
-            return connected.run_whole(*given, training)[0]
-
-        def draw(numbers, t):
-            return self._features(self.numbers.point(numbers), known[:, t])
-
-        if training:
-            feedback = dataclasses.replace(feedback, draw=draw)
-        else:
-            feedback = Feedback(tf.constant(1.0), draw, tf.constant([0, 0]))
-        return connected.run_with_own_outputs(*given, training, feedback)[0]
-
     def forecast(self, past: Any, known: Any = None) -> Forecast:
         """The steps that follow series, of any lengths.
 
         Args:
             past: one series, an array `(time,)` or `(time, variables)`, or several, a list of
-                them or an array `(series, time, variables)`. NaN is a missing value.
+                them or an array `(series, time, variables)`. A list of lists of numbers is
+                several series of one variable. NaN is a missing value.
             known: what is known of the past and of the horizon, `(time + horizon, known)` for
                 each series, in the same form. Default: `None`, for models without.
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 SMALLEST_SHARE = 1e-3
-"""The least size, as a share of the mean absolute value: a constant series has it."""
+"""The smallest size, as a share of the mean absolute value. A constant series has it."""
 
 
 class WindowScale(NamedTuple):
@@ -63,3 +63,18 @@ def last_observed(values: tf.Tensor) -> tf.Tensor:
     steps = tf.cast(observed, tf.int32) * (1 + tf.range(tf.shape(values)[1])[None, :, None])
     is_last = observed & (steps == tf.reduce_max(steps, 1, keepdims=True))
     return tf.reduce_sum(tf.where(is_last, values, 0), 1, keepdims=True)
+
+
+def last_observed_of_steps(values: tf.Tensor, before: tf.Tensor) -> tf.Tensor:
+    """At each step the last value up to it that is not missing, `(batch, time, variables)`.
+
+    Args:
+        values: `(batch, time, variables)`, NaN where a value is missing.
+        before: the last one before them, `(batch, 1, variables)`.
+    """
+    last = tf.scan(
+        lambda last, value: tf.where(is_observed(value), value, last),
+        tf.transpose(values, [1, 0, 2]),
+        before[:, 0],
+    )
+    return tf.transpose(last, [1, 0, 2])

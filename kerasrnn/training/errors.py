@@ -1,7 +1,7 @@
 """What a training step finds wrong inside its graph, said as a clear error."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import tensorflow as tf
@@ -10,7 +10,15 @@ NOT_FINITE = "kerasrnn: not finite"
 BATCH_SIZE = "kerasrnn: batch size"
 PARTS = "kerasrnn: parts"
 LOSS_SHAPE = "kerasrnn: loss shape"
+TARGET_SHAPE = "kerasrnn: target shape"
 TARGETS = "kerasrnn: targets"
+
+ONE_LOSS = {
+    1: "one loss per sequence, (batch,)",
+    2: "one loss per step, (batch, time)",
+    3: "one loss per variable of each step, (batch, time, variables)",
+}
+"""What a loss function must return, by how many axes it has."""
 
 
 @contextmanager
@@ -19,7 +27,8 @@ def required(condition: tf.Tensor, kind: str, *values: tf.Tensor | int) -> Itera
 
     Args:
         condition: a boolean scalar.
-        kind: `NOT_FINITE`, `BATCH_SIZE`, `PARTS`, `LOSS_SHAPE` or `TARGETS`.
+        kind: `NOT_FINITE`, `BATCH_SIZE`, `PARTS`, `LOSS_SHAPE`, `TARGET_SHAPE` or
+            `TARGETS`.
         *values: what the error tells, in its order.
     """
     check = tf.debugging.Assert(condition, [kind, *values])
@@ -35,8 +44,8 @@ def clear_errors() -> Iterator[None]:
         FloatingPointError: for a loss or a gradient that is not finite.
         ValueError: for a batch size that changes while states are carried, a
             batch that cannot be split into equal parts, losses of a shape that
-            is not that of the outputs, or an id or a target that the vocabulary
-            does not have.
+            is not that of the outputs, targets of a shape that the model cannot
+            be compared with, or an id or a target that the vocabulary does not have.
     """
     try:
         yield
@@ -102,12 +111,35 @@ _OUT_OF_RANGE = {
 
 
 def _loss_shape(found, expected, *_):
-    # A graph says "4 3", and a step that runs eagerly "4, 3".
-    found, expected = (", ".join(s.replace(",", " ").split()) for s in (found, expected))
+    found, expected = _sizes(found), _sizes(expected)
     return ValueError(
-        f"The loss returned shape ({found}) for outputs of shape ({expected}). Return one loss "
-        "per step, (batch, time)."
+        f"The loss returned shape ({', '.join(found)}) for outputs of shape "
+        f"({', '.join(expected)}). Return {ONE_LOSS[len(expected)]}."
     )
+
+
+def _target_shape(found, expected, *_):
+    return target_shape_differs(("batch", *_sizes(found)), _sizes(expected))
+
+
+def target_shape_differs(found: Sequence, expected: Sequence) -> ValueError:
+    """The error for targets that do not have an entry for each variable of each step.
+
+    Args:
+        found: the shape of a batch.
+        expected: `(time, variables)`.
+    """
+    expected, found = (", ".join(map(str, shape)) for shape in (expected, found))
+    return ValueError(
+        f"targets must have the shape (batch, {expected}): batch, steps and variables, got "
+        f"({found}). Use kerasrnn.forecast_windows, or give a single variable an axis of its "
+        "own, targets[..., None]."
+    )
+
+
+def _sizes(shape):
+    """A graph says "4 3", and a step that runs eagerly "4, 3"."""
+    return shape.replace(",", " ").split()
 
 
 def _targets_out_of_range(smallest, largest, *_):
@@ -122,5 +154,6 @@ _MESSAGES = {
     BATCH_SIZE: _batch_size_changed,
     PARTS: parts_differ,
     LOSS_SHAPE: _loss_shape,
+    TARGET_SHAPE: _target_shape,
     TARGETS: _targets_out_of_range,
 }

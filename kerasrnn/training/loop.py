@@ -17,6 +17,7 @@ from kerasrnn.training.carried_states import forgetting
 from kerasrnn.training.data import as_batches
 from kerasrnn.training.divergence import stopped_where_not_finite
 from kerasrnn.training.errors import clear_errors
+from kerasrnn.training.finite_steps import if_finite
 from kerasrnn.training.parallel_parts import gradients_of_parts
 from kerasrnn.training.random_window import rescaled_learning_rate
 from kerasrnn.training.recompute import recomputed_gradients
@@ -78,7 +79,7 @@ def update(step: TrainingStep, batch: Any, carried: list | None) -> tuple[dict, 
         step.count_norm(norm)
         return logs, outcome.states
 
-    logs, states = step.if_finite(apply, states, outcome.loss, norm, scale)
+    logs, states = if_finite(step, apply, states, outcome.loss, norm, scale)
     logs["gradient_norm"] = step.gradient_norm.result()
     return logs, tf.nest.map_structure(tf.stop_gradient, states) if carried else carried
 

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from kerasrnn.training.errors import LOSS_SHAPE, required
+from kerasrnn.training.errors import LOSS_SHAPE, ONE_LOSS, required
 
 
 def loss_of_each(
     loss: Callable, targets: tf.Tensor, outputs: tf.Tensor, num_axes: int, counts_alike: bool
 ) -> tf.Tensor:
-    """The loss at every step, `(batch, time)`, or of every sequence, `(batch,)`.
+    """The loss of every sequence, `(batch,)`, of every step, or of every variable of a step.
 
     As in Keras, the mean is taken over all axes that follow. A loss function
     that has taken the mean over steps itself returns fewer axes, or a scalar:
@@ -21,7 +21,8 @@ def loss_of_each(
         loss: a function of targets and outputs, or a `keras.losses.Loss`.
         targets: `(batch, time, ...)`, or `(batch, ...)`.
         outputs: `(batch, time, ...)`, or `(batch, ...)`.
-        num_axes: 2 where there is an output at every step, else 1.
+        num_axes: of the losses: 1, of sequences; 2, of steps, `(batch, time)`; or 3, of
+            variables, `(batch, time, variables)`.
         counts_alike: whether every step counts equally. If not, `loss` must tell the steps
             apart.
 
@@ -83,9 +84,10 @@ def _as_outputs(targets, outputs):
 
 def _message(loss, losses, outputs, num_axes):
     name = getattr(loss, "name", None) or getattr(loss, "__name__", type(loss).__name__)
-    one = "step, (batch, time)" if num_axes == 2 else "sequence, (batch,)"
+    why = "some steps are masked or weighted, as always with a Stream"
+    if num_axes == 3:
+        why = "some values may be missing"
     return (
         f"The loss {name} returned shape {tuple(losses.shape)} for outputs of shape "
-        f"{tuple(outputs.shape)}, but here some steps are masked or weighted, "
-        f"as always with a Stream. Return one loss per {one}."
+        f"{tuple(outputs.shape)}, but here {why}. Return {ONE_LOSS[num_axes]}."
     )

@@ -9,6 +9,7 @@ from kerasrnn.training.data import inputs_of
 from kerasrnn.training.layer_checks import check_batch, check_layers
 from kerasrnn.training.replicas import scope_of
 from kerasrnn.training.step import TrainingStep
+from kerasrnn.training.window import check_target_shape
 
 
 def prepare(step: TrainingStep, batch: Any) -> None:
@@ -24,6 +25,9 @@ def prepare(step: TrainingStep, batch: Any) -> None:
     model, options = step.model, step.options
     check_batch(model.ordered_layers, batch)
     inputs, targets, _ = keras.utils.unpack_x_y_sample_weight(batch)
+    if model.target_shape and targets is not None:
+        check_target_shape(targets.shape, model.target_shape)
+        targets = tf.TensorSpec([None, *model.target_shape], tf.float32)
     inputs, targets = tf.nest.map_structure(
         lambda spec: _smallest_example(spec, options.window is not None), (inputs, targets)
     )
@@ -32,12 +36,12 @@ def prepare(step: TrainingStep, batch: Any) -> None:
         # A `LossScaleOptimizer` that is built again would go back to its first scale.
         if not step.optimizer.built:
             step.optimizer.build(model.trainable_variables)
-        model.compute_metrics(inputs, targets, outputs)
+        model.compute_metrics(inputs, targets, model.as_metrics_compare(outputs))
     model.reset_metrics()
     check_layers(model.ordered_layers, options)  # some make others when they are built
     time = inputs_of(inputs).shape[1:2]
     of_steps = len(outputs.shape) > 2 and outputs.shape[1:2] == time
-    step.every_output = model.loss_of_each_variable or of_steps
+    step.every_output = model.target_shape is not None or of_steps
     step.prepared = True
 
 

@@ -10,7 +10,6 @@ import tensorflow as tf
 from kerasrnn.layers import compilation, truncation
 from kerasrnn.training.adversarial import with_noise
 from kerasrnn.training.carried_states import CarriedStates, start_from
-from kerasrnn.training.errors import NOT_FINITE, required
 from kerasrnn.training.feedback import Feedback, make_feedback
 from kerasrnn.training.losses import check_targets, loss_of_each
 from kerasrnn.training.options import TrainingOptions
@@ -42,16 +41,18 @@ class Outcome(NamedTuple):
 class TrainingStep:
     """Everything that training needs and that the model itself does not have to know.
 
-    It uses only four things of a model: its call on inputs, states and feedback, its initial
-    states, its mask, and the units of its loss. `kerasrnn.training.loop.update` turns them
-    into an update. With `adversarial_noise` it also uses the model's `embedding`, and calls it
-    with `vectors`.
+    Besides what every Keras model has, it asks a model only for its `initial_states` and its
+    mask; for the shape of its targets, if each variable has a loss of its own; and, by two
+    hooks, for what the loss and the metrics compare. `kerasrnn.training.loop.update` turns
+    them into an update. With `adversarial_noise` it also uses the model's `embedding`, and
+    calls it with `vectors`.
 
     Args:
         model: a `TrainableModel`: a Keras model with the methods `initial_states(batch_size)`,
             which returns a list (empty if the model carries no states),
-            `compute_mask(inputs)` and `as_the_loss_compares(inputs, targets, outputs)`. Its
-            `call` takes `training`; if it `takes_feedback`, also `feedback`; and if it
+            `compute_mask(inputs)`, `as_the_loss_compares(inputs, targets, outputs)` and
+            `as_metrics_compare(outputs)`, and with a `target_shape` or `None`. Its `call`
+            takes `training`; if it `takes_feedback`, also `feedback`; and if it
             `carries_states`, also `states` and `return_states`.
         options: the options of `compile`.
         loss: a function of targets and outputs, a `keras.losses.Loss`, or its name.
@@ -108,9 +109,7 @@ class TrainingStep:
     def read(self, batch: Any) -> Window:
         """The parts of a batch `(inputs, targets[, sample_weight])`."""
         model = self.model
-        return read_window(
-            batch, model.compute_mask, self.every_output, model.loss_of_each_variable
-        )
+        return read_window(batch, model.compute_mask, self.every_output, model.target_shape)
 
     def count(self, window: Window) -> Counts:
         """How many steps count, and the number that the sum of their losses is divided by."""
@@ -232,7 +231,8 @@ class TrainingStep:
     def losses(
         self, targets: tf.Tensor, outputs: tf.Tensor, counts_alike: bool = False
     ) -> tf.Tensor:
-        """The loss at every step, `(batch, time)`; `(batch,)` for one output a sequence.
+        """The loss at every step, `(batch, time)`; `(batch,)` for one output a sequence, and
+        `(batch, time, variables)` where each variable has a loss of its own.
 
         Args:
             targets, outputs: `(batch, time, ...)`.
@@ -243,38 +243,8 @@ class TrainingStep:
             ValueError: if the loss must tell steps apart but does not.
         """
         num_axes = 2 if self.every_output else 1
-        num_axes += self.model.loss_of_each_variable
+        num_axes += self.model.target_shape is not None
         return loss_of_each(self.loss, targets, outputs, num_axes, counts_alike)
-
-    def if_finite(
-        self, apply: Callable, states: list, loss: tf.Tensor, norm: tf.Tensor, scale: tf.Tensor
-    ) -> tuple[dict, list]:
-        """Calls `apply` if the step is finite. If not, raises an error or skips the step.
-
-        Args:
-            apply: makes the update; returns the logs and the states for the next window.
-            states: the states to carry over if the step is skipped.
-            loss: of this step.
-            norm: of its gradient.
-            scale: of the loss, in mixed precision.
-        """
-        # An overflow of scaled gradients is no mishap: the optimizer skips it itself.
-        overflow = (scale > 1) & ~tf.math.is_finite(norm)
-        finite = tf.math.is_finite(loss) & (tf.math.is_finite(norm) | overflow)
-        if self.options.non_finite == "raise":
-            with required(finite, NOT_FINITE, self.optimizer.iterations + 1, loss, norm):
-                return apply()
-
-        if num_replicas() > 1:
-            raise ValueError(f'non_finite="skip" needs a single replica, got {num_replicas()}.')
-
-        def skip():
-            self.num_skipped.assign_add(1)
-            return self.model.get_metrics_result(), states
-
-        logs, states = tf.cond(finite, apply, skip)
-        logs["skipped_steps"] = tf.identity(self.num_skipped)
-        return logs, states
 
     def update_metrics(self, window: Window, outcome: Outcome, counts: Counts) -> dict:
         """Updates the metrics with the steps that count; returns all metrics by name."""
@@ -288,6 +258,7 @@ class TrainingStep:
 
     def update_compiled_metrics(self, window: Window, outputs: tf.Tensor) -> dict:
         """The same, without the loss."""
+        outputs = self.model.as_metrics_compare(outputs)
         targets, weights = window.targets, window.sample_weight
         if window.counted is not None:
             counted = window.counted != 0

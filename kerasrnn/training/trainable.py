@@ -37,20 +37,22 @@ class TrainableModel(OnBatch, keras.Model):
     """A `keras.Model` that is trained by a `TrainingStep`.
 
     Everything about training is in `training_step`, which `compile` creates. A subclass
-    defines `call`. It overrides `initial_states`, `compute_mask` and `check_inputs` where it
-    needs more than the defaults here.
+    defines `call`. It overrides the methods and class attributes from `carries_states` to
+    `check_inputs` where it needs more than the defaults here.
     """
 
     carries_states = False
     """Whether `call` takes `states`, and returns the new ones with `return_states`."""
     takes_feedback = False
     """Whether `call` takes `feedback`, and so can read the model's own outputs."""
+    alternative_with_feedback = "a kerasrnn.SequenceModel"
+    """What to use instead, if this model does not."""
     takes_vectors = False
     """Whether there is an `embedding`, and `call` takes `vectors` in place of its outputs."""
-
-    loss_of_each_variable = False
-    """Whether each variable of each step has a loss: targets are `(batch, time, variables)`,
-    and those that are NaN do not count; outputs have one axis more."""
+    target_shape: tuple[int | None, int] | None = None
+    """`(time, variables)` if each variable of each step has a loss of its own. Then targets are
+    `(batch, time, variables)`, those that are NaN do not count, and outputs have one axis
+    more."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -67,8 +69,12 @@ class TrainableModel(OnBatch, keras.Model):
     def as_the_loss_compares(
         self, inputs: Any, targets: tf.Tensor, outputs: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Targets and outputs in the units of the loss; metrics see them as they are."""
+        """Targets and outputs in the units of the loss."""
         return targets, outputs
+
+    def as_metrics_compare(self, outputs: tf.Tensor) -> tf.Tensor:
+        """What metrics compare with the targets."""
+        return outputs
 
     def check_inputs(self, inputs: Any) -> None:
         """Raises a `ValueError` for inputs that the model cannot take."""
@@ -193,7 +199,7 @@ class TrainableModel(OnBatch, keras.Model):
         if not (checked.sampling.feeds_only_the_truth or self.takes_feedback):
             raise ValueError(
                 f"{type(self).__name__} does not read its own outputs. Use "
-                "teacher_forcing=1.0, or a kerasrnn.SequenceModel."
+                f"teacher_forcing=1.0, or {self.alternative_with_feedback}."
             )
         if checked.adversarial_noise is not None and not self.takes_vectors:
             raise ValueError(

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from kerasrnn.training.data import inputs_of
+from kerasrnn.training.errors import TARGET_SHAPE, required, target_shape_differs
 
 
 class Window(NamedTuple):
@@ -45,7 +46,10 @@ class Window(NamedTuple):
 
 
 def read_window(
-    batch: Any, compute_mask: Callable, every_output: bool, each_variable: bool = False
+    batch: Any,
+    compute_mask: Callable,
+    every_output: bool,
+    target_shape: tuple[int | None, int] | None = None,
 ) -> Window:
     """The parts of a batch `(inputs, targets[, sample_weight])`.
 
@@ -54,11 +58,12 @@ def read_window(
             what else the model is given.
         compute_mask: from inputs to which steps count, `(batch, time)`, or `None`.
         every_output: whether there is an output at every step.
-        each_variable: whether each variable of each step counts by itself, `(batch, time,
-            variables)`. Then a target that is NaN is missing: it does not count, and is 0.
+        target_shape: `(time, variables)` if each variable of each step counts by itself. Then
+            targets are read as float32, and one that is NaN is missing: it does not count,
+            and is 0.
 
     Raises:
-        ValueError: for a batch without targets.
+        ValueError: for a batch without targets, or with targets of another shape.
     """
     inputs, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
     reset, others = None, {}
@@ -71,20 +76,48 @@ def read_window(
             "A batch must be (inputs, targets) or (inputs, targets, sample_weight)."
         )
     inputs, targets = tf.convert_to_tensor(inputs), tf.convert_to_tensor(targets)
-    num_axes = 3 if each_variable else 2 if every_output else 1
+    num_axes = 3 if target_shape else 2 if every_output else 1
     mask = compute_mask(inputs) if every_output else None
     counted = None if mask is None else tf.cast(mask, tf.float32)
-    if each_variable:
+    if target_shape:
+        targets = _checked(targets, target_shape)
         present = ~tf.math.is_nan(targets)
-        counted, targets = tf.cast(present, tf.float32), tf.where(present, targets, 0)
+        targets = tf.where(present, targets, 0)
+        of_steps = 1.0 if counted is None else counted[..., None]
+        counted = tf.cast(present, tf.float32) * of_steps
     if sample_weight is not None:
         sample_weight = tf.cast(sample_weight, tf.float32)
         if sample_weight.shape.rank == num_axes + 1:
             sample_weight = tf.squeeze(sample_weight, -1)
         while sample_weight.shape.rank < num_axes:
             sample_weight = sample_weight[..., None]
-        counting = targets if each_variable else inputs
+        counting = targets if target_shape else inputs
         sample_weight = tf.broadcast_to(sample_weight, tf.shape(counting)[:num_axes])
         present = tf.cast(sample_weight != 0, tf.float32)
         counted = present if counted is None else counted * present
     return Window(inputs, reset, targets, counted, sample_weight, others)
+
+
+def check_target_shape(targets: tf.TensorShape, expected: tuple[int | None, int]) -> None:
+    """Checks targets of which each variable counts; a loss could broadcast them.
+
+    Args:
+        targets: the shape of a batch; sizes may be `None`.
+        expected: `(time, variables)`.
+
+    Raises:
+        ValueError: if they have another number of axes, or another size.
+    """
+    if not targets.is_compatible_with([None, *expected]):
+        raise target_shape_differs(tuple(targets), expected)
+
+
+def _checked(targets, expected):
+    check_target_shape(targets.shape, expected)
+    targets = tf.cast(targets, tf.float32)
+    if None in targets.shape[1:]:  # known only when it runs
+        found = tf.shape(targets)[1:]
+        sizes = [found[n] if size is None else size for n, size in enumerate(expected)]
+        with required(tf.reduce_all(found == sizes), TARGET_SHAPE, found, sizes):
+            targets = tf.identity(targets)
+    return tf.ensure_shape(targets, [None, *expected])

@@ -88,14 +88,16 @@ def recursion(model, values, known, output, future=None):
     scaled, center, size = scaled_by_hand(values)
     h, read, result = np.zeros((len(values), 5)), np.zeros((len(values), 1), bool), []
     value = np.full_like(scaled[:, 0], NAN)
+    last = np.zeros_like(value)
     for t in range(11):
+        last = np.where(np.isnan(value), last, value)
         new = np.tanh(features(value, known[:, t]) @ W_x + h @ W_h + b)
         read |= ~np.isnan(value).all(-1, keepdims=True)
         h = np.where(read, new, h)
         if t < 7:
             value = scaled[:, t]
             continue
-        numbers = split(h @ W_o + b_o, output, np.nan_to_num(value))
+        numbers = split(h @ W_o + b_o, output, last)
         value = numbers[..., {"point": 0, "quantiles": 1, "gaussian": 0}[output]]
         result.append(raw(numbers, center[:, 0], size[:, 0], output))
         if future is not None:
@@ -194,6 +196,44 @@ def test_constant_series_are_forecast_to_within_a_thousandth(method):
     assert np.isfinite(forecast.quantiles).all()
 
 
+def without_change(method, output="point", **options):
+    """A model whose network computes 0: it forecasts the last observed value."""
+    model = make_model(method, output, num_variables=1, num_known=0, **options)
+    for variable in model.output_layer.trainable_variables:
+        variable.assign(tf.zeros_like(variable))
+    return model
+
+
+@each_variant
+def test_a_forecast_begins_at_the_last_observed_value(method, output):
+    forecast = without_change(method, output).forecast([10, 30, NAN, 90, NAN, NAN])
+    np.testing.assert_allclose(forecast.values, 90, rtol=1e-5)
+
+
+def test_in_training_each_step_begins_at_the_last_observed_value():
+    past = np.array([[[10], [90], [NAN]]], "float32")
+    future = np.array([[[NAN], [50], [NAN], [70]]], "float32")
+    model = without_change("recursive")
+    found = model({"inputs": past, "future": future}, training=True)
+    np.testing.assert_allclose(found[0, :, 0, 0], [90, 90, 50, 50], rtol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@each_variant
+def test_low_precision_does_not_round_the_last_value(method, output, policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = without_change(method, output)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    past = np.array([1000, 4000, 2500, 7700], "float32")
+    np.testing.assert_allclose(model.forecast(past).values, 7700, rtol=1e-6)
+    inputs = {"inputs": past[None, :, None], "future": np.full((1, 4, 1), 7701, "float32")}
+    found = model.numbers.point(model(inputs, training=True))[0, :, 0]
+    expected = [7700, 7701, 7701, 7701] if method == "recursive" else 7700
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 @each_variant
 def test_it_learns_a_wave(method, output):
     """To a fifth of its amplitude, in a short training; the series has no noise."""
@@ -204,6 +244,22 @@ def test_it_learns_a_wave(method, output):
     model.fit(windows, epochs=12, verbose=0)
     error = np.abs(model.forecast(wave[90:114]).values[0, :, 0] - wave[114:])
     assert error.mean() < 1
+
+
+def test_without_a_past_a_forecast_is_finite_and_without_known_inputs_it_is_nan(rng):
+    """A call and a served signature check no values; `forecast` does."""
+    known = rng.normal(size=(2, 9, 1)).astype("float32")
+    known[1, 6, 0] = NAN
+    for method in ("direct", "recursive"):
+        inputs = {"inputs": np.full((2, 5, 2), NAN, "float32"), "known": known}
+        first, second = make_model(method)(inputs).numpy()
+        assert np.isfinite(first).all()
+        assert np.isnan(second[-1]).all()
+
+
+def test_a_list_of_lists_is_several_series():
+    model = without_change("direct")
+    assert model.forecast([[1, 2], [3, 4], [5, 6]]).values.shape == (3, 4, 1)
 
 
 def test_known_inputs_are_used():
@@ -229,16 +285,18 @@ def test_the_loss_is_in_units_of_the_window_and_missing_targets_do_not_count(pas
     targets = rng.normal(size=(2, 4, 2)) * [3, 0.5] + [10, -2]
     targets[0, 1, 1] = targets[1, 2:] = NAN
     model = make_model("direct", output)
-    model.compile(metrics=["mae"] if output == "point" else None)
+    model.compile(metrics=["mae"], weighted_metrics=["mse"])
     inputs = {"inputs": values, "known": known}
     found = model.evaluate(inputs, targets, verbose=0, return_dict=True)
     _, center, size = scaled_by_hand(values)
     numbers = model(inputs).numpy()
+    point = numbers[..., {"point": 0, "quantiles": 1, "gaussian": 0}[output]]
+    off = targets - point  # in units of the series
+    assert found["mae"] == pytest.approx(np.nanmean(np.abs(off)), rel=1e-4)
+    assert found["mse"] == pytest.approx(np.nanmean(off**2), rel=1e-4)
     error = (targets[..., None] - numbers) / size[..., None]
     if output == "point":
         expected = np.abs(error)
-        mae = np.nanmean(np.abs(targets - numbers[..., 0]))
-        assert found["mae"] == pytest.approx(mae, rel=1e-4)  # in units of the series
     elif output == "quantiles":
         q = np.array([0.1, 0.5, 0.9])
         expected = np.where(error > 0, q * error, (q - 1) * error)
@@ -247,6 +305,71 @@ def test_the_loss_is_in_units_of_the_window_and_missing_targets_do_not_count(pas
         normal = scipy.stats.norm((mean - center) / size, deviation / size)
         expected = -normal.logpdf((targets - center) / size)
     assert found["loss"] == pytest.approx(np.nanmean(expected), rel=1e-4)
+
+
+WAYS = ["fit", "train_on_batch", "evaluate", "batches", "batches of any shape"]
+
+
+def scores(way, inputs, targets, **options):
+    """The loss of a model that is given these targets in one of several ways."""
+    set_seed(0)
+    model = make_model("recursive", num_known=0)
+    model.compile("sgd", run_eagerly=way in ("fit", "train_on_batch"), **options)
+    inputs = {**inputs, "future": inputs["inputs"][:, :4]}
+    if way == "fit":
+        return model.fit(inputs, targets, verbose=0).history["loss"][0]
+    if way == "train_on_batch":
+        return model.train_on_batch(inputs, targets)[0]
+    if way == "evaluate":
+        return np.ravel(model.evaluate(inputs, targets, verbose=0))[0]
+    batches = tf.data.Dataset.from_tensors((inputs, targets))
+    if way == "batches of any shape":
+        spec = tf.TensorSpec([None] * np.ndim(targets), tf.as_dtype(targets.dtype))
+        batches = tf.data.Dataset.from_generator(
+            lambda: iter([(inputs, targets)]),
+            output_signature=({n: tf.TensorSpec(x.shape) for n, x in inputs.items()}, spec),
+        ).apply(tf.data.experimental.assert_cardinality(1))
+    return model.fit(batches, verbose=0).history["loss"][0]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_targets_may_have_any_type_of_numbers(past, rng, way):
+    inputs = {"inputs": past[0]}
+    targets = rng.integers(0, 9, size=(2, 4, 2))
+    expected = scores(way, inputs, targets.astype("float32"))
+    for dtype in ("float64", "int64"):
+        found = scores(way, inputs, targets.astype(dtype), metrics=["mae"])
+        assert found == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("way", "shape"),
+    [
+        *((way, shape) for way in WAYS for shape in ((2, 4), (2, 3, 2))),
+        *(("train_on_batch", shape) for shape in ((2, 1, 2), (2, 4, 1), (2, 4, 2, 1))),
+    ],
+)
+def test_targets_of_another_shape_are_refused(past, way, shape):
+    found = ", ".join(map(str, shape[1:]))
+    message = rf"shape \(batch, 4, 2\): .*, got \(.*, {found}\). Use kerasrnn.forecast_wind"
+    if way == "batches of any shape" and len(shape) != 3:
+        message = r"shape \(batch, 4, 2\): .*, got \(None, None"
+    with pytest.raises(ValueError, match=message):
+        scores(way, {"inputs": past[0]}, np.zeros(shape, "float32"))
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_a_loss_that_does_not_tell_variables_apart_is_refused(past, run_eagerly):
+    model = make_model(num_known=0)
+    targets = np.zeros((2, 4, 2), "float32")
+    for loss in (
+        lambda y, p: tf.reduce_mean(tf.abs(y - p)),
+        lambda y, p: tf.reduce_mean(tf.abs(y - p), [2, 3]),
+    ):
+        model.compile("sgd", loss, run_eagerly=run_eagerly)
+        message = "here some values may be missing. Return one loss per variable of each step"
+        with pytest.raises(ValueError, match=message):
+            model.train_on_batch(past[0], targets)
 
 
 def test_missing_targets_have_no_gradient(past, rng):
@@ -400,7 +523,7 @@ def test_training_without_the_future_is_refused():
     with pytest.raises(ValueError, match='inputs must have "future", got'):
         model.fit(np.ones((2, 3, 1)), np.ones((2, 2, 1)), verbose=0)
     direct = kerasrnn.Forecaster(2, cell="vanilla", units=2)
-    with pytest.raises(ValueError, match="does not read its own outputs"):
+    with pytest.raises(ValueError, match='own outputs. Use .* or method="recursive"'):
         direct.compile(teacher_forcing=0.5)
     with pytest.raises(ValueError, match="reads whole sequences"):
         direct.compile(window=2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasrnn.models.window_scale import last_observed, window_scale
+from kerasrnn.models.window_scale import last_observed, last_observed_of_steps, window_scale
 
 NAN = np.nan
 PAST = np.array([[[1, 5], [NAN, 5], [3, NAN], [NAN, 5]], [[0, NAN], [0, 2], [0, 4], [0, NAN]]])
@@ -27,6 +27,13 @@ def test_the_last_observed_value():
     np.testing.assert_array_equal(last_observed(missing), [[[0]]])
     scale = window_scale(missing)
     assert (float(scale.center[0, 0, 0]), float(scale.size[0, 0, 0])) == (0, 1)
+
+
+def test_the_last_observed_value_of_each_step():
+    before = tf.constant([[[7, 8]], [[9, NAN]]], tf.float32)
+    found = last_observed_of_steps(tf.constant(PAST, tf.float32), before)
+    expected = [[[1, 5], [1, 5], [3, 5], [3, 5]], [[0, NAN], [0, 2], [0, 4], [0, 4]]]
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("offset", [1e4, -1e6])

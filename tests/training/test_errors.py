@@ -11,6 +11,7 @@ from kerasrnn.training.errors import (
     LOSS_SHAPE,
     NOT_FINITE,
     PARTS,
+    TARGET_SHAPE,
     clear_errors,
     required,
 )
@@ -40,7 +41,14 @@ from tests.training.models import BATCH, UNITS, VOCABULARY, WAYS, train_by
             LOSS_SHAPE,
             ([4, 3], [4, 3, 1]),
             ValueError,
-            r"^The loss returned shape \(4, 3\) for outputs of shape \(4, 3, 1\)",
+            r"^The loss returned shape \(4, 3\) for outputs of shape \(4, 3, 1\). Return one "
+            r"loss per variable of each step, \(batch, time, variables\).$",
+        ),
+        (
+            TARGET_SHAPE,
+            ([4, 3], [5, 3]),
+            ValueError,
+            r"^targets must have the shape \(batch, 5, 3\): .*, got \(batch, 4, 3\). Use",
         ),
     ],
 )

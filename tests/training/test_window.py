@@ -72,6 +72,27 @@ def test_one_output_a_sequence_has_one_weight_and_no_mask(weights):
     assert read_window((IDS, TARGETS[:, 0]), is_id, False).counted is None
 
 
+@pytest.mark.parametrize("mask", [no_mask, is_id])
+def test_a_variable_counts_where_its_step_does_and_it_is_not_missing(mask):
+    targets = np.stack([TARGETS, np.where(IDS == 1, np.nan, TARGETS)], -1)  # float64
+    window = read_window((IDS, targets), mask, True, (TIME, 2))
+    steps = np.ones_like(IDS) if mask is no_mask else IDS != 0
+    np.testing.assert_array_equal(window.counted, steps[..., None] * ~np.isnan(targets))
+    np.testing.assert_array_equal(window.targets, np.nan_to_num(targets))
+    assert window.targets.dtype == window.counted.dtype == tf.float32
+    weighted = read_window((IDS, targets, np.array([1.0, 0, 2])), mask, True, (TIME, 2))
+    expected = window.counted * np.array([1, 0, 1])[:, None, None]
+    np.testing.assert_array_equal(weighted.counted, expected)
+    assert weighted.sample_weight.shape == (BATCH, TIME, 2)
+
+
+def test_the_number_of_steps_of_targets_may_be_free():
+    window = read_window((IDS, TARGETS[..., None]), no_mask, True, (None, 1))
+    assert window.counted.shape == (BATCH, TIME, 1)
+    with pytest.raises(ValueError, match=r"shape .batch, None, 2.: .* got .3, 4, 1."):
+        read_window((IDS, TARGETS[..., None]), no_mask, True, (None, 2))
+
+
 def test_a_batch_needs_targets():
     for batch in (IDS, (IDS,), ({"inputs": IDS, "reset": [True] * BATCH},)):
         with pytest.raises(ValueError, match="A batch must be .inputs, targets. or"):
