@@ -9,7 +9,7 @@ import tyro
 
 from apps.errors import UserError
 from benchmarks import layers, remedies, results, tables
-from benchmarks.options import MASKS, Options
+from benchmarks.options import Options
 from benchmarks.peers import PEERS, REFERENCE
 from benchmarks.problems import SHAPES, Problem, Shape, choose_shapes, difference, draw_lengths
 from benchmarks.timing import repeat, take_turns
@@ -37,15 +37,14 @@ def test_kerasrnn_and_keras_compute_the_same(call, masks):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default", "ignore:CUDA initialization")
-@pytest.mark.parametrize("masks", MASKS)
 @pytest.mark.parametrize(
     ("name", "cell"),
     [(n, c) for n, peer in PEERS.items() if n != REFERENCE for c in sorted(peer.cells)],
 )
-def test_all_peers_compute_the_same(name, cell, masks):
+def test_all_peers_compute_the_same(name, cell):
     if not PEERS[name].is_installed:
         pytest.skip(f"{name} is not installed (extra bench)")
-    problem = Problem(cell, SHAPE, "training", masks)
+    problem = Problem(cell, SHAPE, "training", "reviews")
     expected = solve(REFERENCE, problem)
     assert difference(solve(name, problem), expected) < layers.TOLERANCE
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import kerasrnn
 from kerasrnn.layers import compilation, scans
-from kerasrnn.models import sequence
+from kerasrnn.models import connected
 from kerasrnn.training import feedback as feedback_module
 from tests.training.echo_models import EchoCell, id_model, value_model
 
@@ -167,7 +167,7 @@ def test_pure_teacher_forcing_takes_the_fast_scan(rng, monkeypatch):
     )
     loop = feedback_module.run_with_feedback
     monkeypatch.setattr(
-        sequence,
+        connected,
         "run_with_feedback",
         lambda *a, **k: calls.append("loop") or loop(*a, **k),
     )
