@@ -16,6 +16,27 @@ with quiet_tensorflow():
 pytest.register_assert_rewrite("tests.conformance", "tests.paired_layers")
 
 
+KEPT = 3
+"""Of the parameters of a slow test, every third is run, unless THOROUGH is set."""
+
+
+def pytest_collection_modifyitems(config, items):
+    if os.environ.get("THOROUGH"):
+        return
+    seen: dict[str, int] = {}
+    left_out = []
+    for item in items:
+        name, bracket, _ = item.nodeid.partition("[")
+        if bracket and item.get_closest_marker("slow"):
+            seen[name] = seen.get(name, -1) + 1
+            if seen[name] % KEPT:
+                left_out.append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        gone = set(map(id, left_out))
+        items[:] = [item for item in items if id(item) not in gone]
+
+
 @pytest.fixture(autouse=True)
 def _seed():
     set_seed(0)
