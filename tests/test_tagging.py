@@ -136,6 +136,7 @@ def invented_words():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("not os.environ.get('THOROUGH')", reason="takes long, set THOROUGH")
 def test_context_and_endings_are_learned(tmp_path, monkeypatch, capsys):
     path = tmp_path / "61-Mt-morphgnt.txt"
     path.write_text("".join(invented_words()))

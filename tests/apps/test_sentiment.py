@@ -499,6 +499,7 @@ BEST = (
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("not os.environ.get('THOROUGH')", reason="takes long, set THOROUGH")
 def test_a_training_that_is_killed_in_pretraining_goes_on(reviews, tmp_path, capsys):
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     found = []

@@ -114,6 +114,7 @@ def test_a_finished_run_is_shown_again_and_exports_nothing_new(trained, pairs, c
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("not os.environ.get('THOROUGH')", reason="takes long, set THOROUGH")
 def test_a_stopped_run_ends_with_the_same_weights(trained, pairs, tmp_path, monkeypatch):
     class StoppedError(Exception):
         pass

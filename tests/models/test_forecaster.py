@@ -418,6 +418,7 @@ def test_fit_and_train_end_with_the_same_weights():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("not os.environ.get('THOROUGH')", reason="takes long, set THOROUGH")
 def test_a_run_that_goes_on_ends_with_the_same_weights(tmp_path):
     whole = training_run("run", tmp_path / "whole")
     training_run("run", tmp_path / "parts", epochs=1)
