@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STEP = int(os.environ.get("STEP", "500"))
+STEP = int(os.environ.get("STEP", "200"))
 
 pytestmark = [
     pytest.mark.slow,
