@@ -16,8 +16,8 @@ with quiet_tensorflow():
 pytest.register_assert_rewrite("tests.conformance", "tests.paired_layers")
 
 
-KEPT = 3
-"""Of the parameters of a slow test, every third is run, unless THOROUGH is set."""
+KEPT = 5
+"""Of the parameters of a slow test, every fifth is run, unless THOROUGH is set."""
 
 
 def pytest_collection_modifyitems(config, items):

@@ -33,6 +33,7 @@ def failing_disk(tmp_path_factory):
     return library
 
 
+@pytest.mark.skipif("not os.environ.get('THOROUGH')", reason="takes long, set THOROUGH")
 def test_whatever_change_fails_the_same_command_ends_as_if_it_had_not(failing_disk):
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults.every_change", str(STEP)],
