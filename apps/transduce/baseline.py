@@ -26,7 +26,7 @@ def run(options: Baseline) -> dict:
     training, test = splits["train"].targets, splits["test"].targets
     written = find_nearest(training, list(test), show_progress=not options.json)
     with quiet_tensorflow():
-        from apps.transduce.rates import error_rates
+        from apps.transduce.rates import as_percent, error_rates
 
     split_by = options.target_split or data.guess_split([t for _, t in splits["train"]])
     rates = error_rates(written, list(test.values()), split_by)
@@ -35,11 +35,7 @@ def run(options: Baseline) -> dict:
         print(to_line({"data_source": loaded.source, **scores}))
         return scores
     print(f"data: {loaded.source}, test split")
-    figures = {
-        "sequence errors": f"{rates.sequence_error_rate:.2%}",
-        "token errors": f"{rates.token_error_rate:.2%}",
-        "sources": f"{len(test):,}",
-    }
+    figures = {**as_percent(scores), "sources": f"{len(test):,}"}
     rich.print(make_table("target of the most similar source", figures))
     return scores
 

@@ -32,10 +32,11 @@ def run(options: Evaluate) -> dict:
     if options.json:
         print(to_line({"model": str(folder), "data_source": source, **scores}))
         return scores
+    from apps.transduce.rates import as_percent
+
     print(f"data: {source}")
     figures = {
-        "sequence errors": f"{scores['sequence_error_rate']:.2%}",
-        "token errors": f"{scores['token_error_rate']:.2%}",
+        **as_percent(scores),
         "sources": f"{scores['num_sources']:,}",
         "beam": f"{options.beam:,}",
     }

@@ -1,6 +1,6 @@
 """Error rates of texts, as in speech recognition: of whole texts, and of their tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -16,6 +16,14 @@ class Rates(NamedTuple):
     token_error_rate: float
     """The edit distance to the nearest target, divided by the number of its tokens; summed over
     all texts before the division."""
+
+
+def as_percent(scores: Mapping[str, float]) -> dict[str, str]:
+    """The rates among scores, as the tables of the app show them."""
+    return {
+        "sequence errors": f"{scores['sequence_error_rate']:.2%}",
+        "token errors": f"{scores['token_error_rate']:.2%}",
+    }
 
 
 def error_rates(

@@ -23,7 +23,7 @@ with quiet_tensorflow():
     import kerasrnn
     from apps.feeding import feeding_policy, truncation_policy
     from apps.training import fit, save_best, warmed_cosine
-    from apps.transduce.rates import Rates, error_rates
+    from apps.transduce.rates import Rates, as_percent, error_rates
 
 EVALUATION_BATCH_SIZE = 256
 CHOSEN_BY = "val_sequence_error_rate"  # what the best epoch is the best in
@@ -127,8 +127,7 @@ def run(options: Train, loaded: data.Data, splits: dict[str, data.Pairs]) -> dic
         make_table(
             "test split",
             {
-                "sequence errors": f"{of_test.sequence_error_rate:.2%}",
-                "token errors": f"{of_test.token_error_rate:.2%}",
+                **as_percent(of_test._asdict()),
                 "sources": f"{len(splits['test'].targets):,}",
                 "training": f"{train_seconds:.0f} s",
                 "parameters": f"{metrics['num_parameters']:,}",
